@@ -1,0 +1,49 @@
+"""Keyed random streams: every draw is addressed by what it is for, never by how many draws came before it.
+
+A key is a 128-bit hash of a tuple such as ``(seed, replication, device, generation, bank, purpose, epoch)``. Two ways to draw:
+
+* :func:`generator` gives a numpy generator (Philox, Salmon et al., SC'11) for a run of numbers that are used together;
+* :func:`uniforms` gives the number *at* any counter, in any order and any quantity, for what must be random-access (the limit of
+  the k-th cell, the round function of a permutation). It hashes (key, counter) with the SplitMix64 finaliser (Steele et al.,
+  OOPSLA'14), once per key half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_MASK_64 = (1 << 64) - 1
+
+
+def stream_key(*parts: int | str) -> int:
+    """Return the 128-bit key of a tuple of integers and strings; different tuples give independent streams."""
+    text = "\x1f".join(f"{type(part).__name__[0]}{part}" for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
+
+
+def generator(key: int) -> np.random.Generator:
+    """Return a fresh generator at the beginning of the stream of ``key``."""
+    return np.random.Generator(np.random.Philox(key=key))
+
+
+def bits_at(key: int, counters: np.ndarray) -> np.ndarray:
+    """Return 64 random bits (uint64, shape of ``counters``) for each counter of the stream of ``key``."""
+    x = np.asarray(counters, dtype=np.uint64) * _GOLDEN + np.uint64(key & _MASK_64)
+    x = _mix(x) ^ np.uint64(key >> 64)
+    return _mix(x + _GOLDEN)
+
+
+def uniforms(key: int, counters: np.ndarray) -> np.ndarray:
+    """Return float64 uniforms in the open interval (0, 1), one for each counter of the stream of ``key``."""
+    return ((bits_at(key, counters) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+
+
+def _mix(x: np.ndarray) -> np.ndarray:
+    x = (x ^ (x >> np.uint64(30))) * _MIX_1
+    x = (x ^ (x >> np.uint64(27))) * _MIX_2
+    return x ^ (x >> np.uint64(31))
