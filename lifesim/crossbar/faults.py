@@ -74,3 +74,11 @@ def write_bits(codes: np.ndarray, cells: np.ndarray, values: np.ndarray) -> np.n
 def apply_map(codes: Sequence[np.ndarray], fault_map: FaultMap) -> tuple[np.ndarray, ...]:
     """Return the codes that a device with these stuck cells holds after ``codes`` have been programmed."""
     return tuple(write_bits(c, m, v) for c, m, v in zip(codes, fault_map.cells, fault_map.values, strict=True))
+
+
+def differing_cells(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Return the cells (int64, ascending) whose bit differs between two code arrays (int16, same shape)."""
+    difference = (codes.reshape(-1) ^ others.reshape(-1)).view(np.uint16)
+    weights = np.flatnonzero(difference)
+    bits = np.unpackbits(difference[weights].astype("<u2").view(np.uint8), bitorder="little")
+    return np.flatnonzero(bits) % CELLS_PER_WEIGHT + np.repeat(weights, CELLS_PER_WEIGHT)[bits.astype(bool)] * CELLS_PER_WEIGHT

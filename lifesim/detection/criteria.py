@@ -1,0 +1,53 @@
+"""When a test picture's confidences count as deviating (RRAMedy, "SDC-1" and "SDC-3 %").
+
+Whatever decides is rounded to thousandths first, so that the last bits of floating point, which depend on shapes and processors,
+never steer anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+Criterion = Literal["sdc1", "sdc3"]
+SDC3_THOUSANDTHS = 30  # "more than 3 %", absolute
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """What each test picture showed when the device was known to be good: top class (int16) and its confidence in thousandths (int32), [m]."""
+
+    classes: np.ndarray
+    thousandths: np.ndarray
+
+    @classmethod
+    def of(cls, confidences: np.ndarray) -> Golden:
+        """Return the golden scores of ``confidences`` [m, classes]."""
+        rounded = _thousandths(confidences)
+        classes = rounded.argmax(axis=-1)
+        return cls(classes.astype(np.int16), np.take_along_axis(rounded, classes[:, None], axis=-1)[:, 0])
+
+
+def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> np.ndarray:
+    """Return which pictures deviate (bool [..., m]) for confidences [..., m, classes].
+
+    ``sdc1``: the top-ranked class differs from the golden one. ``sdc3``: that, or the confidence of the golden class has moved by more
+    than 0.03. (Comparing the two maxima instead would miss badly broken networks that are confident of another class.)
+    """
+    rounded = _thousandths(confidences)
+    changed = rounded.argmax(axis=-1) != golden.classes
+    if criterion == "sdc1":
+        return changed
+    of_golden_class = np.take_along_axis(rounded, _as_index(golden.classes, rounded), axis=-1)[..., 0]
+    return changed | (np.abs(of_golden_class - golden.thousandths) > SDC3_THOUSANDTHS)
+
+
+def _thousandths(confidences: np.ndarray) -> np.ndarray:
+    # A network whose weights have drifted to huge values may overflow; a confidence that is not a number is no confidence.
+    return np.rint(np.nan_to_num(confidences, nan=0.0) * 1000.0).astype(np.int32)
+
+
+def _as_index(classes: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(classes.astype(np.intp)[:, None], (*like.shape[:-1], 1))

@@ -1,0 +1,171 @@
+"""Schedules: what a device does at each visit of its grid, and what a visit finds.
+
+A schedule is one small class behind :class:`Schedule`. Visit k begins at ``phase + k * interval`` on an absolute grid and lasts
+``visit_ns``; the fleet asks for the first visit of a window that finds something, and accounts for the others in closed form.
+The device answers through :class:`Examinee`: scores and reads, never the true faults or the true accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from lifesim.crossbar.cost import Cost
+
+
+class Outcome(Enum):
+    """What a visit leads to."""
+
+    UNCONFIRMED = "unconfirmed"  # a first read deviated, the re-reads did not
+    ALARM = "alarm"  # diagnose
+    DIAGNOSE = "diagnose"  # diagnose, although nothing was noticed
+    REFRESH = "refresh"  # rewrite from the backup, no questions asked
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something other than a pass: the position of the visit in the window asked for, the outcome, and the reads that it took.
+
+    ``without_noise``: whether an alarm would have been raised by a noise-free read, too. For the record only: it tells false alarms
+    apart, and steers nothing.
+    """
+
+    position: int
+    outcome: Outcome
+    reads: int = 0
+    without_noise: bool = True
+
+
+class Examinee(Protocol):
+    """What a schedule may ask of a device."""
+
+    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
+        """Adversarial example testing at each time: the first visit whose first read alarms, re-read."""
+
+    def new_wrong_cells(self, time_ns: int) -> int:
+        """Cells that a read-back at ``time_ns`` shows to differ from the backup and that did not at the baseline."""
+
+    def read_goldens(self, time_ns: int) -> None:
+        """Set the baseline of adversarial example testing from reads at ``time_ns``."""
+
+    def read_back(self, time_ns: int) -> None:
+        """Set the baseline of read-back from a read of the whole array at ``time_ns``."""
+
+
+@dataclass(frozen=True, slots=True)
+class VisitCosts:
+    """What the elements of visits cost on this device's network: one read of all test pictures, one read-back of the array."""
+
+    aet_read: Cost
+    readback: Cost
+    baseline_reads: int
+
+
+class Schedule(Protocol):
+    """One small class a schedule."""
+
+    interval_ns: int | None
+
+    def visit_ns(self, costs: VisitCosts) -> int:
+        """Duration of a visit that finds nothing."""
+
+    def baseline_ns(self, costs: VisitCosts) -> int:
+        """Duration of setting a baseline after a programming."""
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+        """Return the first visit, of those that end at these times, that finds something."""
+
+    def set_baseline(self, device: Examinee, time_ns: int) -> None:
+        """Read what later visits are compared with."""
+
+
+class _NothingRead:
+    """Of the schedules whose visits read nothing: no time, no baseline."""
+
+    __slots__ = ()
+
+    def visit_ns(self, costs: VisitCosts) -> int:
+        return 0
+
+    def baseline_ns(self, costs: VisitCosts) -> int:
+        return 0
+
+    def set_baseline(self, device: Examinee, time_ns: int) -> None:
+        pass
+
+
+@dataclass(frozen=True, slots=True)
+class Never(_NothingRead):
+    """No test, no refresh: what ageing does when nobody looks."""
+
+    interval_ns: None = None
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Periodic:
+    """Adversarial example testing at a fixed interval (RRAMedy, "pause and test")."""
+
+    interval_ns: int
+
+    def visit_ns(self, costs: VisitCosts) -> int:
+        return costs.aet_read.latency_ns
+
+    def baseline_ns(self, costs: VisitCosts) -> int:
+        return costs.baseline_reads * costs.aet_read.latency_ns
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+        return device.first_alarm(ends_ns)
+
+    def set_baseline(self, device: Examinee, time_ns: int) -> None:
+        device.read_goldens(time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Readback:
+    """Non-destructive read of the whole array, compared with the backup: the honest rival of AET (digital, so without read noise).
+
+    Alarms when at least ``alarm_cells`` cells are wrong that were right at the baseline.
+    """
+
+    interval_ns: int
+    alarm_cells: int
+
+    def visit_ns(self, costs: VisitCosts) -> int:
+        return costs.readback.latency_ns
+
+    def baseline_ns(self, costs: VisitCosts) -> int:
+        return costs.readback.latency_ns
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+        for position, end_ns in enumerate(ends_ns):
+            if device.new_wrong_cells(end_ns) >= self.alarm_cells:
+                return Finding(position, Outcome.ALARM, reads=1)
+        return None
+
+    def set_baseline(self, device: Examinee, time_ns: int) -> None:
+        device.read_back(time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class MarchScrub(_NothingRead):
+    """A March diagnosis and restore at every visit, noticed or not: finds every stuck cell, cures drift, costs six writes per cell."""
+
+    interval_ns: int
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+        return Finding(0, Outcome.DIAGNOSE)
+
+
+@dataclass(frozen=True, slots=True)
+class BlindRefresh(_NothingRead):
+    """A rewrite from the backup at every visit, without any test: cures drift for one write per cell, finds nothing."""
+
+    interval_ns: int
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+        return Finding(0, Outcome.REFRESH)

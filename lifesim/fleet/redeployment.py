@@ -1,0 +1,128 @@
+"""What the cloud sends back: a delta on the device's backup, new test pictures, and what they should show.
+
+:func:`prepare` runs wherever the executor puts it and is a pure function of its task; :func:`Redeployment.decode` is the device's side.
+The bytes are the real ones: the link's time and counters follow from their number.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+import zstandard
+
+from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.detection.criteria import Golden
+from lifesim.detection.examples import fgsm_examples, select_test_pictures
+from lifesim.errors import LifesimError
+from lifesim.network.datasets import load_dataset
+from lifesim.network.evaluate import Evaluator
+from lifesim.network.model import Model
+from lifesim.recovery.delta import encode_delta
+from lifesim.recovery.retraining import RetrainingSettings, retrain
+from lifesim.streams import stream_key
+
+_HEADER = struct.Struct("<?16sHIII")  # in spec, digest of the map, pictures, bytes of delta, of pictures, of golden scores
+_ZSTD_LEVEL = 19
+
+
+@dataclass(frozen=True, slots=True)
+class TestSet:
+    """Test pictures (uint8 [m, channels, height, width]) and what they show on a device that is as it should be."""
+
+    __test__ = False
+
+    pictures: np.ndarray
+    golden: Golden
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """One job of the cloud: retrain ``model`` around ``fault_map`` and make new test pictures.
+
+    ``required_correct``: how many validation pictures the result must get right to be in spec.
+    """
+
+    model: Model
+    fault_map: FaultMap
+    dataset: str
+    settings: RetrainingSettings
+    test_pictures: int
+    fgsm_epsilon: float
+    required_correct: int
+    torch_device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeployment:
+    """The decoded message. ``in_spec`` is the cloud's validation of the model under the map that it knew (``map_digest``)."""
+
+    in_spec: bool
+    map_digest: bytes
+    delta: bytes
+    test_set: TestSet
+
+    def encode(self) -> bytes:
+        """Return the bytes that travel."""
+        compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
+        pictures = compress(self.test_set.pictures.tobytes())
+        golden = self.test_set.golden
+        scores = compress(golden.classes.astype("<u2").tobytes() + golden.thousandths.astype("<u2").tobytes())
+        header = _HEADER.pack(
+            self.in_spec, self.map_digest, len(self.test_set.pictures), len(self.delta), len(pictures), len(scores)
+        )
+        return header + self.delta + pictures + scores
+
+    @classmethod
+    def decode(cls, data: bytes, picture_shape: tuple[int, ...]) -> Redeployment:
+        """Read a message; raises LifesimError if it is incomplete (the delta inside is verified when it is applied)."""
+        try:
+            in_spec, map_digest, count, *lengths = _HEADER.unpack_from(data)
+            if len(data) != _HEADER.size + sum(lengths):
+                raise ValueError(f"{len(data)} bytes instead of {_HEADER.size + sum(lengths)}")
+            delta, pictures, scores = _split(data[_HEADER.size :], lengths)
+            decompress = zstandard.ZstdDecompressor().decompress
+            stored = np.frombuffer(decompress(pictures), np.uint8).reshape(count, *picture_shape)
+            classes, thousandths = np.frombuffer(decompress(scores), "<u2").reshape(2, count)
+        except (struct.error, ValueError, zstandard.ZstdError) as error:
+            raise LifesimError(f"redeployment message cannot be read: {error}") from error
+        golden = Golden(classes.astype(np.int16), thousandths.astype(np.int32))
+        return cls(in_spec, map_digest, delta, TestSet(stored, golden))
+
+
+def prepare(task: Retraining) -> bytes:
+    """Retrain, validate under the map, make the test set for the result, and encode it all."""
+    dataset = load_dataset(task.dataset)
+    model = retrain(task.model, task.fault_map, dataset, task.settings, device=task.torch_device)
+    held = apply_map(model.codes, task.fault_map)
+    correct = validation_correct(model, held, task.dataset, task.torch_device)
+    message = Redeployment(
+        in_spec=correct >= task.required_correct,
+        map_digest=task.fault_map.digest(),
+        delta=encode_delta(task.model, model),
+        test_set=make_test_set(model, held, task.dataset, task.test_pictures, task.fgsm_epsilon, task.torch_device),
+    )
+    return message.encode()
+
+
+def make_test_set(
+    model: Model, held: tuple[np.ndarray, ...], dataset: str, count: int, fgsm_epsilon: float, torch_device: str
+) -> TestSet:
+    """Return ``count`` adversarial examples against the codes that the device holds, with their noise-free golden scores."""
+    originals, labels = select_test_pictures(load_dataset(dataset), count, stream_key("test pictures", model.digest.hex()))
+    evaluator = Evaluator(model.architecture, model.fixed_point, model.biases, torch_device)
+    pictures = fgsm_examples(evaluator, held, originals, labels, fgsm_epsilon)
+    return TestSet(pictures, Golden.of(evaluator.confidences([held], pictures, None)[0]))
+
+
+def validation_correct(model: Model, held: tuple[np.ndarray, ...], dataset: str, torch_device: str) -> int:
+    """Return how many of the cloud's validation pictures the codes ``held`` get right."""
+    pictures, labels = load_dataset(dataset).part("validation")
+    evaluator = Evaluator(model.architecture, model.fixed_point, model.biases, torch_device)
+    return int(evaluator.correct([held], pictures, labels)[0])
+
+
+def _split(data: bytes, lengths: list[int]) -> list[bytes]:
+    ends = np.cumsum(lengths)
+    return [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]

@@ -1,0 +1,186 @@
+"""The device's twin: its silicon, its backup, its test pictures. Everything a device does to itself or asks of itself.
+
+The process in :mod:`lifesim.fleet.device` knows time and states, the twin knows cells and networks; tests drive the process with
+other twins, such as one that fails at exponential times.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifesim.crossbar.ageing import Bank, BankFaults, Programmed
+from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, write_bits
+from lifesim.detection.criteria import Golden
+from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.schedules import Finding, Outcome
+from lifesim.fleet.redeployment import Redeployment, TestSet
+from lifesim.network.evaluate import Evaluator, Noise
+from lifesim.network.model import Model
+from lifesim.recovery.delta import apply_delta
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that decides a device's weights at any later time: the model in the backup and what the last programming left in each bank."""
+
+    silicon: Silicon
+    model: Model
+    programmed: tuple[Programmed, ...]
+
+    def held_at(self, time_ns: int) -> Held:
+        """Return what the cells hold at ``time_ns``."""
+        return self.silicon.held_at(self.model, self.programmed, time_ns)
+
+    def cell_writes_at(self, time_ns: int) -> int:
+        """Return the programming operations of all cells together, since the device was made."""
+        banks = self.silicon.banks
+        return sum(b.n_cells * b.at(p, time_ns).operations for b, p in zip(banks, self.programmed, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The faults of one moment; ``codes`` are worked out on demand. Equal ``key`` means equal codes, on one device."""
+
+    model: Model
+    faults: tuple[BankFaults, ...]
+    expired_value: int
+
+    @property
+    def key(self) -> tuple:
+        return (self.model.digest, *(f.signature for f in self.faults))
+
+    @property
+    def stuck_cells(self) -> int:
+        return sum(len(f.stuck) for f in self.faults)
+
+    @property
+    def expired_cells(self) -> int:
+        return sum(len(f.expired) for f in self.faults)
+
+    def codes(self) -> tuple[np.ndarray, ...]:
+        """Return the codes (int16 per layer): the backup's, with expired cells at their end state and stuck cells at their value."""
+        held = []
+        for codes, faults in zip(self.model.codes, self.faults, strict=True):
+            if len(faults.expired):
+                codes = write_bits(codes, faults.expired, np.full(len(faults.expired), self.expired_value, np.uint8))
+            held.append(write_bits(codes, faults.stuck, faults.stuck_values) if len(faults.stuck) else codes)
+        return tuple(held)
+
+
+@dataclass(frozen=True, slots=True)
+class Silicon:
+    """The banks of one device, one a layer."""
+
+    banks: tuple[Bank, ...]
+
+    def held_at(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> Held:
+        faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
+        return Held(model, faults, self.banks[0].retention.fails_to)
+
+    def stuck_map(self, programmed: tuple[Programmed, ...]) -> FaultMap:
+        """Return what a March test finds: the stuck cells (proven equal to running one on a simulated array)."""
+        stuck = [b.stuck_at(p.operations) for b, p in zip(self.banks, programmed, strict=True)]
+        return FaultMap.of(stuck, [b.stuck_values(s) for b, s in zip(self.banks, stuck, strict=True)])
+
+
+class DeviceTwin:
+    """One device: programmed with ``model`` at time 0, tested with ``test_set`` under ``rule``; ``noise_key`` addresses its read noise."""
+
+    def __init__(
+        self,
+        silicon: Silicon,
+        model: Model,
+        test_set: TestSet,
+        rule: TestRule,
+        noise: ReadNoise,
+        noise_key: int,
+        torch_device: str = "cpu",
+    ):
+        self.silicon = silicon
+        self.model = model
+        self.programmed = tuple(Programmed(0, 0, 1) for _ in silicon.banks)
+        self.test_set = test_set
+        self.golden = test_set.golden
+        self.rule = rule
+        self.noise = noise
+        self._noise_key = noise_key
+        self._evaluator = Evaluator(model.architecture, model.fixed_point, model.biases, torch_device)
+        self._known_wrong = tuple(np.empty(0, np.int64) for _ in silicon.banks)
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.silicon, self.model, self.programmed)
+
+    # -- what schedules ask (lifesim.detection.schedules.Examinee) --
+
+    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
+        codes = [self.snapshot().held_at(time_ns).codes() for time_ns in times_ns]
+        alarms = self.rule.alarms(self.golden, self._read(codes, [(time_ns, 0) for time_ns in times_ns]))
+        if not alarms.any():
+            return None
+        position = int(alarms.argmax())
+        rereads = range(1, self.rule.rereads + 1)
+        again = self._read([codes[position]] * len(rereads), [(times_ns[position], read) for read in rereads])
+        if not self.rule.alarms(self.golden, again).all():
+            return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
+        clean = self._evaluator.confidences([codes[position]], self.test_set.pictures, None)
+        without_noise = bool(self.rule.alarms(self.golden, clean)[0])
+        return Finding(position, Outcome.ALARM, reads=1 + len(rereads), without_noise=without_noise)
+
+    def new_wrong_cells(self, time_ns: int) -> int:
+        pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
+        return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
+
+    def read_goldens(self, time_ns: int) -> None:
+        codes = self.snapshot().held_at(time_ns).codes()
+        reads = range(self.rule.baseline_reads)
+        self.golden = Golden.of(self._read([codes] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0))
+
+    def read_back(self, time_ns: int) -> None:
+        self._known_wrong = self._wrong_cells(time_ns)
+
+    # -- what the process does to it --
+
+    def halt(self, time_ns: int) -> None:
+        """Stop using the crossbars: reloads end here until the next programming."""
+        self.programmed = tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
+
+    def march(self, writes_per_cell: int) -> FaultMap:
+        """Run a March test on all cells. Cells that its own writes wear out show up at the next one. The weights are gone."""
+        found = self.silicon.stuck_map(self.programmed)
+        self.programmed = tuple(
+            Programmed(p.time_ns, p.epoch, p.operations + writes_per_cell) for p in self.programmed
+        )
+        return found
+
+    def program(self, time_ns: int, writes_per_cell: int) -> None:
+        """Write the backup into all cells; ends at ``time_ns``."""
+        self.programmed = tuple(p.rewritten(time_ns, p.operations + writes_per_cell) for p in self.programmed)
+
+    def install(self, message: bytes, known: FaultMap) -> Redeployment:
+        """Apply the cloud's delta to the backup and take its test set as the reference; :meth:`program` must follow.
+
+        Raises DeltaError if the delta does not belong to this backup.
+        """
+        redeployment = Redeployment.decode(message, self.model.architecture.input_shape)
+        self.model = apply_delta(self.model, redeployment.delta)
+        self.test_set = redeployment.test_set
+        self.golden = redeployment.test_set.golden
+        held = apply_map(self.model.codes, known)
+        self._known_wrong = tuple(differing_cells(c, h) for c, h in zip(self.model.codes, held, strict=True))
+        return redeployment
+
+    def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
+        held = self.snapshot().held_at(time_ns).codes()
+        return tuple(differing_cells(c, h) for c, h in zip(self.model.codes, held, strict=True))
+
+    def _read(self, codes: Sequence[tuple[np.ndarray, ...]], reads: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Return confidences [len(codes), m, classes] of noisy reads; ``reads`` gives the visit's time and the read's number of each."""
+        pictures = self.test_set.pictures
+        if self.noise.sigma == 0.0:
+            return self._evaluator.confidences(codes, pictures, None)
+        elements = self._evaluator.noise_elements
+        z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
+        return self._evaluator.confidences(codes, pictures, Noise(self.noise.sigma, np.concatenate(z)))
