@@ -1,0 +1,56 @@
+"""A fault map as it travels to the cloud: the gaps between stuck cells and the bit that each shows.
+
+Message: ``LSM1``, the compressed map, CRC-32. The cells of all layers are numbered end to end, so both sides must know the
+number of cells of each layer, as they do for a model whose version they share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from lifesim.crossbar.faults import FaultMap
+from lifesim.recovery.coding import MessageError, Reader, pack_count, pack_positions, seal, unseal
+
+_MAGIC = b"LSM1"
+
+
+def encode_map(fault_map: FaultMap, layer_cells: Sequence[int]) -> bytes:
+    """Return the message that carries the map of layers with ``layer_cells`` cells each.
+
+    Raises ValueError for a cell outside its layer.
+    """
+    starts = _starts(layer_cells)
+    for cells, size in zip(fault_map.cells, layer_cells, strict=True):
+        if len(cells) and not 0 <= cells[0] <= cells[-1] < size:
+            raise ValueError(f"fault map has cells {cells[0]} to {cells[-1]} in a layer of {size}")
+    positions = np.concatenate([cells + start for cells, start in zip(fault_map.cells, starts, strict=False)])
+    values = np.packbits(np.concatenate(fault_map.values))
+    return seal(_MAGIC, b"", pack_count(len(positions)) + pack_positions(positions) + values.tobytes())
+
+
+def decode_map(data: bytes, layer_cells: Sequence[int]) -> FaultMap:
+    """Return the map: the exact inverse of :func:`encode_map`.
+
+    Raises MessageError for a truncated or damaged message, or one whose cells lie outside these layers.
+    """
+    starts = _starts(layer_cells)
+    _, body = unseal(_MAGIC, 0, data)
+    reader = Reader(body)
+    count = reader.count()
+    positions, values = reader.positions(count), reader.bits(count)
+    reader.end()
+    if count and positions[-1] >= starts[-1]:
+        raise MessageError(f"cell {positions[-1]} does not exist: {starts[-1]} cells")
+    slices = [slice(*np.searchsorted(positions, pair)) for pair in pairwise(starts)]
+    return FaultMap(
+        tuple(positions[s] - start for s, start in zip(slices, starts, strict=False)),
+        tuple(values[s] for s in slices),
+    )
+
+
+def _starts(layer_cells: Sequence[int]) -> np.ndarray:
+    """Where each layer starts when all cells are numbered end to end, and last the number of all cells."""
+    return np.concatenate([[0], np.cumsum(layer_cells, dtype=np.int64)]).astype(np.int64)

@@ -1,0 +1,94 @@
+"""The fault map on the uplink: exact inverse, damage noticed, close to its entropy."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifesim.crossbar.faults import FaultMap
+from lifesim.recovery.coding import MessageError, pack_count, pack_positions, seal
+from lifesim.recovery.mapcodec import decode_map, encode_map
+
+LAYER_CELLS = (480, 64, 16)
+
+
+@st.composite
+def fault_maps(draw):
+    stuck = [
+        draw(st.dictionaries(st.integers(0, size - 1), st.integers(0, 1), max_size=40))
+        for size in LAYER_CELLS
+    ]
+    cells = [np.array(sorted(s), np.int64) for s in stuck]
+    return FaultMap.of(cells, [np.array([s[c] for c in sorted(s)], np.uint8) for s in stuck])
+
+
+@settings(deadline=None)
+@given(fault_maps())
+def test_is_an_exact_inverse(fault_map):
+    decoded = decode_map(encode_map(fault_map, LAYER_CELLS), LAYER_CELLS)
+    assert decoded == fault_map
+    for cells, values in zip(decoded.cells, decoded.values, strict=True):
+        assert (cells.dtype, values.dtype) == (np.int64, np.uint8)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_maps_of_no_cell_and_of_every_cell(value):
+    every = FaultMap(
+        tuple(np.arange(n) for n in LAYER_CELLS), tuple(np.full(n, value, np.uint8) for n in LAYER_CELLS)
+    )
+    for fault_map in (FaultMap.empty(3), every):
+        assert decode_map(encode_map(fault_map, LAYER_CELLS), LAYER_CELLS) == fault_map
+
+
+def test_a_cell_on_either_side_of_a_boundary_stays_in_its_layer():
+    edges = FaultMap.of([[0, 479], [0, 63], [0, 15]], [[0, 1], [1, 0], [1, 1]])
+    assert decode_map(encode_map(edges, LAYER_CELLS), LAYER_CELLS) == edges
+
+
+def test_truncation_and_every_damaged_byte_are_refused():
+    data = encode_map(FaultMap.of([[3, 77, 200], [5], []], [[0, 1, 1], [1], []]), LAYER_CELLS)
+    for length in range(len(data)):
+        with pytest.raises(MessageError, match="truncated"):
+            decode_map(data[:length], LAYER_CELLS)
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x10
+        with pytest.raises(MessageError):
+            decode_map(bytes(damaged), LAYER_CELLS)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        (
+            seal(b"LSM1", b"", pack_count(1) + pack_positions(np.array([560])) + b"\x80"),
+            "cell 560 does not exist: 560 cells",
+        ),
+        (seal(b"LSM1", b"", pack_count(1) + pack_positions(np.array([5])) + b"\x80\0"), "1 bytes too many"),
+        (seal(b"LSM1", b"", pack_count(1) + pack_positions(np.array([5]))), "1 bytes expected, 0 left"),
+        (seal(b"LSD1", b"", pack_count(0)), "another kind of message"),
+    ],
+)
+def test_a_whole_message_with_wrong_content_is_refused(message, error):
+    with pytest.raises(MessageError, match=error):
+        decode_map(message, LAYER_CELLS)
+
+
+def test_a_cell_outside_its_layer_is_not_sent_as_one_of_the_next():
+    with pytest.raises(ValueError, match="cells 64 to 64 in a layer of 64"):
+        encode_map(FaultMap.of([[], [64], []], [[], [1], []]), LAYER_CELLS)
+
+
+def test_scattered_faults_take_close_to_their_entropy():
+    """LeNet's 6.9 million cells, 0.5 % of them stuck, five at LRS for one at HRS."""
+    cells = 6_888_000
+    generator = np.random.Generator(np.random.Philox(key=1))
+    stuck = np.flatnonzero(generator.random(cells) < 0.005)
+    values = (generator.random(len(stuck)) < 5 / 6).astype(np.uint8)
+    data = encode_map(FaultMap((stuck,), (values,)), [cells])
+    assert decode_map(data, [cells]).count == len(stuck)
+
+    def entropy_bytes(n, p):
+        return -n * (p * np.log2(p) + (1 - p) * np.log2(1 - p)) / 8
+
+    assert len(data) < 1.03 * (entropy_bytes(cells, 0.005) + entropy_bytes(len(stuck), 5 / 6))
