@@ -1,0 +1,237 @@
+"""The command line. Thin: it reads arguments, calls the library and turns its errors into exit statuses.
+
+Exit status 0; 2 the user's input cannot be used; 1 anything else; 130 interrupted. Whatever is heavy is imported by the
+command that needs it, so that ``--help``, ``schema``, ``presets`` and ``validate`` answer at once.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib.metadata
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lifesim.errors import LifesimError, UserError
+from lifesim.scenario.load import json_schema, load_scenario, scenario_digest
+from lifesim.scenario.presets import STANDINGS, Preset, load_preset, preset_kinds, preset_names
+
+_INTERRUPTED = 130
+_USAGE_ERROR = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
+
+app = typer.Typer(
+    name="lifesim",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Device(str, enum.Enum):
+    """Where networks are evaluated."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML).", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        show_default=False,
+        help="Change a key of the scenario: dotted.key=value, the value in TOML or plain text. Repeatable.",
+    ),
+]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line with ``arguments`` (default: those of the process) and return the exit status."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return app(arguments or ["--help"], prog_name="lifesim", standalone_mode=False) or 0
+    except _USAGE_ERROR as error:
+        return _complain(error, error.format_message().replace("\n", " "), UserError.exit_status)
+    except LifesimError as error:
+        return _complain(error, str(error), error.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        return _INTERRUPTED
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _complain(error, f"{what} (LIFESIM_DEBUG=1 shows the traceback)", LifesimError.exit_status)
+
+
+def _complain(error: Exception, message: str, status: int) -> int:
+    if os.environ.get("LIFESIM_DEBUG") == "1":
+        traceback.print_exception(error)
+    for line in message.splitlines():
+        print(f"lifesim: error: {line}", file=sys.stderr)
+    return status
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"lifesim {importlib.metadata.version('lifesim')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _lifesim(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Simulate the lives of fleets of edge-AI devices built on ReRAM crossbars.
+
+    \b
+    Examples:
+      lifesim run scenarios/quickstart.toml
+      lifesim validate scenarios/quickstart.toml
+      lifesim presets technology
+      lifesim run --help
+    """
+
+
+@app.command()
+def run(
+    scenario: ScenarioFile,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="DIR", show_default=False, help="Result directory. [default: results/<scenario>-<seed>]"),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")] = None,
+    overrides: Overrides = None,
+    stepped: Annotated[
+        bool, typer.Option("--stepped", help="Wake every device at every test: slow, for checking; the CSVs are the same.")
+    ] = False,
+    device: Annotated[Device, typer.Option(help="Where networks are evaluated.")] = Device.cpu,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")] = 1,
+    log_json: Annotated[
+        Path | None, typer.Option("--log-json", metavar="FILE", show_default=False, help="Write a log, one JSON object a line.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not empty.")] = False,
+) -> None:
+    """Simulate a scenario and write the result directory.
+
+    \b
+    Examples:
+      lifesim run scenarios/quickstart.toml
+      lifesim run scenarios/quickstart.toml -o results/first --seed 7
+      lifesim run scenarios/quickstart.toml --set horizon_s="2 y" --set group.cameras.count=100
+      lifesim run scenarios/quickstart.toml --set 'group.cameras.schedule={kind="never"}'
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    loaded = load_scenario(scenario, overrides or (), seed)
+    directory = output if output is not None else Path("results") / f"{loaded.name}-{loaded.seed}"
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
+        task = bar.add_task("starting", total=1.0)
+
+        def progress(share: float, doing: str) -> None:
+            bar.update(task, completed=share, description=doing)
+
+        from lifesim.experiment.run import run_to_directory
+
+        result = run_to_directory(
+            loaded,
+            directory,
+            stepped=stepped,
+            device=device.value,
+            workers=workers,
+            force=force,
+            progress=None if quiet else progress,
+            log_json=log_json,
+        )
+    if not quiet:
+        print(result.summary_text())
+        print(f"Written to {directory}")
+
+
+@app.command()
+def validate(scenario: ScenarioFile, overrides: Overrides = None) -> None:
+    """Check a scenario and say what to expect of it, without running it.
+
+    \b
+    Examples:
+      lifesim validate scenarios/quickstart.toml
+      lifesim validate scenarios/quickstart.toml --set group.cameras.site=indoor
+    """
+    from lifesim.fleet.outlook import outlook
+
+    loaded = load_scenario(scenario, overrides or ())
+    console = _console()
+    for part in outlook(loaded):
+        console.print(part)
+    print(f"{scenario}: valid; digest {scenario_digest(loaded)}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a scenario file, with which an editor completes and checks it.
+
+    \b
+    Examples:
+      lifesim schema > lifesim.schema.json
+      then, as the first line of a scenario:  #:schema ./lifesim.schema.json
+    """
+    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+@app.command()
+def presets(
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", show_default=False, help="Only this kind, with its numbers.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="Only this preset of the kind.")] = None,
+) -> None:
+    """List the presets, or the numbers of some with unit, standing and source.
+
+    \b
+    Examples:
+      lifesim presets
+      lifesim presets technology
+      lifesim presets technology rated_1e4
+    """
+    if kind is None:
+        for each in preset_kinds():
+            _print_presets(each, preset_names(each), in_full=False)
+    else:
+        _print_presets(kind, preset_names(kind) if name is None else [name], in_full=True)
+        print("Standing: " + "; ".join(f"{letter} {meaning}" for letter, meaning in STANDINGS.items()))
+
+
+def _print_presets(kind: str, names: Sequence[str], in_full: bool) -> None:
+    console = _console()
+    for name in names:
+        preset = load_preset(kind, name)
+        print(f"{kind} {name}: {preset.summary}")
+        if in_full:
+            console.print(_table(preset))
+
+
+def _table(preset: Preset):  # a rich.table.Table, which only this function needs to import
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("Key", "Value", "Unit", "Standing", "Source", box=box.SIMPLE)
+    for key, parameter in preset.parameters.items():
+        value = parameter.value if isinstance(parameter.value, str) else json.dumps(parameter.value)
+        table.add_row(*(Text(cell) for cell in (key, value, parameter.unit, parameter.standing, parameter.source)))
+    return table
+
+
+def _console():
+    """Return a console that wraps at the terminal's width, or late where the output goes to a file."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 200)

@@ -1,0 +1,276 @@
+"""Reading a scenario file: TOML, overrides and seed in, a checked `Scenario` or one line per mistake out.
+
+A line names the file (``--set`` or ``--seed`` for what came from there), the dotted key, what was given, what is
+allowed and the nearest valid name. What pydantic reports is translated by walking the models along the key.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from lifesim.errors import UserError, did_you_mean
+from lifesim.scenario.models import DIRECTORY_NAME_RULE, GROUP_NAME_RULE, Group, PresetTable, Scenario, Table
+from lifesim.scenario.units import Quantity
+
+_GIVEN_WIDTH = 60
+_PRESET_KEYS = {"network", "technology", "site", "link"}
+
+Key = tuple[str, ...]
+
+
+def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
+    """Read and check a scenario file.
+
+    ``overrides`` are texts ``dotted.key=value``, applied in order; ``value`` is a TOML value, or else plain text.
+    ``seed`` replaces the file's. Raises UserError with one line per mistake.
+    """
+    path = Path(path)
+    tables = _read(path)
+    origins: list[tuple[Key, str]] = []
+    for override in overrides:
+        origins.append((_apply(tables, override), "--set"))
+    if seed is not None:
+        tables["seed"] = seed
+        origins.append((("seed",), "--seed"))
+    stem_is_name = "name" not in tables
+    tables.setdefault("name", path.stem)
+    try:
+        return Scenario.model_validate(tables)
+    except ValidationError as error:
+        lines = [_line(problem, tables, path, origins, stem_is_name) for problem in error.errors(include_url=False)]
+        raise UserError("\n".join(lines)) from None
+
+
+def scenario_digest(scenario: Scenario) -> str:
+    """Return the SHA-256 (hex) of the scenario's canonical JSON: all values in base units, presets filled in."""
+    return hashlib.sha256(canonical_json(scenario).encode()).hexdigest()
+
+
+def canonical_json(scenario: Scenario) -> str:
+    """Return the scenario as compact JSON in the order of the models' fields and of the groups in the file."""
+    return json.dumps(scenario.model_dump(mode="json"), separators=(",", ":"), allow_nan=False)
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario file, for editors that complete and check TOML."""
+    schema = Scenario.model_json_schema(mode="validation")
+    schema["required"].remove("name")  # it defaults to the file's name, which the models do not know
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise UserError(f"{path}: no such file, nor a directory {str(path.parent)!r}") from None
+        raise UserError(f"{path}: no such file{_nearest_file(path)}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: is a directory; give a scenario file in it{_nearest_file(path / path.name)}") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text (byte {error.start}); a scenario is a TOML file in UTF-8") from None
+    except RecursionError:
+        raise UserError(f"{path}: not valid TOML: nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError, and what Python's own int() refuses
+        problem, place = re.fullmatch(r"(.*?)(?: \(at (.*)\))?", str(error), re.DOTALL).groups()  # type: ignore[union-attr]
+        raise UserError(f"{path}: {f'{place}: ' if place else ''}not valid TOML: {problem}") from None
+
+
+def _nearest_file(path: Path) -> str:
+    """Suggest the scenario file beside ``path`` whose name is nearest, else list some."""
+    names = sorted(file.name for file in path.parent.glob("*.toml"))
+    near = did_you_mean(path.name, names)
+    if near or not names:
+        return near
+    return f"; there: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+
+
+def _apply(tables: dict[str, Any], override: str) -> Key:
+    """Set one key in place and return it, split at its dots."""
+    dotted, equals, text = override.partition("=")
+    key = tuple(part.strip() for part in dotted.split("."))
+    if not equals or not all(key):
+        raise UserError(f"--set: {json.dumps(override)}: must be dotted.key=value, such as group.cameras.count=100")
+    node = tables
+    for depth, part in enumerate(key[:-1]):
+        below = node.setdefault(part, {})
+        if isinstance(below, str) and part in _PRESET_KEYS:
+            below = node[part] = {"preset": below}
+        if not isinstance(below, dict):
+            raise UserError(
+                f"--set: {_dotted(key)}: {_dotted(key[: depth + 1])} is {_show(below)}, not a table; nothing can be set below it"
+            )
+        node = below
+    node[key[-1]] = _override_value(text)
+    return key
+
+
+def _override_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    return parsed["value"] if parsed.keys() == {"value"} else text.strip()
+
+
+def _line(problem: Any, tables: dict[str, Any], path: Path, origins: Sequence[tuple[Key, str]], stem_is_name: bool) -> str:
+    """Translate one of pydantic's errors into one line for the user."""
+    kind, context = problem["type"], problem.get("ctx", {})
+    key, field, table = _walk(problem["loc"])
+    involved: tuple[Key, ...] = ()
+    match kind:
+        case "mistake":
+            involved = tuple(key + other for other in context["involves"])
+            key, text = key + context["key"], context["problem"]
+        case "quantity":
+            text = context["message"]
+        case "missing":
+            text = f"is missing; must be {_expected(field)}"
+        case "extra_forbidden":
+            text = f"unknown key; allowed: {', '.join(table.model_fields)}{did_you_mean(key[-1], table.model_fields)}"
+        case "union_tag_not_found":
+            key, text = (*key, "kind"), f"is missing; must be one of {_listed(_choices(field))}"
+        case "union_tag_invalid":
+            choices = _choices(field)
+            key, text = (*key, "kind"), f"must be one of {_listed(choices)}{did_you_mean(context['tag'], choices)}"
+        case "finite_number":
+            text = "must be a finite number"
+        case _ if problem["loc"][-1] == "[key]":
+            text = f"the name of a group must be {GROUP_NAME_RULE}"
+        case _:
+            given = problem["input"]
+            text = f"must be {_expected(field)}{did_you_mean(given, _choices(field)) if isinstance(given, str) else ''}"
+    if key == ("name",) and stem_is_name:
+        return f"{path}: name is missing, and the file's name cannot stand in for it; must be {DIRECTORY_NAME_RULE}"
+    value = "" if problem["loc"][-1:] == ("[key]",) else _value(key, tables)
+    return f"{_origin((key, *involved), path, origins)}: {_dotted(key)}{value}: {text}"
+
+
+def _walk(loc: Sequence[str | int]) -> tuple[Key, FieldInfo, type[Table]]:
+    """Follow a location of pydantic's through the models.
+
+    Returns the key as it stands in the file (without the tags of unions), the field there, and the table around it.
+    """
+    key: list[str] = []
+    field, table = FieldInfo.from_annotation(Scenario), Scenario
+    for part in map(str, loc):
+        annotation: Any = field.annotation
+        if part == "[key]":
+            break
+        if alternatives := _alternatives(annotation):
+            if part in alternatives:  # the tag of the alternative, which is no key of the file
+                field = FieldInfo.from_annotation(alternatives[part])
+                continue
+        key.append(part)
+        if get_origin(annotation) is dict:
+            field = FieldInfo.from_annotation(get_args(annotation)[1])
+        elif isinstance(annotation, type) and issubclass(annotation, Table):
+            table = annotation
+            field = table.model_fields.get(part, FieldInfo.from_annotation(str))
+    return tuple(key), field, table
+
+
+def _alternatives(annotation: Any) -> dict[str, type[Table]]:
+    """Return kind -> table for a union of tables, else nothing."""
+    tables = [arm for arm in get_args(annotation) if isinstance(arm, type) and issubclass(arm, Table)]
+    if len(tables) < 2:
+        return {}
+    return {get_args(table.model_fields["kind"].annotation)[0]: table for table in tables}
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    """Return the names that may stand in a field, if they are few."""
+    annotation: Any = field.annotation
+    if get_origin(annotation) is Literal:
+        return list(get_args(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, PresetTable):
+        return annotation.names()
+    return list(_alternatives(annotation))
+
+
+def _expected(field: FieldInfo) -> str:
+    """Say in words what may stand in a field."""
+    annotation: Any = field.annotation
+    choices = _choices(field)
+    for quantity in field.metadata:
+        if isinstance(quantity, Quantity):
+            return quantity.expected()
+    if get_origin(annotation) is Literal:
+        return f"one of {_listed(choices)}" if len(choices) > 1 else _listed(choices)
+    if _alternatives(annotation):
+        return f"a table with kind = one of {_listed(choices)}"
+    if get_origin(annotation) is dict:
+        entry = get_args(annotation)[1]
+        return "a table with at least one [group.NAME]" if entry is Group else "a table"
+    if choices:
+        return f"a preset ({', '.join(choices)}) or a table"
+    if issubclass(annotation, Table):
+        return f"a table; keys: {', '.join(annotation.model_fields)}"
+    what = {int: "a whole number", float: "a number", str: "text", datetime.date: 'a date such as "2026-01-01"'}[annotation]
+    bounds = [
+        f"{word} {getattr(bound, name)}"
+        for name, word in (("ge", "from"), ("gt", "above"), ("le", "up to"), ("lt", "below"))
+        for bound in field.metadata
+        if hasattr(bound, name)
+    ]
+    return " ".join([what, *bounds])
+
+
+def _value(key: Key, tables: dict[str, Any]) -> str:
+    """Return `` = value`` as the user wrote it, the default where it was left to that, or nothing where it is missing."""
+    node: Any = tables
+    for part in key:
+        if not isinstance(node, dict) or part not in node:
+            default = _walk(key)[1].default
+            return f" (default {default})" if isinstance(default, str | int | float) else ""
+        node = node[part]
+    return f" = {_show(node)}"
+
+
+def _origin(keys: Sequence[Key], path: Path, origins: Sequence[tuple[Key, str]]) -> str:
+    """Name the option that one of the keys came from, or the file."""
+    for key in keys:
+        for origin, option in reversed(origins):
+            if key[: len(origin)] == origin:
+                return option
+    return str(path)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(json.dumps(name) for name in names)
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part) for part in key)
+
+
+def _show(given: Any) -> str:
+    """Show a value as TOML would write it, on one line, cut where it gets long."""
+    shown = _toml(given)
+    return shown if len(shown) <= _GIVEN_WIDTH else shown[: _GIVEN_WIDTH - 3] + "..."
+
+
+def _toml(given: Any) -> str:
+    match given:
+        case dict():
+            return "{" + ", ".join(f"{_dotted((key,))} = {_toml(value)}" for key, value in given.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_toml, given)) + "]"
+        case datetime.date() | datetime.time():
+            return given.isoformat()
+        case str() | bool():
+            return json.dumps(given, ensure_ascii=False)
+        case _:
+            return str(given)
