@@ -1,0 +1,82 @@
+"""Trained networks kept between runs, under a name that is a hash of everything that shaped them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import safetensors
+import torch
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from lifesim.crossbar.fixedpoint import FixedPoint
+from lifesim.files import atomic_write
+from lifesim.network.architecture import Architecture, load_architecture
+from lifesim.network.datasets import Dataset, load_dataset
+from lifesim.network.model import Model
+from lifesim.network.training import CODE_VERSION, TrainingSettings, train
+
+_NOTHING_STORED = OSError, safetensors.SafetensorError, KeyError, ValueError
+
+
+def trained_model(network_name: str, dataset_name: str, seed: int) -> Model:
+    """Return the network of a preset trained on a data set, from the user's cache if it is there; otherwise train and keep it.
+
+    A file of the cache that is damaged, or does not contain what its name says, is replaced. A cache that cannot be written costs
+    only time. Raises UserError for unknown names.
+    """
+    architecture, dataset = load_architecture(network_name), load_dataset(dataset_name)
+    settings = TrainingSettings.of_preset(network_name)
+    path = cache_directory() / f"{network_name}-{dataset_name}-{_fingerprint(architecture, dataset, settings, seed)}.safetensors"
+    try:
+        return _decode(architecture, path.read_bytes())
+    except _NOTHING_STORED:
+        pass
+    model = train(architecture, dataset, seed, settings)
+    try:
+        atomic_write(path, _encode(model))
+    except OSError:
+        pass
+    return model
+
+
+def cache_directory() -> Path:
+    """Where trained networks lie: LIFESIM_CACHE_DIR if it is set, otherwise the user's cache directory."""
+    return Path(os.environ.get("LIFESIM_CACHE_DIR") or platformdirs.user_cache_dir("lifesim", appauthor=False))
+
+
+def _fingerprint(architecture: Architecture, dataset: Dataset, settings: TrainingSettings, seed: int) -> str:
+    # The CPU's capability stands for the kernels that torch chooses: other kernels train other bits.
+    shaped_by = (
+        architecture, settings, dataset.digest, seed, CODE_VERSION,
+        torch.__version__, np.__version__, torch.backends.cpu.get_cpu_capability(),
+    )  # fmt: skip
+    return hashlib.blake2b(repr(shaped_by).encode(), digest_size=16).hexdigest()
+
+
+def _encode(model: Model) -> bytes:
+    tensors = {}
+    for layer, codes, biases in zip(model.architecture.crossbar_layers, model.codes, model.biases, strict=True):
+        tensors |= {f"{layer.name}.codes": codes, f"{layer.name}.biases": biases}
+    notes = {"fraction_bits": str(model.fixed_point.fraction_bits), "digest": model.digest.hex()}
+    return save_tensors(tensors, metadata=notes)
+
+
+def _decode(architecture: Architecture, data: bytes) -> Model:
+    """Read what :func:`_encode` wrote. Raises one of _NOTHING_STORED for anything else."""
+    header_bytes = int.from_bytes(data[:8], "little")
+    tensors = load_tensors(data)
+    notes = json.loads(data[8 : 8 + header_bytes])["__metadata__"]
+    names = [layer.name for layer in architecture.crossbar_layers]
+    codes, biases = (tuple(tensors[f"{name}.{part}"] for name in names) for part in ("codes", "biases"))
+    if any(c.dtype != np.int16 for c in codes) or any(b.dtype != np.float32 for b in biases):
+        raise ValueError("not int16 codes and float32 biases")
+    model = Model(architecture, FixedPoint(fraction_bits=int(notes["fraction_bits"])), codes, biases)
+    if model.digest.hex() != notes["digest"]:
+        raise ValueError("digest of the content differs")
+    return model
