@@ -157,7 +157,8 @@ class Device:
         elif not self._waiting:
             self._alarm_unresolved = False
         yield from self._rewrite()
-        if new:
+        # A redeployment that waits in the inbox is installed next; it will be seen then that its map is not the newest.
+        if new and not self.inbox.triggered:
             self._call_cloud()
 
     def _call_cloud(self) -> None:

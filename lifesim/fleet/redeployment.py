@@ -111,7 +111,7 @@ def make_test_set(
 ) -> TestSet:
     """Return ``count`` adversarial examples against the codes that the device holds, with their noise-free golden scores."""
     originals, labels = select_test_pictures(load_dataset(dataset), count, stream_key("test pictures", model.digest.hex()))
-    evaluator = Evaluator(model.architecture, model.fixed_point, model.biases, torch_device)
+    evaluator = Evaluator.of(model, torch_device)
     pictures = fgsm_examples(evaluator, held, originals, labels, fgsm_epsilon)
     return TestSet(pictures, Golden.of(evaluator.confidences([held], pictures, None)[0]))
 
@@ -119,7 +119,7 @@ def make_test_set(
 def validation_correct(model: Model, held: tuple[np.ndarray, ...], dataset: str, torch_device: str) -> int:
     """Return how many of the cloud's validation pictures the codes ``held`` get right."""
     pictures, labels = load_dataset(dataset).part("validation")
-    evaluator = Evaluator(model.architecture, model.fixed_point, model.biases, torch_device)
+    evaluator = Evaluator.of(model, torch_device)
     return int(evaluator.correct([held], pictures, labels)[0])
 
 

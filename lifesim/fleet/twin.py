@@ -17,7 +17,7 @@ from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Finding, Outcome
 from lifesim.fleet.redeployment import Redeployment, TestSet
-from lifesim.network.evaluate import Evaluator, Noise
+from lifesim.network.evaluate import Evaluator, Noise, noise_size
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
 
@@ -107,7 +107,7 @@ class DeviceTwin:
         self.rule = rule
         self.noise = noise
         self._noise_key = noise_key
-        self._evaluator = Evaluator(model.architecture, model.fixed_point, model.biases, torch_device)
+        self._evaluator = Evaluator.of(model, torch_device)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in silicon.banks)
 
     def snapshot(self) -> Snapshot:
@@ -181,6 +181,6 @@ class DeviceTwin:
         pictures = self.test_set.pictures
         if self.noise.sigma == 0.0:
             return self._evaluator.confidences(codes, pictures, None)
-        elements = self._evaluator.noise_elements
+        elements = noise_size(self.model.architecture)
         z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
         return self._evaluator.confidences(codes, pictures, Noise(self.noise.sigma, np.concatenate(z)))

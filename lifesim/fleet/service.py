@@ -1,0 +1,36 @@
+"""How long a worker of the cloud takes for a job: fixed, drawn, or counted as work. Never the wall clock."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from lifesim.fleet.clock import to_ns
+from lifesim.fleet.cloud import Job
+from lifesim.streams import generator, stream_key
+
+ServiceTime = Callable[[Job], int]
+
+
+def fixed_service(service_s: float) -> ServiceTime:
+    """Every job takes ``service_s`` seconds."""
+    service_ns = to_ns(service_s)
+    return lambda job: service_ns
+
+
+def lognormal_service(median_s: float, sigma: float, *key: int | str) -> ServiceTime:
+    """A job takes median_s * exp(sigma * z), z drawn from the stream (``key``, "service", device, ordinal).
+
+    So a device's n-th job takes as long whenever it is sent and whatever the others send.
+    """
+
+    def service_ns(job: Job) -> int:
+        z = generator(stream_key(*key, "service", job.device, job.ordinal)).standard_normal()
+        return to_ns(median_s * math.exp(sigma * z))
+
+    return service_ns
+
+
+def work_service(steps: Callable[[Job], int], step_s: float) -> ServiceTime:
+    """A job takes ``step_s`` seconds for each of its training steps."""
+    return lambda job: to_ns(steps(job) * step_s)

@@ -1,0 +1,110 @@
+"""Run a scenario's fleet through its years, and return the record of every device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import simpy
+
+from lifesim.crossbar.faults import FaultMap
+from lifesim.fleet.build import Plan, device_key, make_grid, make_plan, make_service_time, make_silicon
+from lifesim.fleet.clock import to_ns
+from lifesim.fleet.cloud import CloudTotals
+from lifesim.fleet.device import Device
+from lifesim.fleet.link import Link
+from lifesim.fleet.records import DeviceRecord
+from lifesim.fleet.retraining_service import Desk, RetrainingService
+from lifesim.fleet.twin import DeviceTwin
+from lifesim.scenario.models import Scenario
+
+PROGRESS_STEPS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRecord:
+    """Everything that happened: the plan of each group, the record of each device (in slot order), the cloud's totals."""
+
+    plans: dict[str, Plan]
+    devices: list[DeviceRecord]
+    cloud: CloudTotals
+    cloud_busy_ns: int
+    horizon_ns: int
+
+
+def simulate(
+    scenario: Scenario,
+    plans: dict[str, Plan],
+    executor: Executor,
+    *,
+    torch_device: str = "cpu",
+    stepped: bool = False,
+    on_progress: Callable[[float], None] = lambda share: None,
+    on_record: Callable[[DeviceRecord], None] = lambda record: None,
+) -> FleetRecord:
+    """Simulate all devices from 0 to the horizon.
+
+    ``stepped`` wakes every device at every visit instead of skipping ahead; the record is the same. ``on_progress`` is called with the
+    share of the horizon reached, ``on_record`` with each device's record before the start: they are filled as time passes, so whoever
+    holds them when the run is interrupted holds what has happened.
+    """
+    env = simpy.Environment(initial_time=0)
+    horizon_ns = to_ns(scenario.horizon_s)
+    service = RetrainingService(env, scenario.cloud.workers, make_service_time(scenario), executor)
+    devices = []
+    for name, plan in plans.items():
+        for slot in range(plan.group.count):
+            device = _make_device(env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped)
+            link = Link(env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s)
+            service.open_desk(Desk(device, link, plan.model, plan.layer_cells, plan.task(scenario, torch_device)))
+            on_record(device.record)
+            devices.append(device)
+    for step in range(1, PROGRESS_STEPS + 1):
+        env.run(until=horizon_ns * step // PROGRESS_STEPS)
+        on_progress(step / PROGRESS_STEPS)
+    service.close()
+    for device in devices:
+        device.finish()
+    return FleetRecord(plans, [d.record for d in devices], service.cloud.totals, service.cloud.busy_ns, horizon_ns)
+
+
+def make_plans(scenario: Scenario, torch_device: str = "cpu") -> dict[str, Plan]:
+    """Return the plan of each group; trains the networks that are not in the cache."""
+    return {name: make_plan(name, group, scenario, torch_device) for name, group in scenario.group.items()}
+
+
+def _make_device(
+    env: simpy.Environment,
+    number: int,
+    slot: int,
+    plan: Plan,
+    scenario: Scenario,
+    service: RetrainingService,
+    horizon_ns: int,
+    torch_device: str,
+    stepped: bool,
+) -> Device:
+    architecture = plan.model.architecture
+    twin = DeviceTwin(
+        make_silicon(plan.group, architecture, scenario, plan.name, slot),
+        plan.model,
+        plan.test_set,
+        plan.rule,
+        plan.noise,
+        device_key(scenario.seed, plan.name, slot, "read noise"),
+        torch_device,
+    )
+    return Device(
+        env,
+        number,
+        twin,
+        plan.schedule,
+        plan.costs,
+        plan.policy,
+        service,
+        DeviceRecord(plan.name, number, make_grid(plan, scenario.seed, slot)),
+        horizon_ns,
+        FaultMap.empty(len(architecture.crossbar_layers)),
+        stepped,
+    )
