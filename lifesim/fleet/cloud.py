@@ -13,7 +13,7 @@ from typing import Any
 
 import simpy
 
-from lifesim.fleet.clock import DISPATCH
+from lifesim.fleet.clock import DISPATCH, wait
 
 
 @dataclass(slots=True, eq=False)
@@ -96,11 +96,7 @@ class Cloud:
     def _dispatch_later(self) -> None:
         if self._queue and self._busy_workers < self.workers and not self._dispatch_due:
             self._dispatch_due = True
-            event = self.env.event()
-            event.callbacks.append(self._dispatch)
-            # Event.succeed() would put it among the ordinary events of this instant.
-            event._ok, event._value = True, None
-            self.env.schedule(event, priority=DISPATCH)
+            wait(self.env, 0, DISPATCH).callbacks.append(self._dispatch)
 
     def _dispatch(self, _: simpy.Event) -> None:
         self._dispatch_due = False

@@ -36,7 +36,9 @@ class Link:
     latency_s : seconds from a byte's leaving to its arriving, >= 0
     """
 
-    def __init__(self, env: simpy.Environment, uplink_bps: float, downlink_bps: float, latency_s: float) -> None:
+    def __init__(
+        self, env: simpy.Environment, uplink_bps: float, downlink_bps: float, latency_s: float
+    ) -> None:
         self.traffic = {direction: Traffic() for direction in Direction}
         self._env = env
         self._ns_per_byte = {
@@ -53,7 +55,9 @@ class Link:
 
     def send(self, n_bytes: int, direction: Direction) -> simpy.Event:
         """Send ``n_bytes`` as soon as this direction is free; the returned event happens when the last byte arrives."""
-        self._free_ns[direction] = max(self._env.now, self._free_ns[direction]) + self._sending_ns(n_bytes, direction)
+        self._free_ns[direction] = max(self._env.now, self._free_ns[direction]) + self._sending_ns(
+            n_bytes, direction
+        )
         arrival = self._env.timeout(self._free_ns[direction] + self._latency_ns - self._env.now)
         self.traffic[direction].sent += n_bytes
         self._under_way[arrival] = (direction, n_bytes)

@@ -26,7 +26,7 @@ class Size:
     positions: int = 1
 
 
-COSTS = OperationCosts.preset("isaac-slc")
+COSTS = OperationCosts.preset("isaac_slc")
 MLP = [Size(784, 32), Size(32, 16), Size(16, 10)]
 LENET = [Size(25, 20, 576), Size(500, 50, 64), Size(800, 500), Size(500, 10)]
 

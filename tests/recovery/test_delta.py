@@ -11,7 +11,7 @@ from lifesim.network.model import Model
 from lifesim.recovery.coding import pack_count, pack_differences, pack_positions, seal
 from lifesim.recovery.delta import DeltaError, apply_delta, encode_delta
 
-TINY = Architecture("tiny", (1, 2, 3), (Dense(5), Relu(), Dense(4)))
+TINY = Architecture("tiny", (1, 2, 3), (Dense("a", 5), Relu(), Dense("b", 4)))
 
 
 def model(codes, biases=None, architecture=TINY):
@@ -133,7 +133,7 @@ def test_models_that_differ_in_their_biases_have_no_delta():
 
 def test_a_sparse_delta_is_two_orders_of_magnitude_smaller_than_the_model_and_near_its_entropy():
     """LeNet's size, one per cent of the weights moved by some thirty codes."""
-    architecture = Architecture("wide", (1, 1, 861), (Dense(500),))
+    architecture = Architecture("wide", (1, 1, 861), (Dense("a", 500),))
     weights = architecture.crossbar_layers[0].weights
     generator = np.random.Generator(np.random.Philox(key=1))
     codes = generator.normal(0, 2000, weights).astype(np.int16)
