@@ -1,18 +1,19 @@
 """The command line. Thin: it reads arguments, calls the library and turns its errors into exit statuses.
 
-Exit status 0; 2 the user's input cannot be used; 1 anything else; 130 interrupted. Whatever is heavy is imported by the
-command that needs it, so that ``--help``, ``schema``, ``presets`` and ``validate`` answer at once.
+Exit status 0; 2 the user's input cannot be used; 1 anything else; 130 interrupted. Whatever is heavy is
+imported by the command that needs it, so that ``--help``, ``schema``, ``presets``, ``validate`` are quick.
 """
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import importlib.metadata
 import json
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -34,14 +35,16 @@ app = typer.Typer(
 )
 
 
-class Device(str, enum.Enum):
+class Device(enum.StrEnum):
     """Where networks are evaluated."""
 
     cpu = "cpu"
     cuda = "cuda"
 
 
-ScenarioFile = Annotated[Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML).", show_default=False)]
+ScenarioFile = Annotated[
+    Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML).", show_default=False)
+]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -86,7 +89,8 @@ def _print_version(asked: bool) -> None:
 @app.callback()
 def _lifesim(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     """Simulate the lives of fleets of edge-AI devices built on ReRAM crossbars.
@@ -105,17 +109,33 @@ def run(
     scenario: ScenarioFile,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="DIR", show_default=False, help="Result directory. [default: results/<scenario>-<seed>]"),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            show_default=False,
+            help="Result directory. [default: results/<scenario>-<seed>]",
+        ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")
+    ] = None,
     overrides: Overrides = None,
     stepped: Annotated[
-        bool, typer.Option("--stepped", help="Wake every device at every test: slow, for checking; the CSVs are the same.")
+        bool,
+        typer.Option(
+            "--stepped", help="Wake every device at every test: slow, for checking; the CSVs are the same."
+        ),
     ] = False,
     device: Annotated[Device, typer.Option(help="Where networks are evaluated.")] = Device.cpu,
-    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")] = 1,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")
+    ] = 1,
     log_json: Annotated[
-        Path | None, typer.Option("--log-json", metavar="FILE", show_default=False, help="Write a log, one JSON object a line.")
+        Path | None,
+        typer.Option(
+            "--log-json", metavar="FILE", show_default=False, help="Write a log, one JSON object a line."
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not empty.")] = False,
@@ -129,18 +149,9 @@ def run(
       lifesim run scenarios/quickstart.toml --set horizon_s="2 y" --set group.cameras.count=100
       lifesim run scenarios/quickstart.toml --set 'group.cameras.schedule={kind="never"}'
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
     loaded = load_scenario(scenario, overrides or (), seed)
     directory = output if output is not None else Path("results") / f"{loaded.name}-{loaded.seed}"
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=quiet) as bar:
-        task = bar.add_task("starting", total=1.0)
-
-        def progress(share: float, doing: str) -> None:
-            bar.update(task, completed=share, description=doing)
-
+    with _progress(quiet) as progress:
         from lifesim.experiment.run import run_to_directory
 
         result = run_to_directory(
@@ -150,12 +161,39 @@ def run(
             device=device.value,
             workers=workers,
             force=force,
-            progress=None if quiet else progress,
+            progress=progress,
             log_json=log_json,
         )
     if not quiet:
         print(result.summary_text())
         print(f"Written to {directory}")
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
+    """Give a function of (share done, what is done) that draws a bar (off a terminal: prints lines)."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("starting", total=1.0)
+            yield lambda share, doing: bar.update(task, completed=share, description=doing)
+    else:
+        printed = -1
+
+        def print_every_tenth(share: float, doing: str) -> None:
+            nonlocal printed
+            if int(share * 10) > printed:
+                printed = int(share * 10)
+                print(f"{share:4.0%} {doing}", file=sys.stderr, flush=True)
+
+        yield print_every_tenth
 
 
 @app.command()
@@ -167,9 +205,9 @@ def validate(scenario: ScenarioFile, overrides: Overrides = None) -> None:
       lifesim validate scenarios/quickstart.toml
       lifesim validate scenarios/quickstart.toml --set group.cameras.site=indoor
     """
+    loaded = load_scenario(scenario, overrides or ())
     from lifesim.fleet.outlook import outlook
 
-    loaded = load_scenario(scenario, overrides or ())
     console = _console()
     for part in outlook(loaded):
         console.print(part)
@@ -190,8 +228,13 @@ def schema() -> None:
 
 @app.command()
 def presets(
-    kind: Annotated[str | None, typer.Argument(metavar="KIND", show_default=False, help="Only this kind, with its numbers.")] = None,
-    name: Annotated[str | None, typer.Argument(metavar="NAME", show_default=False, help="Only this preset of the kind.")] = None,
+    kind: Annotated[
+        str | None,
+        typer.Argument(metavar="KIND", show_default=False, help="Only this kind, with its numbers."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", show_default=False, help="Only this preset of the kind.")
+    ] = None,
 ) -> None:
     """List the presets, or the numbers of some with unit, standing and source.
 
@@ -226,7 +269,9 @@ def _table(preset: Preset):  # a rich.table.Table, which only this function need
     table = Table("Key", "Value", "Unit", "Standing", "Source", box=box.SIMPLE)
     for key, parameter in preset.parameters.items():
         value = parameter.value if isinstance(parameter.value, str) else json.dumps(parameter.value)
-        table.add_row(*(Text(cell) for cell in (key, value, parameter.unit, parameter.standing, parameter.source)))
+        table.add_row(
+            *(Text(cell) for cell in (key, value, parameter.unit, parameter.standing, parameter.source))
+        )
     return table
 
 

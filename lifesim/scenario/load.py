@@ -1,7 +1,7 @@
 """Reading a scenario file: TOML, overrides and seed in, a checked `Scenario` or one line per mistake out.
 
-A line names the file (``--set`` or ``--seed`` for what came from there), the dotted key, what was given, what is
-allowed and the nearest valid name. What pydantic reports is translated by walking the models along the key.
+A line names the file (``--set`` or ``--seed`` for what came from there), the dotted key, what was given, what
+is allowed and the nearest valid name. What pydantic reports is translated by walking the models.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -31,7 +31,7 @@ Key = tuple[str, ...]
 def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
     """Read and check a scenario file.
 
-    ``overrides`` are texts ``dotted.key=value``, applied in order; ``value`` is a TOML value, or else plain text.
+    ``overrides`` are texts ``dotted.key=value``, applied in order; the value is in TOML, or else plain text.
     ``seed`` replaces the file's. Raises UserError with one line per mistake.
     """
     path = Path(path)
@@ -47,17 +47,19 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | N
     try:
         return Scenario.model_validate(tables)
     except ValidationError as error:
-        lines = [_line(problem, tables, path, origins, stem_is_name) for problem in error.errors(include_url=False)]
+        lines = [
+            _line(problem, tables, path, origins, stem_is_name) for problem in error.errors(include_url=False)
+        ]
         raise UserError("\n".join(lines)) from None
 
 
 def scenario_digest(scenario: Scenario) -> str:
-    """Return the SHA-256 (hex) of the scenario's canonical JSON: all values in base units, presets filled in."""
+    """Return the SHA-256 (hex) of the scenario's canonical JSON (base units, presets filled in)."""
     return hashlib.sha256(canonical_json(scenario).encode()).hexdigest()
 
 
 def canonical_json(scenario: Scenario) -> str:
-    """Return the scenario as compact JSON in the order of the models' fields and of the groups in the file."""
+    """Return the scenario as compact JSON: keys in the order of the models, groups in the file's."""
     return json.dumps(scenario.model_dump(mode="json"), separators=(",", ":"), allow_nan=False)
 
 
@@ -76,11 +78,15 @@ def _read(path: Path) -> dict[str, Any]:
             raise UserError(f"{path}: no such file, nor a directory {str(path.parent)!r}") from None
         raise UserError(f"{path}: no such file{_nearest_file(path)}") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: is a directory; give a scenario file in it{_nearest_file(path / path.name)}") from None
+        raise UserError(
+            f"{path}: is a directory; give a scenario file in it{_nearest_file(path / path.name)}"
+        ) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise UserError(f"{path}: is not UTF-8 text (byte {error.start}); a scenario is a TOML file in UTF-8") from None
+        raise UserError(
+            f"{path}: is not UTF-8 text (byte {error.start}); a scenario is a TOML file in UTF-8"
+        ) from None
     except RecursionError:
         raise UserError(f"{path}: not valid TOML: nested too deeply") from None
     except ValueError as error:  # TOMLDecodeError, and what Python's own int() refuses
@@ -102,16 +108,17 @@ def _apply(tables: dict[str, Any], override: str) -> Key:
     dotted, equals, text = override.partition("=")
     key = tuple(part.strip() for part in dotted.split("."))
     if not equals or not all(key):
-        raise UserError(f"--set: {json.dumps(override)}: must be dotted.key=value, such as group.cameras.count=100")
+        raise UserError(
+            f"--set: {json.dumps(override)}: must be dotted.key=value, such as group.cameras.count=100"
+        )
     node = tables
     for depth, part in enumerate(key[:-1]):
         below = node.setdefault(part, {})
         if isinstance(below, str) and part in _PRESET_KEYS:
             below = node[part] = {"preset": below}
         if not isinstance(below, dict):
-            raise UserError(
-                f"--set: {_dotted(key)}: {_dotted(key[: depth + 1])} is {_show(below)}, not a table; nothing can be set below it"
-            )
+            above = _dotted(key[: depth + 1])
+            raise UserError(f"--set: {_dotted(key)}: {above} is {_show(below)}, not a table to set a key of")
         node = below
     node[key[-1]] = _override_value(text)
     return key
@@ -125,7 +132,9 @@ def _override_value(text: str) -> Any:
     return parsed["value"] if parsed.keys() == {"value"} else text.strip()
 
 
-def _line(problem: Any, tables: dict[str, Any], path: Path, origins: Sequence[tuple[Key, str]], stem_is_name: bool) -> str:
+def _line(
+    problem: Any, tables: dict[str, Any], path: Path, origins: Sequence[tuple[Key, str]], stem_is_name: bool
+) -> str:
     """Translate one of pydantic's errors into one line for the user."""
     kind, context = problem["type"], problem.get("ctx", {})
     key, field, table = _walk(problem["loc"])
@@ -139,21 +148,28 @@ def _line(problem: Any, tables: dict[str, Any], path: Path, origins: Sequence[tu
         case "missing":
             text = f"is missing; must be {_expected(field)}"
         case "extra_forbidden":
-            text = f"unknown key; allowed: {', '.join(table.model_fields)}{did_you_mean(key[-1], table.model_fields)}"
+            allowed = table.model_fields
+            text = f"unknown key; allowed: {', '.join(allowed)}{_near(key[-1], allowed)}"
         case "union_tag_not_found":
             key, text = (*key, "kind"), f"is missing; must be one of {_listed(_choices(field))}"
         case "union_tag_invalid":
             choices = _choices(field)
-            key, text = (*key, "kind"), f"must be one of {_listed(choices)}{did_you_mean(context['tag'], choices)}"
+            key, text = (
+                (*key, "kind"),
+                f"must be one of {_listed(choices)}{_near(context['tag'], choices)}",
+            )
         case "finite_number":
             text = "must be a finite number"
         case _ if problem["loc"][-1] == "[key]":
             text = f"the name of a group must be {GROUP_NAME_RULE}"
         case _:
             given = problem["input"]
-            text = f"must be {_expected(field)}{did_you_mean(given, _choices(field)) if isinstance(given, str) else ''}"
+            near = _near(given, _choices(field)) if isinstance(given, str) else ""
+            text = f"must be {_expected(field)}{near}"
     if key == ("name",) and stem_is_name:
-        return f"{path}: name is missing, and the file's name cannot stand in for it; must be {DIRECTORY_NAME_RULE}"
+        return (
+            f"{path}: name: is missing, and the file's name cannot replace it; must be {DIRECTORY_NAME_RULE}"
+        )
     value = "" if problem["loc"][-1:] == ("[key]",) else _value(key, tables)
     return f"{_origin((key, *involved), path, origins)}: {_dotted(key)}{value}: {text}"
 
@@ -161,7 +177,7 @@ def _line(problem: Any, tables: dict[str, Any], path: Path, origins: Sequence[tu
 def _walk(loc: Sequence[str | int]) -> tuple[Key, FieldInfo, type[Table]]:
     """Follow a location of pydantic's through the models.
 
-    Returns the key as it stands in the file (without the tags of unions), the field there, and the table around it.
+    Returns the key as it stands in the file (without the tags of unions), the field there, its table.
     """
     key: list[str] = []
     field, table = FieldInfo.from_annotation(Scenario), Scenario
@@ -169,10 +185,9 @@ def _walk(loc: Sequence[str | int]) -> tuple[Key, FieldInfo, type[Table]]:
         annotation: Any = field.annotation
         if part == "[key]":
             break
-        if alternatives := _alternatives(annotation):
-            if part in alternatives:  # the tag of the alternative, which is no key of the file
-                field = FieldInfo.from_annotation(alternatives[part])
-                continue
+        if part in _alternatives(annotation):  # the tag of the alternative, which is no key of the file
+            field = FieldInfo.from_annotation(_alternatives(annotation)[part])
+            continue
         key.append(part)
         if get_origin(annotation) is dict:
             field = FieldInfo.from_annotation(get_args(annotation)[1])
@@ -218,7 +233,12 @@ def _expected(field: FieldInfo) -> str:
         return f"a preset ({', '.join(choices)}) or a table"
     if issubclass(annotation, Table):
         return f"a table; keys: {', '.join(annotation.model_fields)}"
-    what = {int: "a whole number", float: "a number", str: "text", datetime.date: 'a date such as "2026-01-01"'}[annotation]
+    what = {
+        int: "a whole number",
+        float: "a number",
+        str: "text",
+        datetime.date: 'a date such as "2026-01-01"',
+    }[annotation]
     bounds = [
         f"{word} {getattr(bound, name)}"
         for name, word in (("ge", "from"), ("gt", "above"), ("le", "up to"), ("lt", "below"))
@@ -229,7 +249,7 @@ def _expected(field: FieldInfo) -> str:
 
 
 def _value(key: Key, tables: dict[str, Any]) -> str:
-    """Return `` = value`` as the user wrote it, the default where it was left to that, or nothing where it is missing."""
+    """Return `` = value`` as the user wrote it, else the default that stands in for it, else nothing."""
     node: Any = tables
     for part in key:
         if not isinstance(node, dict) or part not in node:
@@ -246,6 +266,13 @@ def _origin(keys: Sequence[Key], path: Path, origins: Sequence[tuple[Key, str]])
             if key[: len(origin)] == origin:
                 return option
     return str(path)
+
+
+def _near(given: str, names: Collection[str]) -> str:
+    """Suggest the nearest name; one that ``given`` is the beginning of is nearer than any other."""
+    if given in names:  # the right name in the wrong place
+        return ""
+    return did_you_mean(given, [name for name in names if name.startswith(given)] or names)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -265,7 +292,9 @@ def _show(given: Any) -> str:
 def _toml(given: Any) -> str:
     match given:
         case dict():
-            return "{" + ", ".join(f"{_dotted((key,))} = {_toml(value)}" for key, value in given.items()) + "}"
+            return (
+                "{" + ", ".join(f"{_dotted((key,))} = {_toml(value)}" for key, value in given.items()) + "}"
+            )
         case list():
             return "[" + ", ".join(map(_toml, given)) + "]"
         case datetime.date() | datetime.time():

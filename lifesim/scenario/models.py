@@ -1,7 +1,7 @@
 """The shape of a scenario file, as frozen pydantic models: what may stand in it, in which unit and range.
 
-Names of attributes are the keys of the file. A value checked here is complete: presets are filled in, quantities are
-floats in the unit that the key ends with.
+Names of attributes are the keys of the file. A value checked here is complete: presets are filled in,
+quantities are floats in the unit that the key ends with.
 """
 
 from __future__ import annotations
@@ -45,8 +45,10 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Sigma = Annotated[float, Field(ge=0, le=5)]
 
 
-def mistake(problem: str, key: tuple[str, ...] = (), involves: tuple[tuple[str, ...], ...] = ()) -> PydanticCustomError:
-    """Return an error about ``key`` below the model that is being checked; other keys may be involved in it."""
+def mistake(
+    problem: str, key: tuple[str, ...] = (), involves: tuple[tuple[str, ...], ...] = ()
+) -> PydanticCustomError:
+    """Return an error about ``key`` below the table being checked; ``involves``: others that it is due to."""
     return PydanticCustomError("mistake", "{problem}", {"problem": problem, "key": key, "involves": involves})
 
 
@@ -64,7 +66,7 @@ class Table(BaseModel):
 
 
 class PresetTable(Table):
-    """A table that may be written as the name of a preset: ``site = "indoor"`` means ``{preset = "indoor"}``."""
+    """A table that may be written as a preset's name: ``site = "indoor"`` means ``{preset = "indoor"}``."""
 
     kind_of_preset: ClassVar[str]
     preset: str | None = None
@@ -96,12 +98,18 @@ class PresetTable(Table):
             missing = [needed for needed in cls.needed_keys() if needed not in data]
             if missing:
                 unknown = [given for given in data if given not in cls.model_fields]
-                near = did_you_mean(unknown[0], cls.model_fields).replace("did", f"for {unknown[0]}, did") if unknown else ""
+                near = (
+                    did_you_mean(unknown[0], cls.model_fields).replace("did", f"for {unknown[0]}, did")
+                    if unknown
+                    else ""
+                )
                 raise mistake(f"without preset, all keys must be given; missing: {', '.join(missing)}{near}")
             return data
         if not isinstance(name, str) or name not in cls.names():
             near = did_you_mean(name, cls.names())
-            raise mistake(f"no such {cls.kind_of_preset} preset; allowed: {', '.join(cls.names())}{near}", key)
+            raise mistake(
+                f"no such {cls.kind_of_preset} preset; allowed: {', '.join(cls.names())}{near}", key
+            )
         return {**cls.preset_values(name), **data}
 
     @classmethod
@@ -110,14 +118,19 @@ class PresetTable(Table):
         return load_preset(cls.kind_of_preset, name).values
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         """Offer the preset's name as a string, and ask for every key only in a table without preset."""
         reference = handler(schema)
         table = handler.resolve_ref_schema(reference)
         name = {"type": "string", "enum": cls.names()}
         body = dict(table)
         title, description = body.pop("title"), body.pop("description", "")
-        body["properties"] = {**body["properties"], "preset": {**name, "description": f"Preset of kind {cls.kind_of_preset}."}}
+        body["properties"] = {
+            **body["properties"],
+            "preset": {**name, "description": f"Preset of kind {cls.kind_of_preset}."},
+        }
         needed = body.pop("required", [])
         body["anyOf"] = [{"required": ["preset"]}, {"required": needed}]
         table.clear()
@@ -143,7 +156,9 @@ class Network(PresetTable):
 
     def layer_names(self) -> list[str]:
         """Return the names of the layers that have weights, from input to output."""
-        return [layer["name"] for layer in load_preset("network", self.preset).values["layers"] if "name" in layer]
+        return [
+            layer["name"] for layer in load_preset("network", self.preset).values["layers"] if "name" in layer
+        ]
 
 
 class Technology(PresetTable):
@@ -155,7 +170,7 @@ class Technology(PresetTable):
     endurance_shape: float = Field(ge=0.1, le=20)
     """Weibull shape of a cell's endurance (no unit)."""
     endurance_spread_sigma_ln: Sigma
-    """Device-to-device spread: each device's endurance is scaled by a lognormal factor of median 1 and this sigma."""
+    """Device-to-device spread: sigma of the lognormal factor (median 1) on its endurance."""
     wear_stuck_at_1_share: Share
     """Share of the worn-out cells that are stuck at low resistance, reading 1; the others read 0."""
     retention_median_s: Span
@@ -167,15 +182,15 @@ class Technology(PresetTable):
     activation_energy_ev: Activation
     """Arrhenius activation energy of retention loss, in eV."""
     retention_spread_sigma_ln: Sigma
-    """Device-to-device spread: each device's retention is scaled by a lognormal factor of median 1 and this sigma."""
+    """Device-to-device spread: sigma of the lognormal factor (median 1) on its retention."""
     retention_cell_share: Share
-    """Share of the cells whose retention time is their own, the same after every programming; the others draw anew."""
+    """Share of the cells that keep one retention time for life; the others draw it anew when programmed."""
     retention_fails_to: Literal["hrs", "lrs"]
-    """State that an expired cell has drifted to: hrs (high resistance) reads 0, lrs (low resistance) reads 1."""
+    """State that an expired cell has drifted to: hrs (high resistance, reads 0) or lrs (low, reads 1)."""
     read_noise: float = Field(ge=0, le=1)
     """Standard deviation of a weight in one read, relative to the weight; independent between weights."""
     read_noise_correlation: Share
-    """Correlation of the noise between the reads of one visit (0: independent, 1: re-reading does not help)."""
+    """Correlation of the noise between the reads of one visit (1: reading again does not help)."""
 
 
 class Site(PresetTable):
@@ -212,7 +227,7 @@ class Workload(Table):
     """What the device does all day."""
 
     reloads_per_day: dict[str, Annotated[float, Field(ge=0, le=86_400)]] = {}
-    """Layer -> how often a day its weights are reprogrammed from the backup (it wears); layers not named are resident."""
+    """Layer -> reprogrammings from the backup per day, which wear it; layers not named are resident (0)."""
 
     @field_validator("reloads_per_day")
     @classmethod
@@ -225,7 +240,7 @@ class Aet(Table):
     """Adversarial example testing: what is read, what counts as an alarm, how it is confirmed."""
 
     criterion: Literal["sdc3", "sdc1"] = "sdc3"
-    """A picture deviates if its top class changes (sdc1), or also if that class's confidence moves by over 0.03 (sdc3)."""
+    """A picture deviates if its top class changes (sdc1), or that class's confidence by 0.03 (sdc3)."""
     pictures: int = Field(default=16, ge=1, le=500)
     """Number of test pictures stored on the device."""
     vote: int = Field(default=1, ge=1)
@@ -238,7 +253,11 @@ class Aet(Table):
     @model_validator(mode="after")
     def _vote_is_possible(self) -> Self:
         if self.vote > self.pictures:
-            raise mistake(f"no more than the {self.pictures} pictures (aet.pictures) can deviate", ("vote",), involves=(("pictures",),))
+            raise mistake(
+                f"no more than the {self.pictures} pictures (aet.pictures) can deviate",
+                ("vote",),
+                involves=(("pictures",),),
+            )
         return self
 
 
@@ -321,8 +340,9 @@ class Group(Table):
         layers = self.network.layer_names()
         for name in self.workload.reloads_per_day:
             if name not in layers:
+                allowed = f"{', '.join(layers)}{did_you_mean(name, layers)}"
                 raise mistake(
-                    f"network {self.network.preset} has no such layer; allowed: {', '.join(layers)}{did_you_mean(name, layers)}",
+                    f"network {self.network.preset} has no such layer; allowed: {allowed}",
                     ("workload", "reloads_per_day", name),
                     involves=(("network",),),
                 )
@@ -412,7 +432,7 @@ class Scenario(Table):
     """A fleet, the time that it lives through, and the cloud that looks after it."""
 
     name: Annotated[str, BeforeValidator(_as_directory_name)]
-    """Name of the scenario; the file's name without .toml where it is not given. Part of the result directory's name."""
+    """Name of the scenario and of its result directory; default: the file's name without .toml."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seed of everything that is drawn."""
     horizon_s: Horizon
@@ -423,7 +443,9 @@ class Scenario(Table):
     """Time between the rows of fleet.csv, in s."""
     spec: Spec = Spec()
     """When a device counts as in spec."""
-    group: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)], Group] = Field(min_length=1)
+    group: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)], Group] = Field(
+        min_length=1
+    )
     """The groups of devices, by name."""
     cloud: Cloud = Cloud()
     """The cloud that retrains."""

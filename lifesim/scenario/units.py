@@ -1,7 +1,7 @@
-"""Quantities of a scenario file: a number in the key's own unit, or text with a unit ("7 d", "250 kbit/s", "55 C").
+"""Quantities of a scenario file: a number in the key's own unit, or text with a unit ("7 d", "250 kbit/s").
 
-A key's last part names its unit (``horizon_s``, ``uplink_bps``, ``mean_c``); a bare number is in that unit. A year is
-365 days exactly. Conversion is decimal, so that "0.1 d" is the float nearest to 8640.
+A key's last part names its unit (``horizon_s``, ``uplink_bps``, ``mean_c``); a bare number is in that unit.
+A year is 365 days exactly. Conversion is decimal, so that "0.1 d" is the float nearest to 8640.
 """
 
 from __future__ import annotations
@@ -32,7 +32,12 @@ UNITS: dict[str, dict[str, Decimal]] = {
         "d": Decimal(_DAY_S),
         "y": Decimal(365 * _DAY_S),
     },
-    "bit/s": {"bit/s": Decimal(1), "kbit/s": Decimal(10**3), "Mbit/s": Decimal(10**6), "Gbit/s": Decimal(10**9)},
+    "bit/s": {
+        "bit/s": Decimal(1),
+        "kbit/s": Decimal(10**3),
+        "Mbit/s": Decimal(10**6),
+        "Gbit/s": Decimal(10**9),
+    },
     "C": {"C": Decimal(1), "°C": Decimal(1)},
     "eV": {"eV": Decimal(1)},
 }
@@ -43,7 +48,7 @@ UNITS: dict[str, dict[str, Decimal]] = {
 class Quantity:
     """Annotation of a float field: which units its text may carry, and the range of its values.
 
-    ``above`` excludes its value, ``least`` and ``most`` include theirs; all are texts with a unit, as shown to the user.
+    ``above`` excludes its value, ``least`` and ``most`` include it; texts with a unit, as the user sees them.
     """
 
     base: str
@@ -52,7 +57,7 @@ class Quantity:
     most: str | None = None
 
     def parse(self, given: Any) -> float:
-        """Return ``given`` in the base unit. Raises PydanticCustomError of type ``quantity`` with a message for users."""
+        """Return ``given`` in the base unit. Raises PydanticCustomError with a message for users."""
         value = self._convert(given)
         if (
             (self.above is not None and not value > self._convert(self.above))
@@ -85,7 +90,9 @@ class Quantity:
             if unit is None:
                 raise _error(f"has no unit; units: {', '.join(units)}")
             if unit not in units:
-                raise _error(f"unknown unit {unit!r}; units: {', '.join(units)}{did_you_mean(unit, units)}")
+                same = [known for known in units if known.lower() == unit.lower()]
+                near = f"; did you mean {same[0]!r}?" if same else did_you_mean(unit, units)
+                raise _error(f"unknown unit {unit!r}; units: {', '.join(units)}{near}")
             value = float(Decimal(match["number"]) * units[unit])
         else:
             value = float(given) if abs(given) < 10**300 else math.inf
@@ -96,18 +103,27 @@ class Quantity:
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_before_validator_function(self.parse, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
         number: dict[str, Any] = {"type": "number"}
-        for keyword, bound in (("exclusiveMinimum", self.above), ("minimum", self.least), ("maximum", self.most)):
+        for keyword, bound in (
+            ("exclusiveMinimum", self.above),
+            ("minimum", self.least),
+            ("maximum", self.most),
+        ):
             if bound is not None:
                 number[keyword] = self._convert(bound)
         units = "|".join(re.escape(unit) for unit in UNITS[self.base])
-        text = {"type": "string", "pattern": rf"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{{1,3}})?\s*({units})\s*$"}
+        text = {
+            "type": "string",
+            "pattern": rf"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{{1,3}})?\s*({units})\s*$",
+        }
         return {"anyOf": [number, text]}
 
 
 def readable_duration(seconds: float) -> str:
-    """Return a duration in the largest unit of which it holds at least one, to six digits: "26.28 min", "10 y"."""
+    """Return a duration in the largest unit that it holds one of, to six digits: "26.28 min", "10 y"."""
     sizes = [(unit, float(size)) for unit, size in UNITS["s"].items() if float(size) <= seconds]
     unit, size = sizes[-1] if sizes else ("s", 1.0)
     return f"{seconds / size:g} {unit}"
