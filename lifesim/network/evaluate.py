@@ -76,6 +76,23 @@ class Evaluator:
         """Return for each copy how many pictures it classifies as labelled, int64 [K]. An ideal read."""
         return (self.logits(codes, pictures).argmax(axis=2) == labels).sum(axis=1, dtype=np.int64)
 
+    def picture_gradients(self, codes: Sequence[np.ndarray], pictures: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the gradient of each picture's cross-entropy in its own pixels (in [0, 1)), float32 of the pictures' shape. An ideal read."""
+        gradients = np.empty(pictures.shape, dtype=np.float32)
+        first_step = self.architecture.steps[0]
+        with single_threaded():
+            weights = self._weights([codes])
+            for start in range(0, len(pictures), PICTURES_PER_PIECE):
+                piece = slice(start, start + PICTURES_PER_PIECE)
+                x = to_input(_filled(pictures[piece]), self.device)[None].requires_grad_()
+                logits = forward(self.architecture, weights, self._biases, to_rows(first_step, x))[0]
+                targets = torch.tensor(_filled(labels[piece]), device=self.device)
+                # The sum, not the mean: a picture's gradient does not depend on the pictures beside it.
+                loss = torch.nn.functional.cross_entropy(logits, targets, reduction="sum")
+                (gradient,) = torch.autograd.grad(loss, x)
+                gradients[piece] = gradient[0].permute(0, 3, 1, 2)[: len(pictures[piece])].cpu().numpy()
+        return gradients
+
     @torch.inference_mode()
     def _evaluate(
         self, codes: Sequence[Sequence[np.ndarray]], pictures: np.ndarray, noise: Noise | None, softmax: bool
@@ -96,9 +113,7 @@ class Evaluator:
         return out
 
     def _rows(self, pictures: np.ndarray) -> torch.Tensor:
-        full = np.zeros((PICTURES_PER_PIECE, *self.architecture.input_shape), dtype=np.uint8)
-        full[: len(pictures)] = pictures
-        return to_rows(self.architecture.steps[0], to_input(full, self.device)[None]).contiguous()
+        return to_rows(self.architecture.steps[0], to_input(_filled(pictures), self.device)[None]).contiguous()
 
     def _weights(self, codes: Sequence[Sequence[np.ndarray]]) -> list[torch.Tensor]:
         stacked = [torch.from_numpy(np.stack(layer)).to(self.device) for layer in zip(*codes, strict=True)]
@@ -121,3 +136,10 @@ class Evaluator:
             LayerNoise(sigma, part.reshape(self.copies_per_chunk, -1, layer.fan_out))
             for part, layer in zip(full.split(sizes, dim=2), self.architecture.crossbar_layers, strict=True)
         ]
+
+
+def _filled(array: np.ndarray) -> np.ndarray:
+    """Return up to PICTURES_PER_PIECE pictures or labels with zeros behind, so that there are as many."""
+    full = np.zeros((PICTURES_PER_PIECE, *array.shape[1:]), dtype=array.dtype)
+    full[: len(array)] = array
+    return full

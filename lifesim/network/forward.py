@@ -97,10 +97,11 @@ def forward(
 
 def _multiply(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, noise: LayerNoise | None) -> torch.Tensor:
     """x @ weight + bias; independent relative noise of every weight adds N(0, sigma^2 sum w^2 x^2) to an MVM's result."""
-    if noise is None:
-        return torch.baddbmm(bias.view(1, 1, -1), x, weight)
-    deviation = torch.bmm(x * x, weight * weight).sqrt_().mul_(noise.sigma)
-    return torch.bmm(x, weight).addcmul_(deviation, noise.z).add_(bias)
+    result = torch.bmm(x, weight)
+    if noise:
+        deviation = torch.bmm(x * x, weight * weight).sqrt_().mul_(noise.sigma)
+        result.addcmul_(deviation, noise.z)
+    return result.add_(bias)
 
 
 def _max_pool(x: torch.Tensor, size: int) -> torch.Tensor:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 import platformdirs
-import safetensors
 import torch
-from safetensors.numpy import load as load_tensors
-from safetensors.numpy import save as save_tensors
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
 
 from lifesim.crossbar.fixedpoint import FixedPoint
 from lifesim.files import atomic_write
@@ -21,7 +20,7 @@ from lifesim.network.datasets import Dataset, load_dataset
 from lifesim.network.model import Model
 from lifesim.network.training import CODE_VERSION, TrainingSettings, train
 
-_NOTHING_STORED = OSError, safetensors.SafetensorError, KeyError, ValueError
+_NOT_STORED = OSError, SafetensorError, KeyError, ValueError
 
 
 def trained_model(network_name: str, dataset_name: str, seed: int) -> Model:
@@ -32,16 +31,13 @@ def trained_model(network_name: str, dataset_name: str, seed: int) -> Model:
     """
     architecture, dataset = load_architecture(network_name), load_dataset(dataset_name)
     settings = TrainingSettings.of_preset(network_name)
-    path = cache_directory() / f"{network_name}-{dataset_name}-{_fingerprint(architecture, dataset, settings, seed)}.safetensors"
-    try:
-        return _decode(architecture, path.read_bytes())
-    except _NOTHING_STORED:
-        pass
+    fingerprint = _fingerprint(architecture, dataset, settings, seed)
+    path = cache_directory() / f"{network_name}-{dataset_name}-{fingerprint}.safetensors"
+    with contextlib.suppress(*_NOT_STORED):
+        return _read(path, architecture, fingerprint)
     model = train(architecture, dataset, seed, settings)
-    try:
-        atomic_write(path, _encode(model))
-    except OSError:
-        pass
+    with contextlib.suppress(OSError):
+        atomic_write(path, _encode(model, fingerprint))
     return model
 
 
@@ -59,24 +55,23 @@ def _fingerprint(architecture: Architecture, dataset: Dataset, settings: Trainin
     return hashlib.blake2b(repr(shaped_by).encode(), digest_size=16).hexdigest()
 
 
-def _encode(model: Model) -> bytes:
+def _encode(model: Model, fingerprint: str) -> bytes:
     tensors = {}
     for layer, codes, biases in zip(model.architecture.crossbar_layers, model.codes, model.biases, strict=True):
         tensors |= {f"{layer.name}.codes": codes, f"{layer.name}.biases": biases}
-    notes = {"fraction_bits": str(model.fixed_point.fraction_bits), "digest": model.digest.hex()}
-    return save_tensors(tensors, metadata=notes)
+    fraction_bits = str(model.fixed_point.fraction_bits)
+    return save(tensors, {"fingerprint": fingerprint, "fraction_bits": fraction_bits, "digest": model.digest.hex()})
 
 
-def _decode(architecture: Architecture, data: bytes) -> Model:
-    """Read what :func:`_encode` wrote. Raises one of _NOTHING_STORED for anything else."""
-    header_bytes = int.from_bytes(data[:8], "little")
-    tensors = load_tensors(data)
-    notes = json.loads(data[8 : 8 + header_bytes])["__metadata__"]
-    names = [layer.name for layer in architecture.crossbar_layers]
-    codes, biases = (tuple(tensors[f"{name}.{part}"] for name in names) for part in ("codes", "biases"))
-    if any(c.dtype != np.int16 for c in codes) or any(b.dtype != np.float32 for b in biases):
-        raise ValueError("not int16 codes and float32 biases")
+def _read(path: Path, architecture: Architecture, fingerprint: str) -> Model:
+    """Read what :func:`_encode` wrote. Raises one of _NOT_STORED if there is nothing or something else."""
+    with safe_open(path, framework="numpy") as file:
+        notes = file.metadata() or {}
+        layers = architecture.crossbar_layers
+        codes, biases = (tuple(file.get_tensor(f"{layer.name}.{part}") for layer in layers) for part in ("codes", "biases"))
+    if notes["fingerprint"] != fingerprint or any(c.dtype != np.int16 for c in codes) or any(b.dtype != np.float32 for b in biases):
+        raise ValueError("the file of another model")
     model = Model(architecture, FixedPoint(fraction_bits=int(notes["fraction_bits"])), codes, biases)
     if model.digest.hex() != notes["digest"]:
-        raise ValueError("digest of the content differs")
+        raise ValueError("the content is damaged")
     return model

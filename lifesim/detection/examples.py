@@ -1,0 +1,36 @@
+"""The pictures that a device tests itself with: random ones, made adversarial by the fast gradient sign method (FGSM)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lifesim.network.datasets import PIXEL_SCALE, Dataset
+from lifesim.network.evaluate import Evaluator
+from lifesim.streams import generator
+
+
+def select_test_pictures(dataset: Dataset, count: int, key: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``count`` random pictures (uint8) of the part ``test`` and their labels: the paper's rule.
+
+    The first pictures of a key are the same for every count. Raises ValueError if the part has fewer pictures.
+    """
+    pictures, labels = dataset.part("test")
+    if not 0 < count <= len(pictures):
+        raise ValueError(f"need 1 to {len(pictures)} test pictures, got {count}")
+    chosen = generator(key).permutation(len(pictures))[:count]
+    return pictures[chosen], labels[chosen]
+
+
+def fgsm_examples(
+    evaluator: Evaluator, codes: Sequence[np.ndarray], pictures: np.ndarray, labels: np.ndarray, epsilon: float
+) -> np.ndarray:
+    """Return adversarial examples uint8 [m, channels, height, width] against the network that ``codes`` make.
+
+    x' = x + epsilon * sign(grad_x J(F(x), y)) with pixels / 256 in [0, 1] (RRAMedy; Goodfellow et al. 2015), clipped, and stored as a device
+    stores and downloads them: in 8 bits, so that the step is epsilon * 256 rounded to a whole number of grey levels.
+    """
+    signs = np.sign(evaluator.picture_gradients(codes, pictures, labels)).astype(np.int64)
+    step = round(epsilon / PIXEL_SCALE)
+    return np.clip(pictures + step * signs, 0, 255).astype(np.uint8)

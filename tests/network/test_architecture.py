@@ -1,0 +1,80 @@
+"""Shapes and counts of networks, and what is refused."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lifesim.errors import UserError
+from lifesim.network.architecture import Architecture, CrossbarLayer, Dense, Relu, load_architecture, parse_steps
+from lifesim.scenario.presets import preset_names
+
+
+def test_lenet_is_caffes():
+    lenet = load_architecture("lenet")
+    assert lenet.crossbar_layers == (
+        CrossbarLayer("conv1", 25, 20, 24 * 24),
+        CrossbarLayer("conv2", 500, 50, 8 * 8),
+        CrossbarLayer("fc1", 800, 500, 1),
+        CrossbarLayer("fc2", 500, 10, 1),
+    )
+    assert lenet.weights == 430_500
+    assert lenet.macs == 2_293_000
+    assert lenet.classes == 10
+
+
+def test_mlp_does_one_multiplication_per_weight():
+    mlp = load_architecture("mlp")
+    assert [(layer.fan_in, layer.fan_out, layer.positions) for layer in mlp.crossbar_layers] == [
+        (784, 32, 1), (32, 16, 1), (16, 10, 1),
+    ]  # fmt: skip
+    assert mlp.weights == mlp.macs == 25_760
+
+
+@pytest.mark.parametrize("name", preset_names("network"))
+def test_every_preset_makes_a_network_of_ten_classes(name):
+    assert load_architecture(name).classes == 10
+
+
+@pytest.mark.parametrize(
+    ("table", "says"),
+    [
+        ({"type": "dens", "name": "fc1", "outputs": 3}, "did you mean 'dense'"),
+        ({"name": "fc1"}, "no layer of type None"),
+        ({"type": "dense", "name": "fc1"}, "dense takes"),
+        ({"type": "dense", "name": "fc1", "outputs": 0}, "numbers from 1"),
+        ({"type": "dense", "name": "fc1", "outputs": True}, "dense takes"),
+        ({"type": "relu", "slope": 1}, "relu takes nothing else"),
+    ],
+)
+def test_wrong_layers_are_named(table, says):
+    with pytest.raises(UserError, match=says):
+        parse_steps([table])
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        [{"type": "conv", "name": "c", "channels": 1, "kernel": 9}],
+        [{"type": "conv", "name": "c", "channels": 1, "kernel": 3}, {"type": "maxpool", "size": 4}],
+        [{"type": "dense", "name": "f", "outputs": 4}, {"type": "conv", "name": "c", "channels": 1, "kernel": 1}],
+    ],
+)
+def test_steps_that_do_not_fit_are_refused(tables):
+    with pytest.raises(UserError, match="does not fit"):
+        Architecture("small", (1, 8, 8), parse_steps(tables))
+
+
+def test_a_network_begins_with_a_crossbar_layer():
+    with pytest.raises(UserError, match="first layer"):
+        Architecture("small", (1, 8, 8), (Relu(), Dense("f", 2)))
+
+
+def test_unknown_network_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'lenet'"):
+        load_architecture("lnet")
+
+
+def test_shapes_and_models_are_known_without_torch():
+    code = "import sys, lifesim.network.architecture, lifesim.network.model; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
