@@ -68,6 +68,10 @@ class Cost:
     energy_j: float
     writes_per_cell: int
 
+    def times(self, count: int) -> Cost:
+        """Return the cost of doing it ``count`` times."""
+        return Cost(count * self.latency_ns, count * self.energy_j, count * self.writes_per_cell)
+
 
 def cell_count(costs: OperationCosts, layers: Iterable[Layer]) -> int:
     """Return the number of cells that the layers occupy."""
@@ -105,15 +109,6 @@ def programming_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
     """
     pulses = cell_count(costs, layers) * Fraction(costs.verify_pulses)
     return _cost(costs, pulses * costs.row_share, pulses, writes_per_cell=1)
-
-
-def cell_programming_cost(costs: OperationCosts, cells: int) -> Cost:
-    """Return the cost of writing ``cells`` scattered cells with write-verify, such as those that a delta changes.
-
-    As :func:`programming_cost`, but scattered cells share no row: each verifying read is a whole one.
-    """
-    pulses = cells * Fraction(costs.verify_pulses)
-    return _cost(costs, pulses, pulses, writes_per_cell=1)
 
 
 def readback_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:

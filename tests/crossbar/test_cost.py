@@ -10,7 +10,6 @@ from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
     cell_count,
-    cell_programming_cost,
     inference_cost,
     march_cost,
     programming_cost,
@@ -88,7 +87,6 @@ def test_one_crossbar_by_hand():
     assert programming_cost(COSTS, full) == Cost(
         16_384 * 8 * 20 + 8 * 12_800, pytest.approx(16_384 * 8 * 0.6e-12 + 8 * 128 * 30e-12), 1
     )
-    assert cell_programming_cost(COSTS, 3) == Cost(3 * 8 * 120, pytest.approx(3 * 8 * 30.6e-12), 1)
 
 
 def test_latency_is_rounded_up_once():
@@ -107,5 +105,5 @@ def test_reloading_layers_costs_the_sum_of_its_parts(operation):
 
 
 def test_work_that_is_not_there_costs_nothing():
-    assert cell_programming_cost(COSTS, 0) == Cost(0, 0.0, 1)
+    assert programming_cost(COSTS, []) == Cost(0, 0.0, 1)
     assert inference_cost(COSTS, MLP, 0) == Cost(0, 0.0, 0)

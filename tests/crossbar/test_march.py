@@ -107,6 +107,21 @@ def test_finds_exactly_the_transition_faults_and_shows_the_bit_each_stays_at(con
                 assert array.read(cell) == value
 
 
+@settings(deadline=None)
+@given(
+    contents=st.lists(st.integers(0, 1), min_size=1, max_size=40),
+    faults=st.dictionaries(
+        st.integers(0, 39), st.tuples(st.sampled_from([StuckAt, TransitionFault]), st.integers(0, 1))
+    ),
+)
+def test_finds_exactly_the_faulty_cells_of_any_mixture(contents, faults):
+    faults = [kind(cell, value) for cell, (kind, value) in faults.items() if cell < len(contents)]
+    expected = {f.cell: f.value if isinstance(f, StuckAt) else 1 - f.target for f in faults}
+    array = CellArray(contents, faults)
+    assert found(array) == expected
+    assert array.writes.tolist() == [5] * len(contents)
+
+
 def test_a_cell_that_switches_neither_way_shows_what_it_holds():
     for held in (0, 1):
         assert found(CellArray([held], [TransitionFault(0, 0), TransitionFault(0, 1)])) == {0: held}
