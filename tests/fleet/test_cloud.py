@@ -65,6 +65,17 @@ def test_jobs_of_one_device_keep_their_order():
     assert [(j.ordinal, j.waiting_ns) for j in jobs] == [(0, 0), (1, 10), (2, 20)]
 
 
+def test_the_device_comes_before_how_often_it_has_called():
+    env = simpy.Environment()
+    started = []
+    c = cloud(env, on_start=lambda job: started.append((job.device, job.ordinal)))
+    submit_at(env, c, 0, 0)
+    submit_at(env, c, 50, 1)
+    submit_at(env, c, 50, 0)
+    env.run()
+    assert started == [(0, 0), (0, 1), (1, 0)]
+
+
 def test_the_newest_map_may_be_attached_when_the_job_starts():
     """The service time is asked for after the hook, so that it can depend on what the hook attached."""
     env = simpy.Environment()
