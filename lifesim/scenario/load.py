@@ -111,6 +111,10 @@ def _apply(tables: dict[str, Any], override: str) -> Key:
         raise UserError(
             f"--set: {json.dumps(override)}: must be dotted.key=value, such as group.cameras.count=100"
         )
+    groups = tables.get("group")
+    if key[0] == "group" and len(key) > 2 and isinstance(groups, dict) and key[1] not in groups:
+        there = f"there: {', '.join(groups)}{_near(key[1], groups)}"
+        raise UserError(f"--set: {_dotted(key)}: no group {_show(key[1])}; {there}")
     node = tables
     for depth, part in enumerate(key[:-1]):
         below = node.setdefault(part, {})

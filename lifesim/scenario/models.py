@@ -33,7 +33,7 @@ DIRECTORY_NAME_RULE = "up to 100 letters, digits, '.', '_', '-', the first a let
 GROUP_NAME_RULE = "up to 100 letters, digits, '_', '-'"
 _DIRECTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
-Horizon = Annotated[float, Quantity("s", above="0 s", most="100 y")]
+Horizon = Annotated[float, Quantity("s", least="1 s", most="100 y")]
 Interval = Annotated[float, Quantity("s", least="1 ms", most="1000 y")]
 Span = Annotated[float, Quantity("s", above="0 s", most="1e12 y")]
 Delay = Annotated[float, Quantity("s", least="0 s", most="1 y")]

@@ -153,6 +153,10 @@ def test_later_overrides_win_and_the_seed_option_wins_over_all(good: Path) -> No
             "--set: report_interval_s (default 30 d): must not exceed horizon_s (10 d)",
         ),
         (
+            "group.camras.count=3",
+            "--set: group.camras.count: no group \"camras\"; there: cameras; did you mean 'cameras'?",
+        ),
+        (
             "group.cameras.aet.vote=17",
             "--set: group.cameras.aet.vote = 17: no more than the 16 pictures (aet.pictures) can deviate",
         ),
