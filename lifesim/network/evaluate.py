@@ -16,6 +16,7 @@ import torch
 from lifesim.crossbar.fixedpoint import FixedPoint
 from lifesim.network.architecture import Architecture
 from lifesim.network.forward import LayerNoise, compute_layout, forward, single_threaded, to_input, to_rows
+from lifesim.network.model import Model
 
 PICTURES_PER_PIECE = 16
 _MACS_PER_CHUNK = 1 << 20  # per picture; above it a chunk of one copy keeps the processor as busy as many copies do
@@ -47,6 +48,11 @@ class Evaluator:
         self.copies_per_chunk = max(1, min(_MOST_COPIES_PER_CHUNK, _MACS_PER_CHUNK // architecture.macs))
         # Copied into memory that torch aligned.
         self._biases = [torch.tensor(b, dtype=torch.float32, device=self.device) for b in biases]
+
+    @classmethod
+    def of(cls, model: Model, device: str = "cpu") -> Evaluator:
+        """Return an evaluator for copies of ``model``."""
+        return cls(model.architecture, model.fixed_point, model.biases, device)
 
     @property
     def noise_elements(self) -> int:

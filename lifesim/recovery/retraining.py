@@ -1,0 +1,121 @@
+"""Fault-masking retraining in the cloud: train the weights that can be changed around the cells that cannot (RRAMedy, Eq. 6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from lifesim.crossbar.fixedpoint import FixedPoint
+from lifesim.crossbar.faults import CELLS_PER_WEIGHT, FaultMap, apply_map
+from lifesim.network.datasets import Dataset
+from lifesim.network.forward import single_threaded, to_input, to_rows
+from lifesim.network.model import Model
+from lifesim.network.training import loss_gradients
+from lifesim.streams import generator, stream_key
+
+_PICTURES_TO_CHOOSE_BY = 512
+_MOST_GRADIENT_NORM = 1.0  # a badly damaged network has gradients a hundred times the usual, which would throw it off for good
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingSettings:
+    """Plain gradient descent: number of updates, pictures in each, learning rate, and the share of the weights that is trained."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    trainable_fraction: float
+
+
+def retrain(
+    model: Model, fault_map: FaultMap, dataset: Dataset, settings: RetrainingSettings, device: str = "cpu"
+) -> Model:
+    """Return ``model`` with codes that make up for the stuck cells of ``fault_map``.
+
+    w <- Mask(w - eta dE/dw): after every update, weights with stuck cells are quantised and their stuck bits take their stuck value, so that
+    the loss is always that of the network as the device would hold it. Only the ``trainable_fraction`` of the weights whose gradient
+    under the map is largest is trained, which keeps the delta small; 1 trains all, as the paper does. All other codes, and the biases,
+    are those of ``model``. Beyond the paper, a step's gradient is shortened to norm 1 and weights stay within their format.
+    One thread, seeded by model and map: same arguments, versions and CPU type, same bytes.
+    """
+    rng = generator(stream_key("retraining", model.digest.hex(), fault_map.digest().hex()))
+    pictures, labels = dataset.part("train")
+    with single_threaded():
+        images, targets = to_input(pictures, device), torch.tensor(labels, device=device)
+        network = _FlatNetwork(model, fault_map, device)
+
+        def gradient(batch: np.ndarray) -> torch.Tensor:
+            chosen = torch.from_numpy(batch).to(device)
+            return network.gradient(images[chosen], targets[chosen])
+
+        probe = rng.permutation(len(pictures))[:_PICTURES_TO_CHOOSE_BY]
+        trained = _largest(gradient(probe).cpu().numpy(), settings.trainable_fraction)
+        mask = _Mask(model, fault_map, trained)
+        at, masked_at = (torch.from_numpy(index).to(device) for index in (trained, mask.weights))
+        lowest, highest = (code * model.fixed_point.scale for code in (model.fixed_point.lowest, model.fixed_point.highest))
+        for batch in _batches(rng, len(pictures), settings):
+            descent = gradient(batch)[at]
+            rate = settings.learning_rate / max(1.0, float(descent.norm()) / _MOST_GRADIENT_NORM)
+            network.weights[at] = (network.weights[at] - rate * descent).clamp_(lowest, highest)
+            network.weights[masked_at] = torch.from_numpy(mask(network.weights[masked_at].cpu().numpy())).to(device)
+        codes = np.concatenate([c.reshape(-1) for c in model.codes])
+        codes[trained] = model.fixed_point.quantise(network.weights[at].cpu().numpy())
+        return model.with_codes(_unflatten(model, codes))
+
+
+class _FlatNetwork:
+    """The network that a device holds, its weights in one vector of floats that training moves."""
+
+    def __init__(self, model: Model, fault_map: FaultMap, device: str) -> None:
+        self.architecture = model.architecture
+        held = np.concatenate([c.reshape(-1) for c in apply_map(model.codes, fault_map)])
+        self.weights = torch.from_numpy(model.fixed_point.dequantise(held)).to(device)
+        self._biases = [torch.tensor(b, device=device) for b in model.biases]
+        layers, parts = self.architecture.crossbar_layers, self.weights.split([c.size for c in model.codes])
+        # Views: they follow the vector.
+        self._matrices = [w.view(1, layer.fan_in, layer.fan_out) for w, layer in zip(parts, layers, strict=True)]
+
+    def gradient(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of the mean cross-entropy in all weights, as one vector."""
+        rows = to_rows(self.architecture.steps[0], images[None])
+        gradients = loss_gradients(self.architecture, [*self._matrices, *self._biases], rows, targets)
+        return torch.cat([g.reshape(-1) for g in gradients[: len(self._matrices)]])
+
+
+class _Mask:
+    """Eq. 6's Mask for those of the ``trained`` weights (sorted flat indices) that have stuck cells; these are ``weights``."""
+
+    def __init__(self, model: Model, fault_map: FaultMap, trained: np.ndarray) -> None:
+        self._fixed_point: FixedPoint = model.fixed_point
+        offsets = np.cumsum([0, *(c.size for c in model.codes[:-1])])
+        stuck = [o + np.unique(c // CELLS_PER_WEIGHT) for o, c in zip(offsets, fault_map.cells, strict=True)]
+        self.weights = np.intersect1d(np.concatenate(stuck), trained, assume_unique=True)
+        # What the stuck cells make of all zeros and of all ones says which bits they set and which they leave alone.
+        self._set, self._kept = (
+            np.concatenate([c.reshape(-1) for c in apply_map([np.full_like(c, bits) for c in model.codes], fault_map)])[self.weights]
+            for bits in (0, -1)
+        )
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """Return the weights that the cells hold when these have been programmed."""
+        return self._fixed_point.dequantise(self._fixed_point.quantise(weights) & self._kept | self._set)
+
+
+def _largest(gradient: np.ndarray, fraction: float) -> np.ndarray:
+    """Return the sorted indices of the given share of entries, at least one, with the largest magnitudes (ties: the first)."""
+    count = max(1, round(fraction * gradient.size))
+    return np.sort(np.argsort(-np.abs(gradient), kind="stable")[:count])
+
+
+def _batches(rng: np.random.Generator, pictures: int, settings: RetrainingSettings) -> list[np.ndarray]:
+    """Return the pictures of each step: all of them in random order, again and again."""
+    needed = settings.steps * settings.batch_size
+    order = np.concatenate([rng.permutation(pictures) for _ in range(-(-needed // pictures))])
+    return np.split(order[:needed], settings.steps)
+
+
+def _unflatten(model: Model, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+    parts = np.split(codes, np.cumsum([c.size for c in model.codes[:-1]]))
+    return tuple(part.reshape(c.shape) for part, c in zip(parts, model.codes, strict=True))
