@@ -1,7 +1,7 @@
 """Schedules: what a device does at each visit of its grid, and what a visit finds.
 
-A schedule is one small class behind :class:`Schedule`. Visit k begins at ``phase + k * interval`` on an absolute grid and lasts
-``visit_ns``; the fleet asks for the first visit of a window that finds something, and accounts for the others in closed form.
+A schedule is one small class behind :class:`Schedule`. Visit k begins at ``phase + k * interval`` on an absolute grid and lasts as
+long as ``visit_cost`` says; the fleet asks for the first visit of a window that finds something, and accounts for the others in closed form.
 The device answers through :class:`Examinee`: scores and reads, never the true faults or the true accuracy.
 """
 
@@ -13,6 +13,8 @@ from enum import Enum
 from typing import Protocol
 
 from lifesim.crossbar.cost import Cost
+
+NO_COST = Cost(0, 0.0, 0)
 
 
 class Outcome(Enum):
@@ -68,11 +70,11 @@ class Schedule(Protocol):
 
     interval_ns: int | None
 
-    def visit_ns(self, costs: VisitCosts) -> int:
-        """Duration of a visit that finds nothing."""
+    def visit_cost(self, costs: VisitCosts) -> Cost:
+        """Return the cost of a visit that finds nothing; each further read of the same visit costs the same again."""
 
-    def baseline_ns(self, costs: VisitCosts) -> int:
-        """Duration of setting a baseline after a programming."""
+    def baseline_cost(self, costs: VisitCosts) -> Cost:
+        """Return the cost of setting a baseline after a programming."""
 
     def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
         """Return the first visit, of those that end at these times, that finds something."""
@@ -86,11 +88,11 @@ class _NothingRead:
 
     __slots__ = ()
 
-    def visit_ns(self, costs: VisitCosts) -> int:
-        return 0
+    def visit_cost(self, costs: VisitCosts) -> Cost:
+        return NO_COST
 
-    def baseline_ns(self, costs: VisitCosts) -> int:
-        return 0
+    def baseline_cost(self, costs: VisitCosts) -> Cost:
+        return NO_COST
 
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         pass
@@ -112,11 +114,11 @@ class Periodic:
 
     interval_ns: int
 
-    def visit_ns(self, costs: VisitCosts) -> int:
-        return costs.aet_read.latency_ns
+    def visit_cost(self, costs: VisitCosts) -> Cost:
+        return costs.aet_read
 
-    def baseline_ns(self, costs: VisitCosts) -> int:
-        return costs.baseline_reads * costs.aet_read.latency_ns
+    def baseline_cost(self, costs: VisitCosts) -> Cost:
+        return costs.aet_read.times(costs.baseline_reads)
 
     def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
         return device.first_alarm(ends_ns)
@@ -135,11 +137,11 @@ class Readback:
     interval_ns: int
     alarm_cells: int
 
-    def visit_ns(self, costs: VisitCosts) -> int:
-        return costs.readback.latency_ns
+    def visit_cost(self, costs: VisitCosts) -> Cost:
+        return costs.readback
 
-    def baseline_ns(self, costs: VisitCosts) -> int:
-        return costs.readback.latency_ns
+    def baseline_cost(self, costs: VisitCosts) -> Cost:
+        return costs.readback
 
     def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
         for position, end_ns in enumerate(ends_ns):

@@ -16,7 +16,7 @@ from lifesim.crossbar.cost import Cost
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
 from lifesim.fleet.clock import TEST, wait
-from lifesim.fleet.records import DeviceRecord, Event, Grid, Segment, State, Stretch
+from lifesim.fleet.records import DeviceRecord, Event, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
 LONGEST_WINDOW = 64  # visits evaluated in one call; more would waste work when an alarm comes first
@@ -192,7 +192,7 @@ class Device:
         if redeployment.map_digest != self._known_map.digest():
             self._alarm_unresolved = True
             self._call_cloud()  # faults found while the job was in flight
-        visit_ns = self._schedule.visit_ns(self._costs.visit)
+        visit_ns = self._schedule.visit_cost(self._costs.visit).latency_ns
         if not visit_ns:
             return
         finding = self._schedule.first_finding(self.twin, [self.env.now + visit_ns])
@@ -205,7 +205,7 @@ class Device:
             yield from self._take_baseline()
 
     def _take_baseline(self) -> Process:
-        baseline_ns = self._schedule.baseline_ns(self._costs.visit)
+        baseline_ns = self._schedule.baseline_cost(self._costs.visit).latency_ns
         if baseline_ns:
             self._enter(State.TESTING)
             yield wait(self.env, baseline_ns)
@@ -214,7 +214,7 @@ class Device:
 
     def _test(self, reads: int) -> Process:
         self._enter(State.TESTING)
-        yield wait(self.env, reads * self._schedule.visit_ns(self._costs.visit))
+        yield wait(self.env, reads * self._schedule.visit_cost(self._costs.visit).latency_ns)
 
     # -- serving --
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import simpy
 
 from lifesim.crossbar.faults import FaultMap
-from lifesim.fleet.build import Plan, device_key, make_grid, make_plan, make_service_time, make_silicon
+from lifesim.fleet.build import Plan, make_grid, make_plan, make_service_time
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
 from lifesim.fleet.device import Device
+from lifesim.fleet.hardware import device_key, make_silicon
 from lifesim.fleet.link import Link
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService

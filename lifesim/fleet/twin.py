@@ -7,83 +7,19 @@ other twins, such as one that fails at exponential times.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.crossbar.ageing import Bank, BankFaults, Programmed
-from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, write_bits
+from lifesim.crossbar.ageing import Programmed
+from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Finding, Outcome
 from lifesim.fleet.redeployment import Redeployment, TestSet
-from lifesim.network.evaluate import Evaluator, Noise, noise_size
+from lifesim.fleet.silicon import Silicon, Snapshot
+from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """All that decides a device's weights at any later time: the model in the backup and what the last programming left in each bank."""
-
-    silicon: Silicon
-    model: Model
-    programmed: tuple[Programmed, ...]
-
-    def held_at(self, time_ns: int) -> Held:
-        """Return what the cells hold at ``time_ns``."""
-        return self.silicon.held_at(self.model, self.programmed, time_ns)
-
-    def cell_writes_at(self, time_ns: int) -> int:
-        """Return the programming operations of all cells together, since the device was made."""
-        banks = self.silicon.banks
-        return sum(b.n_cells * b.at(p, time_ns).operations for b, p in zip(banks, self.programmed, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """The faults of one moment; ``codes`` are worked out on demand. Equal ``key`` means equal codes, on one device."""
-
-    model: Model
-    faults: tuple[BankFaults, ...]
-    expired_value: int
-
-    @property
-    def key(self) -> tuple:
-        return (self.model.digest, *(f.signature for f in self.faults))
-
-    @property
-    def stuck_cells(self) -> int:
-        return sum(len(f.stuck) for f in self.faults)
-
-    @property
-    def expired_cells(self) -> int:
-        return sum(len(f.expired) for f in self.faults)
-
-    def codes(self) -> tuple[np.ndarray, ...]:
-        """Return the codes (int16 per layer): the backup's, with expired cells at their end state and stuck cells at their value."""
-        held = []
-        for codes, faults in zip(self.model.codes, self.faults, strict=True):
-            if len(faults.expired):
-                codes = write_bits(codes, faults.expired, np.full(len(faults.expired), self.expired_value, np.uint8))
-            held.append(write_bits(codes, faults.stuck, faults.stuck_values) if len(faults.stuck) else codes)
-        return tuple(held)
-
-
-@dataclass(frozen=True, slots=True)
-class Silicon:
-    """The banks of one device, one a layer."""
-
-    banks: tuple[Bank, ...]
-
-    def held_at(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> Held:
-        faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
-        return Held(model, faults, self.banks[0].retention.fails_to)
-
-    def stuck_map(self, programmed: tuple[Programmed, ...]) -> FaultMap:
-        """Return what a March test finds: the stuck cells (proven equal to running one on a simulated array)."""
-        stuck = [b.stuck_at(p.operations) for b, p in zip(self.banks, programmed, strict=True)]
-        return FaultMap.of(stuck, [b.stuck_values(s) for b, s in zip(self.banks, stuck, strict=True)])
 
 
 class DeviceTwin:
@@ -181,6 +117,6 @@ class DeviceTwin:
         pictures = self.test_set.pictures
         if self.noise.sigma == 0.0:
             return self._evaluator.confidences(codes, pictures, None)
-        elements = noise_size(self.model.architecture)
+        elements = self._evaluator.noise_elements
         z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
         return self._evaluator.confidences(codes, pictures, Noise(self.noise.sigma, np.concatenate(z)))

@@ -1,0 +1,193 @@
+"""From records and truth to numbers: every nanosecond and every event of a device, in the report period in which it fell.
+
+Integers throughout; nothing is divided or multiplied by a unit cost before it is written.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifesim.experiment.observation import Observed, SpecSpan
+from lifesim.experiment.schema import COUNTS, STATES
+from lifesim.fleet.build import Plan
+from lifesim.fleet.records import DeviceRecord, Event, Grid, Segment, State
+
+_STATE = {name: i for i, name in enumerate(STATES)}
+_COUNT = {name: i for i, name in enumerate(COUNTS)}
+
+# event -> the count that it adds 1 to, and the count that it adds its amount to
+_ONE = {
+    "alarm": "tests",
+    "unconfirmed_alarm": "tests",
+    "verification": "tests",
+    "diagnosis": "diagnoses",
+    "refresh": "refreshes",
+    "job": "jobs",
+    "retraining_end": "retrainings",
+    "validation_failed": "validations_failed",
+    "reprogramming": "reprogrammings",
+    "retirement": "retirements",
+}
+_AMOUNT = {
+    "map_sent": "uplink_sent_bytes",
+    "map_received": "uplink_received_bytes",
+    "map_lost": "uplink_lost_bytes",
+    "redeployment_sent": "downlink_sent_bytes",
+    "redeployment_received": "downlink_received_bytes",
+    "redeployment_lost": "downlink_lost_bytes",
+}
+
+
+@dataclass(slots=True)
+class DeviceAccount:
+    """One device's ledger, by report period.
+
+    ``time_ns`` int64 [periods, states of schema.STATES]; ``counts`` int64 [periods, counts of schema.COUNTS]; ``reads`` int64 [periods]
+    single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, layers]; ``events`` with alarms told apart.
+    """
+
+    record: DeviceRecord
+    observed: Observed
+    time_ns: np.ndarray
+    counts: np.ndarray
+    reads: np.ndarray
+    baselines: np.ndarray
+    reloads: np.ndarray
+    events: list[Event]
+
+    def energy_j(self, plan: Plan) -> np.ndarray:
+        """Return joules by period [periods]: counts times unit costs."""
+        operations, visit = plan.operations, plan.costs.visit
+        rewrites = self.counts[:, _COUNT["refreshes"]] + self.counts[:, _COUNT["reprogrammings"]]
+        return (
+            self.reads * plan.schedule.visit_cost(visit).energy_j
+            + self.baselines * plan.schedule.baseline_cost(visit).energy_j
+            + self.counts[:, _COUNT["diagnoses"]] * operations.march.energy_j
+            + rewrites * operations.programming.energy_j
+            + self.reloads @ np.array([cost.energy_j for cost in operations.reload])
+        )
+
+
+def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list[int]) -> DeviceAccount:
+    """Return the ledger of one device over the periods between ``edges_ns`` (from 0 to the horizon)."""
+    periods = len(edges_ns) - 1
+    ledger = DeviceAccount(
+        record,
+        observed,
+        np.zeros((periods, len(STATES)), np.int64),
+        np.zeros((periods, len(COUNTS)), np.int64),
+        np.zeros(periods, np.int64),
+        np.zeros(periods, np.int64),
+        np.zeros((periods, len(plan.operations.reload)), np.int64),
+        [],
+    )
+    starts = [stretch.start_ns for stretch in record.stretches]
+    for segment in record.segments:
+        if segment.state is State.SERVING:
+            stretch = bisect_right(starts, segment.start_ns) - 1
+            _book_serving(ledger, segment, observed.spans[stretch], edges_ns)
+        else:
+            for period, start_ns, end_ns in _by_period(segment.start_ns, segment.end_ns, edges_ns):
+                ledger.time_ns[period, _STATE[segment.state.value]] += end_ns - start_ns
+    _book_missed(ledger, edges_ns)
+    _book_events(ledger, edges_ns)
+    _book_wear(ledger, plan, edges_ns)
+    return ledger
+
+
+def _book_serving(ledger: DeviceAccount, segment: Segment, spans: list[SpecSpan], edges_ns: list[int]) -> None:
+    grid = ledger.record.grid
+    for span in spans:
+        start_ns, end_ns = max(span.start_ns, segment.start_ns), min(span.end_ns, segment.end_ns)
+        state = _STATE["in_spec" if span.in_spec else "out_known" if segment.known else "out_silent"]
+        for period, a_ns, b_ns in _by_period(start_ns, end_ns, edges_ns):
+            visits, busy_ns = _uneventful(grid, segment, a_ns, b_ns) if grid else (0, 0)
+            ledger.time_ns[period, state] += b_ns - a_ns - busy_ns
+            ledger.time_ns[period, _STATE["testing"]] += busy_ns
+            if grid and grid.visit_ns:
+                ledger.counts[period, _COUNT["tests"]] += visits
+                ledger.reads[period] += visits
+                ledger.counts[period, _COUNT["tests_passed_out_of_spec"]] += 0 if span.in_spec else visits
+
+
+def _uneventful(grid: Grid, segment: Segment, start_ns: int, end_ns: int) -> tuple[int, int]:
+    """Return how many uneventful visits of a serving segment ended in (start, end], and how much of that time they took."""
+
+    def ended(time_ns: int) -> int:
+        return min(max(grid.ended_by(time_ns), segment.first_visit), segment.end_visit)
+
+    first_ns = grid.start_ns(segment.first_visit)
+    busy_ns = grid.busy_ns(max(end_ns, first_ns)) - grid.busy_ns(max(start_ns, first_ns))
+    return ended(end_ns) - ended(start_ns), busy_ns
+
+
+def _book_missed(ledger: DeviceAccount, edges_ns: list[int]) -> None:
+    grid = ledger.record.grid
+    for first, end in ledger.record.missed_visits:
+        for visit in range(first, end):
+            ledger.counts[_period(grid.start_ns(visit), edges_ns), _COUNT["tests_missed"]] += 1
+
+
+def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
+    in_spec_at_end = {
+        stretch.end_ns: spans[-1].in_spec
+        for stretch, spans in zip(ledger.record.stretches, ledger.observed.spans, strict=True)
+    }
+    for event in ledger.record.events:
+        period = _period(event.time_ns, edges_ns)
+        if event.kind == "alarm":
+            # An alarm ends its stretch: what counts is the state just before the diagnosis.
+            kind = "false" if event.detail else "early" if in_spec_at_end[event.time_ns] else "true"
+            event = event._replace(detail=kind)
+            ledger.counts[period, _COUNT[f"alarms_{kind}"]] += 1
+        if event.kind in ("alarm", "unconfirmed_alarm", "verification"):
+            ledger.reads[period] += event.amount
+        if event.kind == "unconfirmed_alarm":
+            ledger.counts[period, _COUNT["alarms_unconfirmed"]] += 1
+        if event.kind == "baseline":
+            ledger.baselines[period] += 1
+        if event.kind in _ONE:
+            ledger.counts[period, _COUNT[_ONE[event.kind]]] += 1
+        if event.kind in _AMOUNT:
+            ledger.counts[period, _COUNT[_AMOUNT[event.kind]]] += event.amount
+        ledger.events.append(event)
+
+
+def _book_wear(ledger: DeviceAccount, plan: Plan, edges_ns: list[int]) -> None:
+    """Programming operations up to each edge, from the stretches; what reloads did not do, interventions did."""
+    record, cells = ledger.record, np.array(plan.layer_cells)
+    starts = [stretch.start_ns for stretch in record.stretches]
+    operations = np.zeros((len(edges_ns), len(cells)), np.int64)
+    reloads = np.zeros_like(operations)
+    reloaded_before = np.cumsum([[0] * len(cells), *(_reloads(s.snapshot, s.end_ns) for s in record.stretches)], axis=0)
+    for row, edge_ns in enumerate(edges_ns):
+        index = bisect_right(starts, edge_ns) - 1
+        stretch = record.stretches[index]
+        at_ns = min(edge_ns, stretch.end_ns)
+        operations[row] = stretch.snapshot.operations_at(at_ns)
+        reloads[row] = reloaded_before[index] + _reloads(stretch.snapshot, at_ns)
+    ledger.reloads[:] = np.diff(reloads, axis=0)
+    ledger.counts[:, _COUNT["reloads"]] = ledger.reloads.sum(axis=1)
+    ledger.counts[:, _COUNT["cell_writes"]] = np.diff(operations @ cells)
+
+
+def _reloads(snapshot, time_ns: int) -> np.ndarray:
+    return snapshot.operations_at(time_ns) - np.array([p.operations for p in snapshot.programmed])
+
+
+def _period(time_ns: int, edges_ns: list[int]) -> int:
+    """Return the period (edge, next edge] in which an instant falls; 0 falls into the first."""
+    return max(0, bisect_left(edges_ns, time_ns) - 1)
+
+
+def _by_period(start_ns: int, end_ns: int, edges_ns: list[int]) -> Iterator[tuple[int, int, int]]:
+    """Cut [start, end) at the edges: yield (period, start, end) of each piece."""
+    period = bisect_right(edges_ns, start_ns) - 1
+    while start_ns < end_ns:
+        cut_ns = min(end_ns, edges_ns[period + 1])
+        yield period, start_ns, cut_ns
+        start_ns, period = cut_ns, period + 1

@@ -1,0 +1,139 @@
+"""Every column that a run writes, with its unit and meaning: the one place where they are documented, and that the code writes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+STATES = {
+    "in_spec": "serving, within the tolerance of clean accuracy",
+    "out_known": "serving out of spec while an alarm is unresolved",
+    "out_silent": "serving out of spec, and no alarm raised: what a detection schedule exists to shorten",
+    "testing": "reading test pictures or reading back the array",
+    "diagnosing": "running a March test; the weights are gone",
+    "refreshing": "writing the backup into the cells",
+    "reprogramming": "applying a redeployment and writing it into the cells",
+    "offline": "not serving until the cloud answers, by policy",
+    "retired": "taken out of service for good",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """``unit`` is "" for counts and names; ``meaning`` is one sentence."""
+
+    unit: str
+    meaning: str
+
+
+COUNTS = {
+    "tests": Column("", "visits that read something (test pictures or the array), whatever they found"),
+    "tests_missed": Column("", "visits that fell where the device was not serving"),
+    "tests_passed_out_of_spec": Column("", "visits that found nothing although the device was out of spec (missed detections)"),
+    "alarms_unconfirmed": Column("", "first reads that alarmed and were not confirmed by the re-reads"),
+    "alarms_true": Column("", "alarms raised out of spec"),
+    "alarms_early": Column("", "alarms raised in spec, that a noise-free read would have raised, too"),
+    "alarms_false": Column("", "alarms that a noise-free read would not have raised"),
+    "diagnoses": Column("", "March tests run"),
+    "refreshes": Column("", "rewrites of all cells from the backup"),
+    "jobs": Column("", "retrainings asked of the cloud"),
+    "retrainings": Column("", "retrainings finished by the cloud"),
+    "validations_failed": Column("", "redeployments that the cloud's own validation found out of spec"),
+    "reprogrammings": Column("", "redeployments applied"),
+    "retirements": Column("", "devices taken out of service"),
+    "reloads": Column("", "reloads of single layers from the backup"),
+    "uplink_sent_bytes": Column("B", "fault maps put on the link"),
+    "uplink_received_bytes": Column("B", "of them, received by the cloud"),
+    "uplink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
+    "downlink_sent_bytes": Column("B", "redeployments put on the link"),
+    "downlink_received_bytes": Column("B", "of them, received by the device"),
+    "downlink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
+    "cell_writes": Column("", "programming operations of all cells together"),
+}
+"""Integer counts; every one adds up over time, devices and groups."""
+
+DURATIONS = {f"{state}_s": Column("s", f"time {meaning}") for state, meaning in STATES.items()}
+SHARES = {f"{state}_share": Column("1", f"share of the device time spent {meaning}") for state, meaning in STATES.items()}
+TOTALS = {
+    "availability": Column("1", "share of the time serving, in spec or not"),
+    "in_spec_availability": Column("1", "share of the time serving in spec"),
+}
+ENERGY = {"energy_j": Column("J", "energy of tests, read-backs, March tests, rewrites and reloads; without inference, ADC and radio")}
+
+FLEET = {
+    "time_s": Column("s", "end of the period that the row is about, since the start; the first row is the start itself"),
+    "devices": Column("", "devices"),
+    **DURATIONS,
+    **SHARES,
+    **TOTALS,
+    "accuracy_devices": Column("", "devices whose accuracy could be observed at that time (not in an intervention, not retired)"),
+    "accuracy_mean": Column("1", "mean of their noise-free accuracy on the spec pictures at that time"),
+    "accuracy_p05": Column("1", "5th percentile over devices (linear interpolation)"),
+    "accuracy_min": Column("1", "lowest accuracy of a device"),
+    "in_spec_devices": Column("", "of the observed devices, those in spec at that time"),
+    "stuck_cells_mean": Column("", "mean number of stuck cells of an observed device at that time"),
+    "expired_cells_mean": Column("", "mean number of cells of an observed device that have lost their state and not been rewritten since"),
+    **COUNTS,
+    **ENERGY,
+}
+
+GROUPS = {"group": Column("", "group of devices"), **FLEET}
+
+DEVICES = {
+    "device": Column("", "number of the device, from 0 in the order of the scenario"),
+    "group": Column("", "group of devices"),
+    **DURATIONS,
+    **TOTALS,
+    "accuracy_mean": Column("1", "mean of its accuracy over the report times at which it could be observed"),
+    "accuracy_min": Column("1", "lowest of them"),
+    "accuracy_last": Column("1", "last of them"),
+    "first_out_of_spec_s": Column("s", "when it was first out of spec; empty if never"),
+    "first_detection_s": Column("s", "first alarm raised out of spec from then on; empty if none"),
+    "first_repair_s": Column("s", "when it was first in spec again; empty if never"),
+    "end_of_life_s": Column("s", "when it was retired; empty if it was not"),
+    **COUNTS,
+    **ENERGY,
+}
+
+SURVIVAL = {
+    "measure": Column(
+        "",
+        "in_spec: time until first out of spec; undetected: from then until the first alarm raised out of spec, censored if it was in "
+        "spec again before; in_service: time until retirement",
+    ),
+    "time_s": Column("s", "time at which the curve steps"),
+    "at_risk": Column("", "devices still under observation just before"),
+    "events": Column("", "devices to which it happened at that time"),
+    "censored": Column("", "devices whose observation ended since the step before, up to and including this time"),
+    "survival": Column("1", "Kaplan-Meier estimate just after"),
+    "standard_error": Column("1", "its standard error (Greenwood)"),
+}
+
+EVENTS = {
+    "time_ns": Column("ns", "time since the start"),
+    "device": Column("", "number of the device"),
+    "group": Column("", "group of devices"),
+    "event": Column("", "kind of event"),
+    "amount": Column("", "see the kind of event"),
+    "detail": Column("", "see the kind of event"),
+}
+
+EVENT_KINDS = {
+    "baseline": "what later visits are compared with was read",
+    "unconfirmed_alarm": "a first read alarmed, the re-reads did not; amount: reads",
+    "alarm": "amount: reads; detail: true, early or false (false_candidate in the trace of an interrupted run, which was not judged)",
+    "diagnosis": "a March test ended; amount: stuck cells found; detail: how many of them are new",
+    "refresh": "a rewrite from the backup ended",
+    "map_sent": "a fault map was put on the uplink; amount: bytes",
+    "map_received": "the cloud received it; amount: bytes",
+    "map_lost": "it was under way at the horizon; amount: bytes",
+    "job": "a retraining was queued",
+    "retraining_start": "a worker took it up; amount: waiting time in ns",
+    "retraining_end": "the worker finished; amount: service time in ns",
+    "redeployment_sent": "delta, test pictures and golden scores were put on the downlink; amount: bytes",
+    "redeployment_received": "the device received them; amount: bytes",
+    "redeployment_lost": "they were under way at the horizon; amount: bytes",
+    "reprogramming": "the redeployment was written into the cells; amount: bytes of the delta",
+    "verification": "the test after a redeployment passed; amount: reads",
+    "validation_failed": "the cloud had found the redeployed model out of spec; amount: how many times in a row",
+    "retirement": "taken out of service",
+}
