@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.detection.criteria import Criterion, Golden, deviates
-from lifesim.streams import generator, stream_key
+from lifesim.streams import NormalStreams, stream_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +24,15 @@ class ReadNoise:
         Each picture and read has a stream of its own: asking for fewer pictures or other reads changes none of them. Reads of one visit
         share a part, so that any two of them correlate by ``correlation``.
         """
+        streams = NormalStreams()
+        of_visit, of_read = np.float32(np.sqrt(self.correlation)), np.float32(np.sqrt(1.0 - self.correlation))
         z = np.empty((len(reads), pictures, elements), np.float32)
         for picture in range(pictures):
-            shared = _normals(stream_key(key, time_ns, picture, "visit"), elements)
+            shared = streams.normals(stream_key(key, time_ns, picture, "visit"), elements)
             for row, read in enumerate(reads):
-                own = _normals(stream_key(key, time_ns, picture, read), elements)
-                z[row, picture] = np.sqrt(self.correlation) * shared + np.sqrt(1.0 - self.correlation) * own
+                own = streams.normals(stream_key(key, time_ns, picture, read), elements)
+                z[row, picture] = of_visit * shared + of_read * own
         return z
-
-
-def _normals(key: int, count: int) -> np.ndarray:
-    return generator(key).standard_normal(count, dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ population stores nothing but what has been asked for, and looking more or less 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.permutation import permute
-from lifesim.streams import stream_key, uniforms
+from lifesim.streams import first_uniform, stream_key, uniforms
 
 _FIRST_BLOCK = 16
 
@@ -45,6 +46,8 @@ class CellFates:
 
     def count_by(self, exposure: float) -> int:
         """Return how many cells have a limit of at most ``exposure``."""
+        if self._none_by(exposure):
+            return 0
         while len(self._limits) < self.n and (not len(self._limits) or self._limits[-1] <= exposure):
             self._enumerate_more()
         return int(np.searchsorted(self._limits, exposure, side="right"))
@@ -54,6 +57,14 @@ class CellFates:
         while len(self._limits) <= rank and len(self._limits) < self.n:
             self._enumerate_more()
         return float(self._limits[rank]) if rank < self.n else float("inf")
+
+    def _none_by(self, exposure: float) -> bool:
+        """Whether it takes no enumeration to say that no cell has failed: most epochs between reloads end before their first failure."""
+        if len(self._limits) or not self.n:
+            return False
+        first = -math.log(first_uniform(self._spacing_key)) / self.n
+        # A wide margin leaves what is close, and may differ in the last bit, to the enumeration.
+        return float(self.distribution.hazard(exposure)) < 0.999 * first
 
     def _enumerate_more(self) -> None:
         done = len(self._limits)
