@@ -1,0 +1,73 @@
+"""A run's results: the files of a result directory, and pandas frames of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lifesim.errors import UserError
+from lifesim.experiment.summary import summary_text
+
+FILES = ("fleet.csv", "groups.csv", "devices.csv", "survival.csv", "events.parquet", "summary.json", "manifest.json")
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run in ``directory``. The frames' columns, with units, are described in lifesim.experiment.schema and docs/outputs.md."""
+
+    directory: Path
+
+    @cached_property
+    def fleet(self) -> pd.DataFrame:
+        """One row a report time, the whole fleet."""
+        return pd.read_csv(self.directory / "fleet.csv")
+
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """One row a group and report time."""
+        return pd.read_csv(self.directory / "groups.csv", dtype={"group": str})
+
+    @cached_property
+    def devices(self) -> pd.DataFrame:
+        """One row a device."""
+        return pd.read_csv(self.directory / "devices.csv", dtype={"group": str})
+
+    @cached_property
+    def survival(self) -> pd.DataFrame:
+        """Kaplan-Meier curves."""
+        return pd.read_csv(self.directory / "survival.csv")
+
+    @cached_property
+    def events(self) -> pd.DataFrame:
+        """The trace."""
+        return pd.read_parquet(self.directory / "events.parquet")
+
+    @cached_property
+    def summary(self) -> dict[str, Any]:
+        """The numbers that the run printed at its end."""
+        return json.loads((self.directory / "summary.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """What was run: the scenario in full, its hash, the seed, versions, and whether it finished."""
+        return json.loads((self.directory / "manifest.json").read_text(encoding="utf-8"))
+
+    def summary_text(self) -> str:
+        """Return the summary as sentences for a person."""
+        return summary_text(self.summary)
+
+
+def read_result(directory: str | Path) -> Result:
+    """Return the result that a run wrote to ``directory``. Raises UserError if there is none, or if the run did not finish."""
+    directory = Path(directory)
+    if not (directory / "manifest.json").is_file():
+        raise UserError(f"{directory}: no manifest.json: not the result directory of a run")
+    result = Result(directory)
+    if result.manifest["status"] != "finished":
+        raise UserError(f"{directory}: the run is {result.manifest['status']}, not finished")
+    return result

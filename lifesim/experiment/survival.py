@@ -1,0 +1,41 @@
+"""Kaplan-Meier estimates of how long it takes until something happens to a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class SurvivalCurve:
+    """One row a step, arrays of equal length; times in ns. The columns of schema.SURVIVAL."""
+
+    time_ns: np.ndarray
+    at_risk: np.ndarray
+    events: np.ndarray
+    censored: np.ndarray
+    survival: np.ndarray
+    standard_error: np.ndarray
+
+
+def kaplan_meier(duration_ns: np.ndarray, happened: np.ndarray) -> SurvivalCurve:
+    """Return the product-limit estimate (Kaplan and Meier 1958) with Greenwood's standard error.
+
+    ``duration_ns``: int64 [n], how long each device was observed; ``happened``: bool [n], whether the observation ended with the event
+    (else it was censored; a device censored at the time of an event was still at risk then). The last row is the end of observation
+    where that is not an event.
+    """
+    duration_ns, happened = np.asarray(duration_ns, np.int64), np.asarray(happened, bool)
+    steps = np.unique(duration_ns[happened])
+    if len(duration_ns) and (not len(steps) or duration_ns.max() > steps[-1]):
+        steps = np.append(steps, duration_ns.max())
+    at_risk = np.array([(duration_ns >= step).sum() for step in steps], np.int64)
+    events = np.array([(duration_ns[happened] == step).sum() for step in steps], np.int64)
+    ended = np.array([(duration_ns <= step).sum() for step in steps], np.int64)
+    censored = np.diff(ended, prepend=0) - events
+    survival = np.cumprod(1.0 - events / at_risk)
+    # Greenwood's sum is 0/0 once nobody is left; the error of a survival of 0 is 0.
+    left = np.maximum(at_risk - events, 1)
+    standard_error = survival * np.sqrt(np.cumsum(np.where(at_risk > events, events / (at_risk * left), 0.0)))
+    return SurvivalCurve(steps, at_risk, events, censored, survival, standard_error)
