@@ -22,7 +22,8 @@ _MASK_64 = (1 << 64) - 1
 
 def stream_key(*parts: int | str) -> int:
     """Return the 128-bit key of a tuple of integers and strings; different tuples give independent streams."""
-    text = "\x1f".join(f"{type(part).__name__[0]}{part}" for part in parts)
+    # A separator inside a part is doubled, so that no string can pose as two parts.
+    text = "\x1f".join(f"{type(part).__name__[0]}{part}".replace("\x1f", "\x1f\x1f") for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
 
 
