@@ -36,7 +36,7 @@ def mlp_model() -> Model:
 
 @pytest.fixture(scope="session")
 def random_damage() -> Callable[[Model, float, int], FaultMap]:
-    """Return a function (model, share of cells, seed) -> map of that share of cells, stuck at 1 and 0 with equal chances."""
+    """Return a function (model, share, seed) -> map of that share of cells, stuck at 1 or 0 alike."""
 
     def damage(model: Model, share: float, seed: int) -> FaultMap:
         rng = generator(stream_key("test damage", seed))

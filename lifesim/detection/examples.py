@@ -1,4 +1,4 @@
-"""The pictures that a device tests itself with: random ones, made adversarial by the fast gradient sign method (FGSM)."""
+"""The pictures that a device tests itself with: random ones, made adversarial by their gradient's sign."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lifesim.streams import generator
 def select_test_pictures(dataset: Dataset, count: int, key: int) -> tuple[np.ndarray, np.ndarray]:
     """Return ``count`` random pictures (uint8) of the part ``test`` and their labels: the paper's rule.
 
-    The first pictures of a key are the same for every count. Raises ValueError if the part has fewer pictures.
+    A key's first pictures are the same for every count. Raises ValueError if the part has too few.
     """
     pictures, labels = dataset.part("test")
     if not 0 < count <= len(pictures):
@@ -24,12 +24,17 @@ def select_test_pictures(dataset: Dataset, count: int, key: int) -> tuple[np.nda
 
 
 def fgsm_examples(
-    evaluator: Evaluator, codes: Sequence[np.ndarray], pictures: np.ndarray, labels: np.ndarray, epsilon: float
+    evaluator: Evaluator,
+    codes: Sequence[np.ndarray],
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    epsilon: float,
 ) -> np.ndarray:
     """Return adversarial examples uint8 [m, channels, height, width] against the network that ``codes`` make.
 
-    x' = x + epsilon * sign(grad_x J(F(x), y)) with pixels / 256 in [0, 1] (RRAMedy; Goodfellow et al. 2015), clipped, and stored as a device
-    stores and downloads them: in 8 bits, so that the step is epsilon * 256 rounded to a whole number of grey levels.
+    x' = x + epsilon * sign(grad_x J(F(x), y)) with pixels / 256 in [0, 1] (RRAMedy; Goodfellow et al. 2015),
+    clipped, and stored as a device stores and downloads them: in 8 bits, so that the step is epsilon * 256
+    rounded to a whole number of grey levels.
     """
     signs = np.sign(evaluator.picture_gradients(codes, pictures, labels)).astype(np.int64)
     step = round(epsilon / PIXEL_SCALE)

@@ -24,7 +24,7 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """A fully connected layer; one crossbar layer. Flattens (channel, height, width) if it follows pictures."""
+    """A fully connected layer; one crossbar layer. Flattens pictures as (channel, height, width)."""
 
     name: str
     outputs: int
@@ -69,8 +69,8 @@ class CrossbarLayer:
 class Architecture:
     """A feed-forward network: ``input_shape`` (channels, height, width) and its steps in order.
 
-    The rows of a convolution's matrix are ordered (input channel, kernel row, kernel column), as torch.nn.functional.unfold has them.
-    Raises UserError if the steps do not fit together.
+    The rows of a convolution's matrix are ordered (input channel, kernel row, kernel column), as
+    torch.nn.functional.unfold has them. Raises UserError if the steps do not fit together.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Architecture:
 
     @functools.cached_property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of one picture before each step and after the last: (channels, height, width) or (features,)."""
+        """Shapes before each step and after the last: (channels, height, width) or (features,)."""
         shapes: list[tuple[int, ...]] = [self.input_shape]
         for step in self.steps:
             shapes.append(_shape_after(self.name, step, shapes[-1]))
@@ -96,7 +96,9 @@ class Architecture:
         layers: list[CrossbarLayer] = []
         for step, before, after in zip(self.steps, self.shapes, self.shapes[1:], strict=False):
             if isinstance(step, Conv):
-                layers.append(CrossbarLayer(step.name, before[0] * step.kernel**2, step.channels, after[1] * after[2]))
+                layers.append(
+                    CrossbarLayer(step.name, before[0] * step.kernel**2, step.channels, after[1] * after[2])
+                )
             elif isinstance(step, Dense):
                 layers.append(CrossbarLayer(step.name, math.prod(before), step.outputs, 1))
         return tuple(layers)
@@ -125,10 +127,14 @@ def parse_steps(tables: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
     for table in tables:
         kind = table.get("type")
         if kind not in STEPS:
-            raise UserError(f"no layer of type {kind!r}; there are: {', '.join(STEPS)}{did_you_mean(str(kind), STEPS)}")
+            raise UserError(
+                f"no layer of type {kind!r}; there are: {', '.join(STEPS)}{did_you_mean(str(kind), STEPS)}"
+            )
         wanted = {field.name: field.type for field in dataclasses.fields(STEPS[kind])}
         values = {key: value for key, value in table.items() if key != "type"}
-        bad = [k for k, v in values.items() if type(v).__name__ != wanted.get(k) or (type(v) is int and v < 1)]
+        bad = [
+            k for k, v in values.items() if type(v).__name__ != wanted.get(k) or (type(v) is int and v < 1)
+        ]
         if bad or values.keys() != wanted.keys():
             raise UserError(f"layer {dict(table)}: {kind} takes {wanted or 'nothing else'}, numbers from 1")
         steps.append(STEPS[kind](**values))
@@ -136,7 +142,7 @@ def parse_steps(tables: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
 
 
 def load_architecture(name: str) -> Architecture:
-    """Return the architecture of the preset of kind ``network`` called ``name``. Raises UserError if there is none."""
+    """Return the architecture of a preset of kind ``network``. Raises UserError for an unknown name."""
     values = load_preset("network", name).values
     channels, height, width = values["input_shape"]
     return Architecture(name, (channels, height, width), parse_steps(values["layers"]))

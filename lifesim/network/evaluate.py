@@ -1,8 +1,9 @@
 """Many faulty copies of one network at once, each copy with the same bits as if it were alone.
 
-Floating point depends on shapes: the same product in a larger matrix may be summed in another order. So every call is cut into chunks of one
-fixed shape, copies x pictures, filled up where need be, on one thread. A copy's weights begin on a 64-byte boundary wherever it stands,
-as kernels for aligned and for other addresses may differ too. What a copy answers then depends on its codes and the pictures alone.
+Floating point depends on shapes: the same product in a larger matrix may be summed in another order. So every
+call is cut into chunks of one fixed shape, copies x pictures, filled up where need be, on one thread. A
+copy's weights begin on a 64-byte boundary wherever it stands, as kernels for aligned and for other addresses
+may differ too. What a copy answers then depends on its codes and the pictures alone.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from lifesim.network.forward import LayerNoise, compute_layout, forward, single_
 from lifesim.network.model import Model
 
 PICTURES_PER_PIECE = 16
-_MACS_PER_CHUNK = 1 << 20  # per picture; above it a chunk of one copy keeps the processor as busy as many copies do
-_MOST_COPIES_PER_CHUNK = 16
+# Many copies in a chunk save overhead where a copy is little work; from so many MACs per picture one will do.
+_MACS_PER_CHUNK = 1 << 20
+# Hardly slower than more, and a copy that comes alone pays for all eight.
+_MOST_COPIES_PER_CHUNK = 8
 _FLOATS_PER_BOUNDARY = 16
 
 
@@ -28,8 +31,8 @@ _FLOATS_PER_BOUNDARY = 16
 class Noise:
     """Read noise: every weight deviates independently by a relative N(0, sigma^2), redrawn for every MVM.
 
-    ``z``: standard normal float32 [K, m, E], one number for each MVM result: layers in order, within a layer [positions, fan_out]
-    (positions in row-major order). ``E`` is :attr:`Evaluator.noise_elements`.
+    ``z``: standard normal float32 [K, m, E], one number for each MVM result: layers in order, within a layer
+    [positions, fan_out] (positions in row-major order). ``E`` is :attr:`Evaluator.noise_elements`.
     """
 
     sigma: float
@@ -40,7 +43,11 @@ class Evaluator:
     """Evaluates copies of one network that differ in their codes."""
 
     def __init__(
-        self, architecture: Architecture, fixed_point: FixedPoint, biases: Sequence[np.ndarray], device: str = "cpu"
+        self,
+        architecture: Architecture,
+        fixed_point: FixedPoint,
+        biases: Sequence[np.ndarray],
+        device: str = "cpu",
     ) -> None:
         self.architecture = architecture
         self.fixed_point = fixed_point
@@ -78,12 +85,19 @@ class Evaluator:
         """Return float32 softmax outputs [K, m, classes]; parameters as of :meth:`logits`."""
         return self._evaluate(codes, pictures, noise, softmax=True)
 
-    def correct(self, codes: Sequence[Sequence[np.ndarray]], pictures: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    def correct(
+        self, codes: Sequence[Sequence[np.ndarray]], pictures: np.ndarray, labels: np.ndarray
+    ) -> np.ndarray:
         """Return for each copy how many pictures it classifies as labelled, int64 [K]. An ideal read."""
         return (self.logits(codes, pictures).argmax(axis=2) == labels).sum(axis=1, dtype=np.int64)
 
-    def picture_gradients(self, codes: Sequence[np.ndarray], pictures: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return the gradient of each picture's cross-entropy in its own pixels (in [0, 1)), float32 of the pictures' shape. An ideal read."""
+    def picture_gradients(
+        self, codes: Sequence[np.ndarray], pictures: np.ndarray, labels: np.ndarray
+    ) -> np.ndarray:
+        """Return the gradient of each picture's cross-entropy in its own pixels (in [0, 1)). An ideal read.
+
+        float32 [m, channels, height, width]; a picture's gradient does not depend on its neighbours.
+        """
         gradients = np.empty(pictures.shape, dtype=np.float32)
         first_step = self.architecture.steps[0]
         with single_threaded():
@@ -106,7 +120,10 @@ class Evaluator:
         copies, m = len(codes), len(pictures)
         out = np.empty((copies, m, self.architecture.classes), dtype=np.float32)
         with single_threaded():
-            pieces = [self._rows(pictures[start : start + PICTURES_PER_PIECE]) for start in range(0, m, PICTURES_PER_PIECE)]
+            pieces = [
+                self._rows(pictures[start : start + PICTURES_PER_PIECE])
+                for start in range(0, m, PICTURES_PER_PIECE)
+            ]
             for first in range(0, copies, self.copies_per_chunk):
                 chunk = slice(first, min(first + self.copies_per_chunk, copies))
                 weights = self._weights(codes[chunk])
@@ -119,14 +136,16 @@ class Evaluator:
         return out
 
     def _rows(self, pictures: np.ndarray) -> torch.Tensor:
-        return to_rows(self.architecture.steps[0], to_input(_filled(pictures), self.device)[None]).contiguous()
+        return to_rows(
+            self.architecture.steps[0], to_input(_filled(pictures), self.device)[None]
+        ).contiguous()
 
     def _weights(self, codes: Sequence[Sequence[np.ndarray]]) -> list[torch.Tensor]:
         stacked = [torch.from_numpy(np.stack(layer)).to(self.device) for layer in zip(*codes, strict=True)]
         return [self._dequantised(layer) for layer in compute_layout(self.architecture, stacked)]
 
     def _dequantised(self, codes: torch.Tensor) -> torch.Tensor:
-        """Return the weights of ``codes`` [k, fan_in, fan_out], with zeros up to the copies of a chunk, each copy on a boundary."""
+        """Return the weights of ``codes`` [k, fan_in, fan_out], zeros up to the copies of a chunk."""
         copies, fan_in, fan_out = codes.shape
         stride = -(-fan_in * fan_out // _FLOATS_PER_BOUNDARY) * _FLOATS_PER_BOUNDARY
         buffer = torch.zeros(self.copies_per_chunk, stride, device=self.device)

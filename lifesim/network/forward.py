@@ -1,7 +1,8 @@
-"""The network as one function of weights and pictures: what evaluation, training, retraining and FGSM have in common.
+"""The network as one function of weights and pictures, for evaluation, training, retraining and FGSM alike.
 
-Every crossbar layer is one matrix-vector multiplication (MVM) per position, all of them in one ``torch.bmm`` over the copies of the network.
-Pictures are kept channels-last, so that patches are copied in long runs and an MVM's result is the next layer's picture as it stands.
+Every crossbar layer is one matrix-vector multiplication (MVM) per position, all of them in one ``torch.bmm``
+over the copies of the network. Pictures are kept channels-last, so that patches are copied in long runs and
+an MVM's result is the next layer's picture as it stands.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from lifesim.network.datasets import PIXEL_SCALE
 
 @dataclass(frozen=True, slots=True)
 class LayerNoise:
-    """Read noise of one layer's MVMs: relative ``sigma`` of the weights and standard normal ``z`` [K, rows, fan_out]."""
+    """Read noise of a layer: relative ``sigma`` of its weights, standard normal ``z`` [K, rows, fan_out]."""
 
     sigma: float
     z: torch.Tensor
@@ -38,14 +39,21 @@ def single_threaded() -> Iterator[None]:
 
 
 def to_input(pictures: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
-    """Return pictures uint8 [m, channels, height, width] as float32 [m, height, width, channels] in [0, 1)."""
+    """Return pictures uint8 [m, channels, height, width] as float32 [m, height, width, channels] below 1."""
     pixels = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
     return pixels.to(device).to(torch.float32) * PIXEL_SCALE
 
 
 def compute_layout(architecture: Architecture, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
-    """Reorder the rows of convolutions, [K, fan_in, fan_out] each, from (channel, row, column) to (row, column, channel)."""
-    kernels = [step.kernel if isinstance(step, Conv) else 1 for step in architecture.steps if isinstance(step, Conv | Dense)]
+    """Reorder the rows of convolutions from (channel, row, column) to (row, column, channel).
+
+    ``weights``: per layer [K, fan_in, fan_out], of any type.
+    """
+    kernels = [
+        step.kernel if isinstance(step, Conv) else 1
+        for step in architecture.steps
+        if isinstance(step, Conv | Dense)
+    ]
     return [
         w if k == 1 else w.unflatten(1, (-1, k, k)).permute(0, 2, 3, 1, 4).flatten(1, 3)
         for w, k in zip(weights, kernels, strict=True)
@@ -53,9 +61,10 @@ def compute_layout(architecture: Architecture, weights: Sequence[torch.Tensor]) 
 
 
 def to_rows(step: Conv | Dense, x: torch.Tensor) -> torch.Tensor:
-    """Return the vectors [K, m * positions, fan_in] that a crossbar layer multiplies, from ``x`` [K, m, h, w, c] or [K, m, features].
+    """Return the vectors [K, m * positions, fan_in] that a crossbar layer multiplies.
 
-    Those of the first step are the same for every copy of a network (K = 1): make them once.
+    ``x`` is [K, m, height, width, channels] or [K, m, features]. The vectors of the first step are the same
+    for every copy of a network (K = 1): make them once.
     """
     if isinstance(step, Dense):
         return (x.permute(0, 1, 4, 2, 3) if x.dim() == 5 else x).flatten(2)
@@ -95,8 +104,10 @@ def forward(
     return x
 
 
-def _multiply(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, noise: LayerNoise | None) -> torch.Tensor:
-    """x @ weight + bias; independent relative noise of every weight adds N(0, sigma^2 sum w^2 x^2) to an MVM's result."""
+def _multiply(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, noise: LayerNoise | None
+) -> torch.Tensor:
+    """x @ weight + bias; noise of every weight alone adds N(0, sigma^2 sum w^2 x^2) to an MVM's result."""
     result = torch.bmm(x, weight)
     if noise:
         deviation = torch.bmm(x * x, weight * weight).sqrt_().mul_(noise.sigma)

@@ -1,4 +1,4 @@
-"""A trained network as it is sent to a device: codes for the crossbars, digital biases, one fixed-point format."""
+"""A trained network as a device gets it: codes for the crossbars, digital biases, one fixed-point format."""
 
 from __future__ import annotations
 
@@ -33,11 +33,16 @@ class Model:
         object.__setattr__(self, "codes", tuple(_frozen(c, np.int16) for c in self.codes))
         object.__setattr__(self, "biases", tuple(_frozen(b, np.float32) for b in self.biases))
         shapes = [c.shape for c in self.codes], [b.shape for b in self.biases]
-        if shapes != ([(layer.fan_in, layer.fan_out) for layer in layers], [(layer.fan_out,) for layer in layers]):
+        if shapes != (
+            [(layer.fan_in, layer.fan_out) for layer in layers],
+            [(layer.fan_out,) for layer in layers],
+        ):
             raise ValueError(f"codes and biases of shapes {shapes} do not fit {self.architecture.name}")
 
     @classmethod
-    def quantised(cls, architecture: Architecture, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]) -> Model:
+    def quantised(
+        cls, architecture: Architecture, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
+    ) -> Model:
         """Return float weights in the tightest format that holds all of them (one format per network)."""
         fixed_point = FixedPoint.tightest(weights)
         return cls(architecture, fixed_point, tuple(fixed_point.quantise(w) for w in weights), tuple(biases))

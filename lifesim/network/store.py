@@ -24,10 +24,10 @@ _NOT_STORED = OSError, SafetensorError, KeyError, ValueError
 
 
 def trained_model(network_name: str, dataset_name: str, seed: int) -> Model:
-    """Return the network of a preset trained on a data set, from the user's cache if it is there; otherwise train and keep it.
+    """Return the network of a preset trained on a data set: from the user's cache, or trained and kept there.
 
-    A file of the cache that is damaged, or does not contain what its name says, is replaced. A cache that cannot be written costs
-    only time. Raises UserError for unknown names.
+    A file of the cache that is damaged, or does not contain what its name says, is replaced. A cache that
+    cannot be written costs only time. Raises UserError for unknown names.
     """
     architecture, dataset = load_architecture(network_name), load_dataset(dataset_name)
     settings = TrainingSettings.of_preset(network_name)
@@ -43,7 +43,9 @@ def trained_model(network_name: str, dataset_name: str, seed: int) -> Model:
 
 def cache_directory() -> Path:
     """Where trained networks lie: LIFESIM_CACHE_DIR if it is set, otherwise the user's cache directory."""
-    return Path(os.environ.get("LIFESIM_CACHE_DIR") or platformdirs.user_cache_dir("lifesim", appauthor=False))
+    return Path(
+        os.environ.get("LIFESIM_CACHE_DIR") or platformdirs.user_cache_dir("lifesim", appauthor=False)
+    )
 
 
 def _fingerprint(architecture: Architecture, dataset: Dataset, settings: TrainingSettings, seed: int) -> str:
@@ -57,10 +59,14 @@ def _fingerprint(architecture: Architecture, dataset: Dataset, settings: Trainin
 
 def _encode(model: Model, fingerprint: str) -> bytes:
     tensors = {}
-    for layer, codes, biases in zip(model.architecture.crossbar_layers, model.codes, model.biases, strict=True):
+    for layer, codes, biases in zip(
+        model.architecture.crossbar_layers, model.codes, model.biases, strict=True
+    ):
         tensors |= {f"{layer.name}.codes": codes, f"{layer.name}.biases": biases}
     fraction_bits = str(model.fixed_point.fraction_bits)
-    return save(tensors, {"fingerprint": fingerprint, "fraction_bits": fraction_bits, "digest": model.digest.hex()})
+    return save(
+        tensors, {"fingerprint": fingerprint, "fraction_bits": fraction_bits, "digest": model.digest.hex()}
+    )
 
 
 def _read(path: Path, architecture: Architecture, fingerprint: str) -> Model:
@@ -68,8 +74,14 @@ def _read(path: Path, architecture: Architecture, fingerprint: str) -> Model:
     with safe_open(path, framework="numpy") as file:
         notes = file.metadata() or {}
         layers = architecture.crossbar_layers
-        codes, biases = (tuple(file.get_tensor(f"{layer.name}.{part}") for layer in layers) for part in ("codes", "biases"))
-    if notes["fingerprint"] != fingerprint or any(c.dtype != np.int16 for c in codes) or any(b.dtype != np.float32 for b in biases):
+        codes, biases = (
+            tuple(file.get_tensor(f"{layer.name}.{part}") for layer in layers) for part in ("codes", "biases")
+        )
+    if (
+        notes["fingerprint"] != fingerprint
+        or any(c.dtype != np.int16 for c in codes)
+        or any(b.dtype != np.float32 for b in biases)
+    ):
         raise ValueError("the file of another model")
     model = Model(architecture, FixedPoint(fraction_bits=int(notes["fraction_bits"])), codes, biases)
     if model.digest.hex() != notes["digest"]:

@@ -17,7 +17,7 @@ from lifesim.scenario.presets import load_preset
 from lifesim.streams import generator, stream_key
 
 CODE_VERSION = 1
-"""To be raised with every change that alters what :func:`train` returns: it is part of the name under which models are cached."""
+"""Raise it with every change that alters what :func:`train` returns: it is part of a cached model's name."""
 
 _DECAYS = 0.9, 0.999
 _EPSILON = 1e-8
@@ -27,8 +27,8 @@ _EPSILON = 1e-8
 class TrainingSettings:
     """How to train.
 
-    ``learning_rate`` decays to zero along half a cosine; ``shift_pixels`` moves every picture by up to so many pixels in each
-    direction; ``weight_limit`` clips weights, which keeps the fixed-point format tight.
+    ``learning_rate`` decays to zero along half a cosine; ``shift_pixels`` moves every picture by up to so
+    many pixels in each direction; ``weight_limit`` clips weights, which keeps the fixed-point format tight.
     """
 
     epochs: int
@@ -44,10 +44,13 @@ class TrainingSettings:
         return cls(**{name: values[name] for name in cls.__slots__})
 
 
-def train(architecture: Architecture, dataset: Dataset, seed: int, settings: TrainingSettings | None = None) -> Model:
+def train(
+    architecture: Architecture, dataset: Dataset, seed: int, settings: TrainingSettings | None = None
+) -> Model:
     """Return a network trained on the part ``train`` and quantised in the tightest format of its weights.
 
-    Same arguments, versions and CPU type: same bytes. ``settings`` default to those of the preset named as the architecture.
+    Same arguments, versions and CPU type: same bytes. ``settings`` default to those of the preset named as
+    the architecture.
     """
     settings = settings or TrainingSettings.of_preset(architecture.name)
     pictures, labels = dataset.part("train")
@@ -76,7 +79,8 @@ def _descend(
 ) -> None:
     """Train ``weights`` and ``biases`` in place on ``pictures`` [n, h, w, c]."""
     count, height, width, _ = pictures.shape
-    shift, limit = settings.shift_pixels, settings.weight_limit * (1 - 2.0**-15)  # the largest code is one below the limit
+    shift = settings.shift_pixels
+    limit = settings.weight_limit * (1 - 2.0**-15)  # what the largest code stands for
     padded = F.pad(pictures, (0, 0, shift, shift, shift, shift))
     parameters = [*weights, *biases]
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
@@ -88,7 +92,9 @@ def _descend(
         for first in range(0, count - settings.batch_size + 1, settings.batch_size):
             batch = torch.from_numpy(order[first : first + settings.batch_size])
             x = padded[batch[:, None, None], rows_at[batch][:, :, None], columns_at[batch][:, None, :]]
-            gradients = loss_gradients(architecture, parameters, to_rows(architecture.steps[0], x[None]), labels[batch])
+            gradients = loss_gradients(
+                architecture, parameters, to_rows(architecture.steps[0], x[None]), labels[batch]
+            )
             step += 1
             rate = settings.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
             for parameter, gradient, moment in zip(parameters, gradients, moments, strict=True):
@@ -100,7 +106,10 @@ def _descend(
 def loss_gradients(
     architecture: Architecture, parameters: list[torch.Tensor], rows: torch.Tensor, labels: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """Return the gradients of the mean cross-entropy of one copy in ``parameters``: weights [1, fan_in, fan_out], then biases."""
+    """Return the gradients of one copy's mean cross-entropy in ``parameters``.
+
+    These are the weights [1, fan_in, fan_out] of all layers, then their biases [fan_out].
+    """
     leaves = [p.detach().requires_grad_() for p in parameters]
     layers = len(architecture.crossbar_layers)
     weights = compute_layout(architecture, leaves[:layers])
@@ -109,7 +118,12 @@ def loss_gradients(
 
 
 def _adam(
-    parameter: torch.Tensor, gradient: torch.Tensor, mean: torch.Tensor, square: torch.Tensor, step: int, rate: float
+    parameter: torch.Tensor,
+    gradient: torch.Tensor,
+    mean: torch.Tensor,
+    square: torch.Tensor,
+    step: int,
+    rate: float,
 ) -> None:
     """One update of Adam (Kingma and Ba 2015, algorithm 1), in place."""
     mean.mul_(_DECAYS[0]).add_(gradient, alpha=1 - _DECAYS[0])

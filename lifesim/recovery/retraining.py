@@ -1,14 +1,15 @@
-"""Fault-masking retraining in the cloud: train the weights that can be changed around the cells that cannot (RRAMedy, Eq. 6)."""
+"""Fault-masking retraining in the cloud: train what can be changed around the cells that cannot (Eq. 6)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from lifesim.crossbar.fixedpoint import FixedPoint
 from lifesim.crossbar.faults import CELLS_PER_WEIGHT, FaultMap, apply_map
+from lifesim.crossbar.fixedpoint import FixedPoint
 from lifesim.network.datasets import Dataset
 from lifesim.network.forward import single_threaded, to_input, to_rows
 from lifesim.network.model import Model
@@ -16,12 +17,13 @@ from lifesim.network.training import loss_gradients
 from lifesim.streams import generator, stream_key
 
 _PICTURES_TO_CHOOSE_BY = 512
-_MOST_GRADIENT_NORM = 1.0  # a badly damaged network has gradients a hundred times the usual, which would throw it off for good
+# A badly damaged network has gradients a hundred times the usual ones, which would throw it off for good.
+_MOST_GRADIENT_NORM = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class RetrainingSettings:
-    """Plain gradient descent: number of updates, pictures in each, learning rate, and the share of the weights that is trained."""
+    """Gradient descent: updates, pictures in each, learning rate, share of the weights that is trained."""
 
     steps: int
     batch_size: int
@@ -34,11 +36,12 @@ def retrain(
 ) -> Model:
     """Return ``model`` with codes that make up for the stuck cells of ``fault_map``.
 
-    w <- Mask(w - eta dE/dw): after every update, weights with stuck cells are quantised and their stuck bits take their stuck value, so that
-    the loss is always that of the network as the device would hold it. Only the ``trainable_fraction`` of the weights whose gradient
-    under the map is largest is trained, which keeps the delta small; 1 trains all, as the paper does. All other codes, and the biases,
-    are those of ``model``. Beyond the paper, a step's gradient is shortened to norm 1 and weights stay within their format.
-    One thread, seeded by model and map: same arguments, versions and CPU type, same bytes.
+    w <- Mask(w - eta dE/dw): after every update, weights with stuck cells are quantised and their stuck bits
+    take their stuck value, so that the loss is always that of the network as the device would hold it. Only
+    the ``trainable_fraction`` of the weights whose gradient under the map is largest is trained, which keeps
+    the delta small; 1 trains all, as the paper does. All other codes, and the biases, are those of ``model``.
+    Beyond the paper, a step's gradient is shortened to norm 1 and weights stay within their format. One
+    thread, seeded by model and map: same arguments, versions and CPU type, same bytes.
     """
     rng = generator(stream_key("retraining", model.digest.hex(), fault_map.digest().hex()))
     pictures, labels = dataset.part("train")
@@ -54,14 +57,16 @@ def retrain(
         trained = _largest(gradient(probe).cpu().numpy(), settings.trainable_fraction)
         mask = _Mask(model, fault_map, trained)
         at, masked_at = (torch.from_numpy(index).to(device) for index in (trained, mask.weights))
-        lowest, highest = (code * model.fixed_point.scale for code in (model.fixed_point.lowest, model.fixed_point.highest))
+        fixed_point = model.fixed_point
+        lowest, highest = fixed_point.lowest * fixed_point.scale, fixed_point.highest * fixed_point.scale
         for batch in _batches(rng, len(pictures), settings):
             descent = gradient(batch)[at]
             rate = settings.learning_rate / max(1.0, float(descent.norm()) / _MOST_GRADIENT_NORM)
             network.weights[at] = (network.weights[at] - rate * descent).clamp_(lowest, highest)
-            network.weights[masked_at] = torch.from_numpy(mask(network.weights[masked_at].cpu().numpy())).to(device)
-        codes = np.concatenate([c.reshape(-1) for c in model.codes])
-        codes[trained] = model.fixed_point.quantise(network.weights[at].cpu().numpy())
+            masked = mask(network.weights[masked_at].cpu().numpy())
+            network.weights[masked_at] = torch.from_numpy(masked).to(device)
+        codes = _flatten(model.codes)
+        codes[trained] = fixed_point.quantise(network.weights[at].cpu().numpy())
         return model.with_codes(_unflatten(model, codes))
 
 
@@ -70,12 +75,14 @@ class _FlatNetwork:
 
     def __init__(self, model: Model, fault_map: FaultMap, device: str) -> None:
         self.architecture = model.architecture
-        held = np.concatenate([c.reshape(-1) for c in apply_map(model.codes, fault_map)])
+        held = _flatten(apply_map(model.codes, fault_map))
         self.weights = torch.from_numpy(model.fixed_point.dequantise(held)).to(device)
         self._biases = [torch.tensor(b, device=device) for b in model.biases]
         layers, parts = self.architecture.crossbar_layers, self.weights.split([c.size for c in model.codes])
         # Views: they follow the vector.
-        self._matrices = [w.view(1, layer.fan_in, layer.fan_out) for w, layer in zip(parts, layers, strict=True)]
+        self._matrices = [
+            w.view(1, layer.fan_in, layer.fan_out) for w, layer in zip(parts, layers, strict=True)
+        ]
 
     def gradient(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the mean cross-entropy in all weights, as one vector."""
@@ -85,16 +92,16 @@ class _FlatNetwork:
 
 
 class _Mask:
-    """Eq. 6's Mask for those of the ``trained`` weights (sorted flat indices) that have stuck cells; these are ``weights``."""
+    """Eq. 6's Mask for the ``trained`` weights that have stuck cells; ``weights`` are their flat indices."""
 
     def __init__(self, model: Model, fault_map: FaultMap, trained: np.ndarray) -> None:
         self._fixed_point: FixedPoint = model.fixed_point
         offsets = np.cumsum([0, *(c.size for c in model.codes[:-1])])
         stuck = [o + np.unique(c // CELLS_PER_WEIGHT) for o, c in zip(offsets, fault_map.cells, strict=True)]
         self.weights = np.intersect1d(np.concatenate(stuck), trained, assume_unique=True)
-        # What the stuck cells make of all zeros and of all ones says which bits they set and which they leave alone.
+        # What stuck cells make of all zeros and of all ones: the bits that they set, those that they leave.
         self._set, self._kept = (
-            np.concatenate([c.reshape(-1) for c in apply_map([np.full_like(c, bits) for c in model.codes], fault_map)])[self.weights]
+            _flatten(apply_map([np.full_like(c, bits) for c in model.codes], fault_map))[self.weights]
             for bits in (0, -1)
         )
 
@@ -104,7 +111,7 @@ class _Mask:
 
 
 def _largest(gradient: np.ndarray, fraction: float) -> np.ndarray:
-    """Return the sorted indices of the given share of entries, at least one, with the largest magnitudes (ties: the first)."""
+    """Return the sorted indices of the share of entries, at least one, that are largest (ties: the first)."""
     count = max(1, round(fraction * gradient.size))
     return np.sort(np.argsort(-np.abs(gradient), kind="stable")[:count])
 
@@ -114,6 +121,10 @@ def _batches(rng: np.random.Generator, pictures: int, settings: RetrainingSettin
     needed = settings.steps * settings.batch_size
     order = np.concatenate([rng.permutation(pictures) for _ in range(-(-needed // pictures))])
     return np.split(order[:needed], settings.steps)
+
+
+def _flatten(codes: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([c.reshape(-1) for c in codes])
 
 
 def _unflatten(model: Model, codes: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -47,7 +47,9 @@ def test_examples_lower_the_confidence_in_the_label(mlp_model, mnist5k, evaluato
 def test_an_example_does_not_depend_on_its_neighbours(mlp_model, mnist5k, evaluator):
     pictures, labels = select_test_pictures(mnist5k, 20, key=1)
     together = fgsm_examples(evaluator, mlp_model.codes, pictures, labels, 0.022)
-    assert np.array_equal(fgsm_examples(evaluator, mlp_model.codes, pictures[:3], labels[:3], 0.022), together[:3])
+    assert np.array_equal(
+        fgsm_examples(evaluator, mlp_model.codes, pictures[:3], labels[:3], 0.022), together[:3]
+    )
 
 
 def test_test_pictures_are_different_ones_of_the_test_part(mnist5k):

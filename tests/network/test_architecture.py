@@ -6,7 +6,14 @@ import sys
 import pytest
 
 from lifesim.errors import UserError
-from lifesim.network.architecture import Architecture, CrossbarLayer, Dense, Relu, load_architecture, parse_steps
+from lifesim.network.architecture import (
+    Architecture,
+    CrossbarLayer,
+    Dense,
+    Relu,
+    load_architecture,
+    parse_steps,
+)
 from lifesim.scenario.presets import preset_names
 
 
@@ -26,9 +33,9 @@ def test_lenet_is_caffes():
 def test_mlp_does_one_multiplication_per_weight():
     mlp = load_architecture("mlp")
     assert [(layer.fan_in, layer.fan_out, layer.positions) for layer in mlp.crossbar_layers] == [
-        (784, 32, 1), (32, 16, 1), (16, 10, 1),
+        (784, 64, 1), (64, 32, 1), (32, 10, 1),
     ]  # fmt: skip
-    assert mlp.weights == mlp.macs == 25_760
+    assert mlp.weights == mlp.macs == 52_544
 
 
 @pytest.mark.parametrize("name", preset_names("network"))
@@ -57,7 +64,10 @@ def test_wrong_layers_are_named(table, says):
     [
         [{"type": "conv", "name": "c", "channels": 1, "kernel": 9}],
         [{"type": "conv", "name": "c", "channels": 1, "kernel": 3}, {"type": "maxpool", "size": 4}],
-        [{"type": "dense", "name": "f", "outputs": 4}, {"type": "conv", "name": "c", "channels": 1, "kernel": 1}],
+        [
+            {"type": "dense", "name": "f", "outputs": 4},
+            {"type": "conv", "name": "c", "channels": 1, "kernel": 1},
+        ],
     ],
 )
 def test_steps_that_do_not_fit_are_refused(tables):

@@ -28,7 +28,7 @@ def test_every_part_is_stratified_and_shuffled(mnist5k):
     for name, part in mnist5k.split.items():
         labels = mnist5k.part(name)[1]
         assert np.array_equal(np.bincount(labels), [len(part) // 10] * 10)
-        # A random order of ten classes changes class at nine of ten places; sorted labels change at nine places in all.
+        # A random order changes class at nine of ten places; a sorted one at nine places in all.
         assert np.mean(labels[1:] != labels[:-1]) > 0.8
 
 

@@ -16,7 +16,9 @@ from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 
 # Layers whose sizes fill no cache line, so that a copy's place would matter if it could.
-ODD = Architecture("odd", (1, 9, 9), (Conv("conv1", 3, 2), MaxPool(2), Dense("fc1", 7), Relu(), Dense("fc2", 5)))
+ODD = Architecture(
+    "odd", (1, 9, 9), (Conv("conv1", 3, 2), MaxPool(2), Dense("fc1", 7), Relu(), Dense("fc2", 5))
+)
 
 
 def random_model(architecture, seed=1):
@@ -28,7 +30,10 @@ def random_model(architecture, seed=1):
 
 def copies_of(model, count, seed=2):
     rng = np.random.default_rng(seed)
-    return [tuple(np.bitwise_xor(c, rng.integers(0, 512, c.shape, np.int16)) for c in model.codes) for _ in range(count)]
+    return [
+        tuple(np.bitwise_xor(c, rng.integers(0, 512, c.shape, np.int16)) for c in model.codes)
+        for _ in range(count)
+    ]
 
 
 def pictures_for(architecture, count, seed=3):
@@ -39,12 +44,16 @@ def evaluator_of(model):
     return Evaluator(model.architecture, model.fixed_point, model.biases)
 
 
-@pytest.mark.parametrize("architecture", [ODD, load_architecture("mlp"), load_architecture("lenet")], ids=lambda a: a.name)
+@pytest.mark.parametrize(
+    "architecture", [ODD, load_architecture("mlp"), load_architecture("lenet")], ids=lambda a: a.name
+)
 def test_companions_and_place_change_no_bit(architecture):
     model = random_model(architecture)
     evaluator, pictures = evaluator_of(model), pictures_for(architecture, 20)
     copies = copies_of(model, 19)
-    noise = Noise(0.01, np.random.default_rng(4).standard_normal((19, 20, evaluator.noise_elements), dtype=np.float32))
+    noise = Noise(
+        0.01, np.random.default_rng(4).standard_normal((19, 20, evaluator.noise_elements), dtype=np.float32)
+    )
     together = evaluator.confidences(copies, pictures, noise)
     for k in range(0, 19, 3):
         alone = evaluator.confidences([copies[k]], pictures, Noise(0.01, noise.z[k : k + 1]))
@@ -60,7 +69,9 @@ def test_companions_and_place_change_no_bit_whatever_they_are(place, companions,
     model = random_model(ODD)
     evaluator, pictures = evaluator_of(model), pictures_for(ODD, 3)
     copies = copies_of(model, max(place, companions) + 1, seed)
-    assert np.array_equal(evaluator.logits(copies, pictures)[place], evaluator.logits([copies[place]], pictures)[0])
+    assert np.array_equal(
+        evaluator.logits(copies, pictures)[place], evaluator.logits([copies[place]], pictures)[0]
+    )
 
 
 def test_no_faults_is_the_clean_network_to_the_bit(mlp_model, mnist5k):
@@ -146,7 +157,8 @@ from lifesim.network.architecture import load_architecture
 from lifesim.network.evaluate import Evaluator
 data = np.load(sys.argv[1])
 architecture = load_architecture("mlp")
-evaluator = Evaluator(architecture, FixedPoint(fraction_bits=int(data["fraction_bits"])), [data[f"b{i}"] for i in range(3)])
+fixed_point = FixedPoint(fraction_bits=int(data["fraction_bits"]))
+evaluator = Evaluator(architecture, fixed_point, [data[f"b{i}"] for i in range(3)])
 answers = evaluator.confidences([[data[f"c{i}"] for i in range(3)]], data["pictures"])
 print(hashlib.sha256(answers.tobytes()).hexdigest())
 """
@@ -155,8 +167,12 @@ print(hashlib.sha256(answers.tobytes()).hexdigest())
 def test_another_process_answers_the_same_bits(mlp_model, mnist5k, tmp_path):
     pictures, _ = mnist5k.part("test")
     answers = evaluator_of(mlp_model).confidences([mlp_model.codes], pictures)
-    arrays = {f"c{i}": c for i, c in enumerate(mlp_model.codes)} | {f"b{i}": b for i, b in enumerate(mlp_model.biases)}
-    np.savez(tmp_path / "model.npz", pictures=pictures, fraction_bits=mlp_model.fixed_point.fraction_bits, **arrays)
+    arrays = {f"c{i}": c for i, c in enumerate(mlp_model.codes)} | {
+        f"b{i}": b for i, b in enumerate(mlp_model.biases)
+    }
+    np.savez(
+        tmp_path / "model.npz", pictures=pictures, fraction_bits=mlp_model.fixed_point.fraction_bits, **arrays
+    )
     command = [sys.executable, "-c", DIGEST_OF_ANSWERS, str(tmp_path / "model.npz")]
     other = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     assert other == hashlib.sha256(answers.tobytes()).hexdigest()

@@ -10,7 +10,16 @@ from lifesim.network.forward import LayerNoise, compute_layout, forward, single_
 CONVNET = Architecture(
     "small",
     (3, 14, 12),
-    (Conv("conv1", 4, 3), MaxPool(2), Relu(), Conv("conv2", 5, 2), Relu(), Dense("fc1", 7), Relu(), Dense("fc2", 3)),
+    (
+        Conv("conv1", 4, 3),
+        MaxPool(2),
+        Relu(),
+        Conv("conv2", 5, 2),
+        Relu(),
+        Dense("fc1", 7),
+        Relu(),
+        Dense("fc2", 3),
+    ),
 )
 
 
@@ -21,7 +30,10 @@ def rng():
 
 def random_network(architecture, copies, rng):
     layers = architecture.crossbar_layers
-    weights = [torch.from_numpy(rng.normal(size=(copies, la.fan_in, la.fan_out)) / la.fan_in**0.5).float() for la in layers]
+    weights = [
+        torch.from_numpy(rng.normal(size=(copies, la.fan_in, la.fan_out)) / la.fan_in**0.5).float()
+        for la in layers
+    ]
     return weights, [torch.from_numpy(rng.normal(size=la.fan_out)).float() for la in layers]
 
 
@@ -52,7 +64,9 @@ def test_rows_are_in_the_order_of_torchs_unfold(rng):
     biases = [torch.zeros(3), torch.zeros(60)]
     pictures = rng.integers(0, 256, (1, 2, 5, 6), dtype=np.uint8)
     columns = torch.nn.functional.unfold(torch.from_numpy(pictures / 256).float(), 2)[0]
-    torch.testing.assert_close(run(conv, weights, biases, pictures)[0, 0].reshape(3, 20), weights[0][0].T @ columns)
+    torch.testing.assert_close(
+        run(conv, weights, biases, pictures)[0, 0].reshape(3, 20), weights[0][0].T @ columns
+    )
 
 
 def test_noise_follows_its_definition(rng):
@@ -67,11 +81,13 @@ def test_noise_follows_its_definition(rng):
     x, w = pictures[0, 0] / 256, weights[0][0].numpy().astype(float)
     patches = np.array([x[r : r + 3, c : c + 3].reshape(-1) for r in (0, 1) for c in (0, 1)])
     expected = patches @ w + 1 + 0.1 * np.sqrt(patches**2 @ w**2) * z
-    assert run(conv, weights, biases, pictures, noise)[0, 0].numpy() == pytest.approx(expected.T.reshape(-1), rel=1e-5)
+    assert run(conv, weights, biases, pictures, noise)[0, 0].numpy() == pytest.approx(
+        expected.T.reshape(-1), rel=1e-5
+    )
 
 
 def test_noise_is_what_independent_weights_would_give(rng):
-    """Monte Carlo over perturbed weights: the variance of an MVM is sigma^2 sum w^2 x^2, here within 4 standard errors."""
+    """An MVM's variance over perturbed weights is sigma^2 sum w^2 x^2, within 4 standard errors."""
     dense = Architecture("dense", (1, 4, 4), (Dense("fc1", 1),))
     weights, biases = random_network(dense, 1, rng)
     pictures = rng.integers(0, 256, (1, 1, 4, 4), dtype=np.uint8)

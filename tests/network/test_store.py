@@ -58,7 +58,9 @@ def test_a_damaged_file_is_replaced(trainings, damage):
     path = cached_file()
     whole = path.read_bytes()
     flipped = whole[:-1000] + bytes([whole[-1000] ^ 4]) + whole[-999:]
-    path.write_bytes({"cut": whole[:-1], "empty": b"", "flipped bit": flipped, "text": b"not a network" * 9}[damage])
+    path.write_bytes(
+        {"cut": whole[:-1], "empty": b"", "flipped bit": flipped, "text": b"not a network" * 9}[damage]
+    )
     assert store.trained_model("mlp", "mnist5k", 1).digest == model.digest
     assert store.trained_model("mlp", "mnist5k", 1).digest == model.digest
     assert trainings == [1, 1]
