@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,7 +55,10 @@ class EquivalentTime:
     def __init__(self, profile: TemperatureProfile, reference_c: float, activation_energy_ev: float):
         hours = np.arange(DAYS_PER_YEAR * 24, dtype=np.float64)[:, None] + 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)
         factors = acceleration_factor(profile.temperature_c(hours * S_PER_H), reference_c, activation_energy_ev)
-        self._cumulative_s = np.concatenate([[0.0], np.cumsum(factors.mean(axis=1) * S_PER_H)])
+        cumulative_s = np.concatenate([[0.0], np.cumsum(factors.mean(axis=1) * S_PER_H)])
+        # In multiples of 2**-43 of about a year's total, whole years and hours add without rounding for a thousand years.
+        quantum_s = 2.0 ** (math.frexp(cumulative_s[-1])[1] - 43)
+        self._cumulative_s = np.rint(cumulative_s / quantum_s) * quantum_s
 
     @property
     def mean_factor(self) -> float:
