@@ -10,18 +10,24 @@ import contextlib
 import enum
 import importlib.metadata
 import json
+import math
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifesim.errors import LifesimError, UserError
 from lifesim.scenario.load import json_schema, load_scenario, scenario_digest
 from lifesim.scenario.presets import STANDINGS, Preset, load_preset, preset_kinds, preset_names
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lifesim.fleet.outlook import GroupOutlook, Outlook
 
 _INTERRUPTED = 130
 _USAGE_ERROR = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
@@ -208,9 +214,7 @@ def validate(scenario: ScenarioFile, overrides: Overrides = None) -> None:
     loaded = load_scenario(scenario, overrides or ())
     from lifesim.fleet.outlook import outlook
 
-    console = _console()
-    for part in outlook(loaded):
-        console.print(part)
+    _print_outlook(outlook(loaded))
     print(f"{scenario}: valid; digest {scenario_digest(loaded)}")
 
 
@@ -261,7 +265,7 @@ def _print_presets(kind: str, names: Sequence[str], in_full: bool) -> None:
             console.print(_table(preset))
 
 
-def _table(preset: Preset):  # a rich.table.Table, which only this function needs to import
+def _table(preset: Preset) -> Table:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -273,6 +277,70 @@ def _table(preset: Preset):  # a rich.table.Table, which only this function need
             *(Text(cell) for cell in (key, value, parameter.unit, parameter.standing, parameter.source))
         )
     return table
+
+
+def _print_outlook(expected: Outlook) -> None:
+    """Print tables that fit the terminal, and lines that it wraps."""
+    from lifesim.fleet.outlook import duration
+
+    console = _console()
+    for group in expected.groups:
+        settings, duty, costs = group.group, group.duty, group.operations
+        visits = "" if duty.interval_s is None else f" every {duration(duty.interval_s)}"
+        technology, site = settings.technology.preset or "custom", settings.site.preset or "custom"
+        print(f"Group {group.name}: {settings.count} x {settings.network.preset}, {technology}, {site}; ", end="")
+        print(f"{settings.schedule.kind}{visits}")
+        console.print(_layer_table(group, expected.times_s))
+        if duty.interval_s is not None:
+            print(
+                f"Visits: {duration(duty.visit.latency_ns / 1e9)} each, {duty.share_of_time:.2g} of the time, "
+                f"{_count(duty.cycles_per_year)} programming cycles a year."
+            )
+        print(
+            f"Operations: test {duration(costs.aet_read.latency_ns / 1e9)} a read, "
+            f"read-back {duration(costs.readback.latency_ns / 1e9)}, March C- {duration(costs.march.latency_ns / 1e9)}, "
+            f"refresh {duration(costs.programming.latency_ns / 1e9)}.\n"
+        )
+    print("Of the nominal device, without reactions to alarms; drift of a layer that is rewritten: at its worst.")
+    load = f"load in the worst year at most {expected.cloud_load:.2g}" if expected.cloud_load else "no load"
+    print(f"Cloud: {load}; a job takes {duration(expected.service_s)} on average.")
+    for warning in expected.warnings:
+        print(f"Warning: {warning}")
+
+
+def _layer_table(group: GroupOutlook, times_s: Sequence[float]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    from lifesim.fleet.outlook import HARMFUL, NOTICEABLE, duration
+
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
+    table.add_column("Layer")
+    table.add_column("Cells", justify="right")
+    table.add_column("Writes\na year", justify="right")
+    table.add_column("")
+    faulty = [f"Faulty\nat {duration(time_s)}" for time_s in times_s]
+    for heading in (*faulty, "Faulty\na year", f"{NOTICEABLE:.2%}\nafter", f"{HARMFUL:.1%}\nafter"):
+        table.add_column(heading, justify="right")
+    for row in group.layers:
+        first = row.mechanism == "wear"
+        accumulates = first or math.isinf(row.rewritten_every_s)
+        table.add_row(
+            *((row.layer, f"{row.cells:,}", _count(row.cycles_per_year)) if first else ("", "", "")),
+            row.mechanism,
+            *map(_count, row.faulty),
+            _count(row.faulty_per_year) if accumulates else "-",
+            duration(row.noticeable_s),
+            duration(row.harmful_s),
+        )
+    return table
+
+
+def _count(expected: float) -> str:
+    """Return an expected number: whole from 10, two digits below."""
+    if expected >= 10 or expected == 0:
+        return f"{expected:,.0f}"
+    return f"{expected:.2g}" if expected >= 0.01 else "<0.01"
 
 
 def _console():

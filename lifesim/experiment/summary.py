@@ -88,8 +88,6 @@ def summary_text(summary: dict[str, Any]) -> str:
         f"Link         {_bytes(counts['uplink_sent_bytes'])} up, {_bytes(counts['downlink_sent_bytes'])} down",
         f"Cloud        {cloud['utilisation']:.2%} busy, mean wait {cloud['mean_wait_s']:.3g} s",
         f"Wear         {counts['cell_writes'] / summary['devices'] / years:.3g} cell writes a device and year",
-        "",
-        f"Written to {directory}",
     ]
     return "\n".join(lines)
 

@@ -19,7 +19,7 @@ from lifesim.fleet.clock import TEST, wait
 from lifesim.fleet.records import DeviceRecord, Event, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
-LONGEST_WINDOW = 64  # visits evaluated in one call; more would waste work when an alarm comes first
+LONGEST_WINDOW = 32  # visits evaluated in one call; more would waste work when an alarm comes first
 
 Process = Generator[simpy.Event, Any, Any]
 

@@ -45,6 +45,7 @@ class DeviceTwin:
         self._noise_key = noise_key
         self._evaluator = Evaluator.of(model, torch_device)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in silicon.banks)
+        self._alarm_at: dict[int, bool] = {}  # first reads already evaluated; they hold until cells, pictures or baseline change
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.silicon, self.model, self.programmed)
@@ -52,16 +53,15 @@ class DeviceTwin:
     # -- what schedules ask (lifesim.detection.schedules.Examinee) --
 
     def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
-        codes = [self.snapshot().held_at(time_ns).codes() for time_ns in times_ns]
-        alarms = self.rule.alarms(self.golden, self._read(codes, [(time_ns, 0) for time_ns in times_ns]))
-        if not alarms.any():
+        position = next((i for i, alarm in enumerate(self._first_reads(times_ns)) if alarm), None)
+        if position is None:
             return None
-        position = int(alarms.argmax())
+        codes = self.snapshot().held_at(times_ns[position]).codes()
         rereads = range(1, self.rule.rereads + 1)
-        again = self._read([codes[position]] * len(rereads), [(times_ns[position], read) for read in rereads])
+        again = self._read([codes] * len(rereads), [(times_ns[position], read) for read in rereads])
         if not self.rule.alarms(self.golden, again).all():
             return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
-        clean = self._evaluator.confidences([codes[position]], self.test_set.pictures, None)
+        clean = self._evaluator.confidences([codes], self.test_set.pictures, None)
         without_noise = bool(self.rule.alarms(self.golden, clean)[0])
         return Finding(position, Outcome.ALARM, reads=1 + len(rereads), without_noise=without_noise)
 
@@ -73,6 +73,7 @@ class DeviceTwin:
         codes = self.snapshot().held_at(time_ns).codes()
         reads = range(self.rule.baseline_reads)
         self.golden = Golden.of(self._read([codes] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0))
+        self._alarm_at.clear()
 
     def read_back(self, time_ns: int) -> None:
         self._known_wrong = self._wrong_cells(time_ns)
@@ -94,6 +95,7 @@ class DeviceTwin:
     def program(self, time_ns: int, writes_per_cell: int) -> None:
         """Write the backup into all cells; ends at ``time_ns``."""
         self.programmed = tuple(p.rewritten(time_ns, p.operations + writes_per_cell) for p in self.programmed)
+        self._alarm_at.clear()
 
     def install(self, message: bytes, known: FaultMap) -> Redeployment:
         """Apply the cloud's delta to the backup and take its test set as the reference; :meth:`program` must follow.
@@ -107,6 +109,16 @@ class DeviceTwin:
         held = apply_map(self.model.codes, known)
         self._known_wrong = tuple(differing_cells(c, h) for c, h in zip(self.model.codes, held, strict=True))
         return redeployment
+
+    def _first_reads(self, times_ns: Sequence[int]) -> list[bool]:
+        """Return whether the first read of each visit alarms. Visits beyond an alarm that is not confirmed are not read again."""
+        self._alarm_at = {time_ns: alarm for time_ns, alarm in self._alarm_at.items() if time_ns >= times_ns[0]}
+        unknown = [time_ns for time_ns in times_ns if time_ns not in self._alarm_at]
+        if unknown:
+            codes = [self.snapshot().held_at(time_ns).codes() for time_ns in unknown]
+            alarms = self.rule.alarms(self.golden, self._read(codes, [(time_ns, 0) for time_ns in unknown]))
+            self._alarm_at.update(zip(unknown, alarms.tolist(), strict=True))
+        return [self._alarm_at[time_ns] for time_ns in times_ns]
 
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
         held = self.snapshot().held_at(time_ns).codes()

@@ -1,0 +1,313 @@
+"""What closed forms say of a scenario before anything is simulated: how fast cells fail, what tests cost, whether the cloud keeps up.
+
+All of it is for the nominal device, the median of the device-to-device spread, and for what happens by the clock: reloads, and the
+rewrites of a schedule that rewrites at every visit. Reactions to alarms are left out; they wear the cells further and cure drift earlier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from lifesim.crossbar.cost import Cost
+from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule, VisitCosts
+from lifesim.fleet.clock import to_s
+from lifesim.fleet.cloud import queue_load
+from lifesim.fleet.expectation import Expectation, ExpectedDrift, ExpectedWear
+from lifesim.fleet.hardware import OperationTable, ageing_clock, layer_cells, make_schedule, operation_table
+from lifesim.network.architecture import load_architecture
+from lifesim.physics.distributions import Lognormal, Weibull
+from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
+from lifesim.scenario.models import Group, Scenario
+from lifesim.scenario.units import UNITS
+
+NOTICEABLE, HARMFUL = 1e-4, 1e-3  # shares of a layer's cells; LeNet leaves the spec at 0.14 % of cells stuck, uniformly placed
+BUSY = 0.01  # share of the time that visits take
+HIGH_LOAD = 0.9  # of the cloud: the queue grows long from here, without end from 1
+NEVER_S = 1000 * S_PER_YEAR
+_MOST_INTERVALS = 10_000  # looked at between start and horizon; more would change no warning
+
+
+@dataclass(frozen=True, slots=True)
+class LayerOutlook:
+    """One mechanism in one layer, of ``cells`` cells.
+
+    ``cycles_per_year``: programming operations of the layer by the clock. ``rewritten_every_s``: the longest time between two of them,
+    infinite for a resident layer. ``faulty``: expected cells at the times of the outlook; ``faulty_per_year``: on average to the horizon.
+    ``noticeable_s``, ``harmful_s``: when ``NOTICEABLE`` and ``HARMFUL`` of the cells are faulty, infinite if never. Drift of a rewritten
+    layer is given at its worst: just before a rewrite, after the hottest stretch so far.
+    """
+
+    layer: str
+    mechanism: str
+    cells: int
+    cycles_per_year: float
+    rewritten_every_s: float
+    faulty: tuple[float, ...]
+    faulty_per_year: float
+    noticeable_s: float
+    harmful_s: float
+    expectation: Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """What a group's schedule costs while nothing is wrong; ``interval_s`` is None where it never visits."""
+
+    interval_s: float | None
+    visit: Cost  # with what follows a visit that finds no fault: nothing, or a refresh, or March and refresh
+    share_of_time: float
+    cycles_per_year: float
+
+
+@dataclass(frozen=True, slots=True)
+class GroupOutlook:
+    """One group: its layers (a row each for wear and drift), its operations, its schedule."""
+
+    name: str
+    group: Group
+    layers: tuple[LayerOutlook, ...]
+    operations: OperationTable
+    duty: Duty
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """All groups, the load of the cloud, and what deserves a warning (a line each). ``times_s`` ends with the horizon."""
+
+    times_s: tuple[float, ...]
+    groups: tuple[GroupOutlook, ...]
+    cloud_load: float
+    service_s: float
+    warnings: tuple[str, ...]
+
+
+def outlook(scenario: Scenario) -> Outlook:
+    """Work out what to expect of a scenario."""
+    years = [s for s in (1.0 * S_PER_YEAR, 5.0 * S_PER_YEAR) if s < scenario.horizon_s]
+    times_s = (*years, scenario.horizon_s)
+    groups = tuple(_group_outlook(name, group, scenario, times_s) for name, group in scenario.group.items())
+    warnings = [line for group in groups for line in _warnings(group, scenario.horizon_s)]
+    warnings += filter(None, [cloud_warning(scenario)])
+    return Outlook(times_s, groups, cloud_load(scenario), mean_service_s(scenario), tuple(warnings))
+
+
+def cloud_load(scenario: Scenario) -> float:
+    """Return an upper bound of the load of the cloud's workers in the worst year, summed over the groups.
+
+    rho = N D / (c (tau + D)) with the mean service time D. A device calls when a visit leads to a diagnosis that finds new stuck cells, so
+    tau, the mean time between its calls, is at least the visit interval and at least one over its expected new stuck cells per time. These
+    are bounded with a March, a refresh and a reprogramming at every visit, and with the mean over the device-to-device spread:
+    the mean of H(x / factor) is H(x) exp(shape^2 sigma^2 / 2), and F grows no faster than H. (A call from the test that follows a
+    redeployment, before the next visit, is neglected.) Schedules whose visits never diagnose have no load.
+    """
+    service_s = mean_service_s(scenario)
+    load = 0.0
+    for group in scenario.group.values():
+        schedule = make_schedule(group)
+        if _diagnoses(schedule):
+            interval_s = to_s(schedule.interval_ns)
+            stuck_per_s = _most_stuck_per_s(group, scenario.horizon_s, interval_s)
+            tau_s = max(interval_s, 1.0 / stuck_per_s if stuck_per_s else math.inf)
+            load += queue_load(group.count, tau_s, service_s, scenario.cloud.workers)
+    return load
+
+
+def cloud_warning(scenario: Scenario) -> str | None:
+    """Return a line if the cloud may be too busy."""
+    load, cloud = cloud_load(scenario), scenario.cloud
+    if load < HIGH_LOAD:
+        return None
+    consequence = "cannot keep up" if load >= 1.0 else "lets jobs wait long"
+    devices = sum(group.count for group in scenario.group.values() if _diagnoses(make_schedule(group)))
+    return (
+        f"cloud: load up to {load:.3g} in the worst year ({devices} devices, {duration(mean_service_s(scenario))} a job, "
+        f"workers: {cloud.workers}); from {HIGH_LOAD} the queue grows long, and a cloud that is so loaded {consequence}"
+    )
+
+
+def mean_service_s(scenario: Scenario) -> float:
+    """Return the mean time of a job, in s."""
+    service = scenario.cloud.service
+    match service.kind:
+        case "fixed":
+            return service.time_s
+        case "lognormal":
+            return service.median_s * math.exp(service.sigma_ln**2 / 2)
+        case "work":
+            return scenario.cloud.retraining.steps * service.step_time_s
+
+
+def duration(seconds: float) -> str:
+    """Return a time to three digits, in the largest unit that it holds one of; "never" beyond ``NEVER_S``."""
+    if seconds > NEVER_S:
+        return "never"
+    sizes = [(unit, float(size)) for unit, size in UNITS["s"].items() if float(size) <= seconds]
+    unit, size = sizes[-1] if sizes else ("s", 1.0)
+    return f"{float(f'{seconds / size:.3g}'):g} {unit}"
+
+
+# -- a group --
+
+
+def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequence[float]) -> GroupOutlook:
+    architecture = load_architecture(group.network.preset)
+    operations = operation_table(architecture, group.aet.pictures)
+    duty = _duty(group, operations)
+    retention = Lognormal(group.technology.retention_median_s, group.technology.retention_sigma_ln)
+    clock = ageing_clock(group, scenario)
+    rows = []
+    for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
+        wear = _wear(group, layer.name, duty.cycles_per_year / S_PER_YEAR)
+        rewritten_every_s = _rewritten_every_s(group, layer.name, duty)
+        drift = ExpectedDrift(retention, clock, rewritten_every_s)
+        for mechanism, expectation in (("wear", wear), ("drift", drift)):
+            faulty = tuple(float(cells * share) for share in expectation.share(np.array(times_s)))
+            rows.append(
+                LayerOutlook(
+                    layer=layer.name,
+                    mechanism=mechanism,
+                    cells=cells,
+                    cycles_per_year=wear.operations_per_s * S_PER_YEAR,
+                    rewritten_every_s=rewritten_every_s,
+                    faulty=faulty,
+                    faulty_per_year=faulty[-1] * S_PER_YEAR / scenario.horizon_s,
+                    noticeable_s=expectation.time_to(NOTICEABLE),
+                    harmful_s=expectation.time_to(HARMFUL),
+                    expectation=expectation,
+                )
+            )
+    return GroupOutlook(name, group, tuple(rows), operations, duty)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """A device on which every test shows the same, for asking a schedule what it would do."""
+
+    sick: bool
+
+    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
+        return Finding(0, Outcome.ALARM) if self.sick else None
+
+    def new_wrong_cells(self, time_ns: int) -> int:
+        return 2**63 if self.sick else 0
+
+
+def _diagnoses(schedule: Schedule) -> bool:
+    """Whether a visit can lead to a diagnosis, and so to a call of the cloud."""
+    finding = schedule.first_finding(_Patient(sick=True), [0])
+    return finding is not None and finding.outcome is not Outcome.REFRESH
+
+
+def _duty(group: Group, operations: OperationTable) -> Duty:
+    schedule = make_schedule(group)
+    if schedule.interval_ns is None:
+        return Duty(None, NO_COST, 0.0, 0.0)
+    costs = VisitCosts(operations.aet_read, operations.readback, group.aet.baseline_reads)
+    elements = [schedule.visit_cost(costs)]
+    if finding := schedule.first_finding(_Patient(sick=False), [0]):
+        elements += [operations.march] if finding.outcome is Outcome.DIAGNOSE else []
+        elements += [operations.programming, schedule.baseline_cost(costs)]
+    visit = Cost(
+        sum(e.latency_ns for e in elements),
+        sum(e.energy_j for e in elements),
+        sum(e.writes_per_cell for e in elements),
+    )
+    interval_s = to_s(schedule.interval_ns)
+    share = visit.latency_ns / schedule.interval_ns
+    return Duty(interval_s, visit, share, visit.writes_per_cell * S_PER_YEAR / interval_s)
+
+
+def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> float:
+    """Return an upper bound of the expected new stuck cells of a device per second in the worst year (see :func:`cloud_load`)."""
+    architecture, technology = load_architecture(group.network.preset), group.technology
+    operations = operation_table(architecture, group.aet.pictures)
+    cycles = operations.march.writes_per_cell + 2 * operations.programming.writes_per_cell
+    year_s = min(horizon_s, S_PER_YEAR)
+    # The hazard of a cell grows ever faster or ever slower, so the worst year is the first or the last.
+    ends_s = np.array([0.0, year_s, horizon_s - year_s, horizon_s])
+    hazards = np.zeros(4)
+    for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
+        with np.errstate(over="ignore"):
+            hazards += cells * _wear(group, layer.name, cycles / interval_s).hazard(ends_s)
+    with np.errstate(over="ignore"):
+        spread = np.exp((technology.endurance_shape * technology.endurance_spread_sigma_ln) ** 2 / 2)
+    worst = max(hazards[1] - hazards[0], hazards[3] - hazards[2])
+    return float(worst / year_s * spread) if worst else 0.0
+
+
+def _wear(group: Group, layer: str, schedule_cycles_per_s: float) -> ExpectedWear:
+    technology = group.technology
+    endurance = Weibull(technology.endurance_scale_cycles, technology.endurance_shape)
+    return ExpectedWear(endurance, group.workload.reloads_per_day.get(layer, 0.0) / S_PER_DAY + schedule_cycles_per_s)
+
+
+def _rewritten_every_s(group: Group, layer: str, duty: Duty) -> float:
+    """Return the longest time between two programmings that come by the clock: reloads, and visits that rewrite."""
+    reloads_per_day = group.workload.reloads_per_day.get(layer, 0.0)
+    reload_s = S_PER_DAY / reloads_per_day if reloads_per_day else math.inf
+    return min(reload_s, duty.interval_s) if duty.visit.writes_per_cell else reload_s
+
+
+# -- warnings --
+
+
+def _warnings(group: GroupOutlook, horizon_s: float) -> list[str]:
+    lines = []
+    if group.duty.share_of_time >= BUSY:
+        lines.append(
+            f"group {group.name}: visits take {group.duty.share_of_time:.3g} of the time: {duration(to_s(group.duty.visit.latency_ns))} "
+            f"every {duration(group.duty.interval_s)}"
+        )
+    for mechanism in ("wear", "drift"):
+        rows = [row for row in group.layers if row.mechanism == mechanism]
+        lines += filter(None, [_cannot_matter(group, rows, horizon_s), _kills(group, rows, horizon_s)])
+    return lines
+
+
+def _cannot_matter(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: float) -> str | None:
+    """A mechanism that leaves the whole network of the nominal device with less than one faulty cell by the horizon."""
+    faulty, cells = sum(row.faulty[-1] for row in rows), sum(row.cells for row in rows)
+    if faulty >= 1.0:
+        return None
+    return (
+        f"group {group.name}: {rows[0].mechanism} cannot matter: {faulty:.2g} of {cells:,} cells expected to be faulty "
+        f"by the horizon of {duration(horizon_s)}"
+    )
+
+
+def _kills(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: float) -> str | None:
+    """A mechanism that takes over ``HARMFUL`` of a layer's cells within one interval of the schedule, or at birth."""
+    interval_s = group.duty.interval_s
+    gains = [_largest_gain(row, interval_s or 0.0, horizon_s) for row in rows]
+    killed = {row.layer: gain for row, gain in zip(rows, gains, strict=True) if gain[0] > HARMFUL}
+    if not killed:
+        return None
+    layer, (share, begin_s) = max(killed.items(), key=lambda item: item[1][0])
+    others = f" (also too fast: {', '.join(name for name in killed if name != layer)})" if len(killed) > 1 else ""
+    if interval_s is None:
+        when = "at birth"
+    elif begin_s == 0.0:
+        when = f"before the first visit, at {duration(min(interval_s, horizon_s))}"
+    else:
+        when = f"between two visits, {duration(interval_s)} apart, {duration(begin_s)} after the start"
+    return (
+        f"group {group.name}: {rows[0].mechanism} is faster than the schedule: {share:.2%} of the cells of {layer} "
+        f"become faulty {when}{others}"
+    )
+
+
+def _largest_gain(row: LayerOutlook, interval_s: float, horizon_s: float) -> tuple[float, float]:
+    """Return the largest share of cells that become faulty within one interval, and when that interval begins."""
+    if row.mechanism == "drift" and row.rewritten_every_s <= interval_s:  # each interval begins anew
+        return row.faulty[-1] / row.cells, max(row.harmful_s - interval_s, 0.0)
+    count = min(math.ceil(horizon_s / interval_s), _MOST_INTERVALS) if interval_s else 1
+    begins_s = np.arange(count) * (horizon_s / count if interval_s * count < horizon_s else interval_s)
+    shares = row.expectation.share(np.minimum(begins_s + interval_s, horizon_s))
+    gains = shares - row.expectation.share(begins_s)
+    gains[0] = shares[0]
+    largest = int(gains.argmax())
+    return float(gains[largest]), float(begins_s[largest])
