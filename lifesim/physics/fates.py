@@ -42,7 +42,8 @@ class CellFates:
 
     def failed_by(self, exposure: float) -> np.ndarray:
         """Return the cells whose limit is at most ``exposure``, in the order in which they fail (int32)."""
-        return self._cells[: self.count_by(exposure)]
+        count = self.count_by(exposure)  # may enumerate, so it comes before the array that it replaces
+        return self._cells[:count]
 
     def count_by(self, exposure: float) -> int:
         """Return how many cells have a limit of at most ``exposure``."""
