@@ -281,7 +281,7 @@ def _table(preset: Preset) -> Table:
 
 def _print_outlook(expected: Outlook) -> None:
     """Print tables that fit the terminal, and lines that it wraps."""
-    from lifesim.fleet.outlook import duration
+    from lifesim.fleet.outlook import NEVER_S, duration, number
 
     console = _console()
     for group in expected.groups:
@@ -293,15 +293,16 @@ def _print_outlook(expected: Outlook) -> None:
         console.print(_layer_table(group, expected.times_s))
         if duty.interval_s is not None:
             print(
-                f"Visits: {duration(duty.visit.latency_ns / 1e9)} each, {duty.share_of_time:.2g} of the time, "
-                f"{_count(duty.cycles_per_year)} programming cycles a year."
+                f"Visits: {duration(duty.visit.latency_ns / 1e9)} each, {duty.share_of_time:.2g} of the time; "
+                f"{number(duty.cycles_per_year)} programming cycles a year."
             )
         print(
             f"Operations: test {duration(costs.aet_read.latency_ns / 1e9)} a read, "
             f"read-back {duration(costs.readback.latency_ns / 1e9)}, March C- {duration(costs.march.latency_ns / 1e9)}, "
             f"refresh {duration(costs.programming.latency_ns / 1e9)}.\n"
         )
-    print("Of the nominal device, without reactions to alarms; drift of a layer that is rewritten: at its worst.")
+    print("Expected faulty cells of the nominal device, without what alarms lead to; drift between rewrites at its worst.")
+    print(f"Never: not within {duration(NEVER_S)}.")
     load = f"load in the worst year at most {expected.cloud_load:.2g}" if expected.cloud_load else "no load"
     print(f"Cloud: {load}; a job takes {duration(expected.service_s)} on average.")
     for warning in expected.warnings:
@@ -312,35 +313,26 @@ def _layer_table(group: GroupOutlook, times_s: Sequence[float]) -> Table:
     from rich import box
     from rich.table import Table
 
-    from lifesim.fleet.outlook import HARMFUL, NOTICEABLE, duration
+    from lifesim.fleet.outlook import HARMFUL, NOTICEABLE, duration, number
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, show_edge=False)
-    table.add_column("Layer")
-    table.add_column("Cells", justify="right")
-    table.add_column("Writes\na year", justify="right")
-    table.add_column("")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     faulty = [f"Faulty\nat {duration(time_s)}" for time_s in times_s]
-    for heading in (*faulty, "Faulty\na year", f"{NOTICEABLE:.2%}\nafter", f"{HARMFUL:.1%}\nafter"):
-        table.add_column(heading, justify="right")
+    times = [f"{share:.{digits}%}\nafter" for share, digits in ((NOTICEABLE, 2), (HARMFUL, 1))]
+    for heading in ("Layer", "Cells", "Writes\na year", "", *faulty, "Faulty\na year", *times):
+        # What does not fit is folded: a number cut short would be another number.
+        table.add_column(heading, justify="left" if heading in ("Layer", "") else "right", overflow="fold")
     for row in group.layers:
         first = row.mechanism == "wear"
         accumulates = first or math.isinf(row.rewritten_every_s)
         table.add_row(
-            *((row.layer, f"{row.cells:,}", _count(row.cycles_per_year)) if first else ("", "", "")),
+            *((row.layer, number(row.cells), number(row.cycles_per_year)) if first else ("", "", "")),
             row.mechanism,
-            *map(_count, row.faulty),
-            _count(row.faulty_per_year) if accumulates else "-",
+            *map(number, row.faulty),
+            number(row.faulty_per_year) if accumulates else "-",
             duration(row.noticeable_s),
             duration(row.harmful_s),
         )
     return table
-
-
-def _count(expected: float) -> str:
-    """Return an expected number: whole from 10, two digits below."""
-    if expected >= 10 or expected == 0:
-        return f"{expected:,.0f}"
-    return f"{expected:.2g}" if expected >= 0.01 else "<0.01"
 
 
 def _console():

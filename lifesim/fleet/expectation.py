@@ -74,7 +74,7 @@ class ExpectedDrift:
 
     def share(self, times_s: np.ndarray | float) -> np.ndarray:
         times_s = np.asarray(times_s, dtype=np.float64)
-        ages_s = self._clock(np.minimum(times_s, self._period_s))
+        ages_s = self._clock(times_s) - self._clock(np.maximum(times_s - self._period_s, 0.0))
         if math.isfinite(self._period_s):
             begun = np.searchsorted(self._begins_s, times_s - self._period_s, side="right") - 1
             ages_s = np.where(begun >= 0, np.maximum(ages_s, self._oldest_s[begun]), ages_s)

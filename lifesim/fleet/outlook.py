@@ -150,6 +150,16 @@ def duration(seconds: float) -> str:
     return f"{float(f'{seconds / size:.3g}'):g} {unit}"
 
 
+def number(value: float) -> str:
+    """Return a number of things, not negative, to three digits: "17.7k", "6.4M", "0.78", "<0.01"."""
+    if 0 < value < 0.01:
+        return "<0.01"
+    value = float(f"{value:.3g}")
+    sizes = [(suffix, size) for suffix, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)) if size <= value]
+    suffix, size = sizes[-1] if sizes else ("", 1.0)
+    return f"{value / size:g}{suffix}" if value >= 1 else f"{value:.2g}"
+
+
 # -- a group --
 
 
@@ -227,15 +237,16 @@ def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> floa
     operations = operation_table(architecture, group.aet.pictures)
     cycles = operations.march.writes_per_cell + 2 * operations.programming.writes_per_cell
     year_s = min(horizon_s, S_PER_YEAR)
-    # The hazard of a cell grows ever faster or ever slower, so the worst year is the first or the last.
-    ends_s = np.array([0.0, year_s, horizon_s - year_s, horizon_s])
-    hazards = np.zeros(4)
+    # The hazard of a cell grows ever faster or ever slower, so the worst year is the first (birth included) or the last.
+    ends_s = np.array([year_s, horizon_s - year_s, horizon_s])
+    hazards = np.zeros(3)
     for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
         with np.errstate(over="ignore"):
-            hazards += cells * _wear(group, layer.name, cycles / interval_s).hazard(ends_s)
+            # Long before 1e100 every cell is stuck; infinities could not be subtracted.
+            hazards += cells * np.minimum(_wear(group, layer.name, cycles / interval_s).hazard(ends_s), 1e100)
     with np.errstate(over="ignore"):
         spread = np.exp((technology.endurance_shape * technology.endurance_spread_sigma_ln) ** 2 / 2)
-    worst = max(hazards[1] - hazards[0], hazards[3] - hazards[2])
+    worst = max(hazards[0], hazards[2] - hazards[1])
     return float(worst / year_s * spread) if worst else 0.0
 
 
@@ -259,7 +270,7 @@ def _warnings(group: GroupOutlook, horizon_s: float) -> list[str]:
     lines = []
     if group.duty.share_of_time >= BUSY:
         lines.append(
-            f"group {group.name}: visits take {group.duty.share_of_time:.3g} of the time: {duration(to_s(group.duty.visit.latency_ns))} "
+            f"group {group.name}: visits take {group.duty.share_of_time:.2%} of the time: {duration(to_s(group.duty.visit.latency_ns))} "
             f"every {duration(group.duty.interval_s)}"
         )
     for mechanism in ("wear", "drift"):
@@ -274,7 +285,7 @@ def _cannot_matter(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: flo
     if faulty >= 1.0:
         return None
     return (
-        f"group {group.name}: {rows[0].mechanism} cannot matter: {faulty:.2g} of {cells:,} cells expected to be faulty "
+        f"group {group.name}: {rows[0].mechanism} cannot matter: {number(faulty)} of {number(cells)} cells expected to be faulty "
         f"by the horizon of {duration(horizon_s)}"
     )
 
@@ -282,32 +293,30 @@ def _cannot_matter(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: flo
 def _kills(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: float) -> str | None:
     """A mechanism that takes over ``HARMFUL`` of a layer's cells within one interval of the schedule, or at birth."""
     interval_s = group.duty.interval_s
-    gains = [_largest_gain(row, interval_s or 0.0, horizon_s) for row in rows]
-    killed = {row.layer: gain for row, gain in zip(rows, gains, strict=True) if gain[0] > HARMFUL}
+    gains = [(*_gain_between_visits(row, interval_s or 0.0, horizon_s), row.layer) for row in rows]
+    killed = [gain for gain in gains if gain[0] > HARMFUL]
     if not killed:
         return None
-    layer, (share, begin_s) = max(killed.items(), key=lambda item: item[1][0])
-    others = f" (also too fast: {', '.join(name for name in killed if name != layer)})" if len(killed) > 1 else ""
+    share, begin_s, layer = max(killed)
     if interval_s is None:
-        when = "at birth"
-    elif begin_s == 0.0:
-        when = f"before the first visit, at {duration(min(interval_s, horizon_s))}"
+        when = "are faulty at birth"
     else:
-        when = f"between two visits, {duration(interval_s)} apart, {duration(begin_s)} after the start"
+        since = f"from {duration(begin_s)} after the start on" if begin_s else "from the start on"
+        when = f"become faulty between two visits {duration(interval_s)} apart, over {HARMFUL:.1%} {since}"
+    others = ", ".join(name for *_, name in killed if name != layer)
     return (
-        f"group {group.name}: {rows[0].mechanism} is faster than the schedule: {share:.2%} of the cells of {layer} "
-        f"become faulty {when}{others}"
+        f"group {group.name}: {rows[0].mechanism} is faster than the schedule: up to {share:.2%} of the cells of {layer} {when}"
+        + (f" (likewise {others})" if others else "")
     )
 
 
-def _largest_gain(row: LayerOutlook, interval_s: float, horizon_s: float) -> tuple[float, float]:
-    """Return the largest share of cells that become faulty within one interval, and when that interval begins."""
+def _gain_between_visits(row: LayerOutlook, interval_s: float, horizon_s: float) -> tuple[float, float]:
+    """Return the largest share of cells that becomes faulty in one interval, and when an interval with over ``HARMFUL`` first begins."""
     if row.mechanism == "drift" and row.rewritten_every_s <= interval_s:  # each interval begins anew
         return row.faulty[-1] / row.cells, max(row.harmful_s - interval_s, 0.0)
     count = min(math.ceil(horizon_s / interval_s), _MOST_INTERVALS) if interval_s else 1
-    begins_s = np.arange(count) * (horizon_s / count if interval_s * count < horizon_s else interval_s)
+    begins_s = np.arange(count) * max(interval_s, horizon_s / count)
     shares = row.expectation.share(np.minimum(begins_s + interval_s, horizon_s))
     gains = shares - row.expectation.share(begins_s)
-    gains[0] = shares[0]
-    largest = int(gains.argmax())
-    return float(gains[largest]), float(begins_s[largest])
+    gains[0] = shares[0]  # what is faulty at birth is new at the first visit
+    return float(gains.max()), float(begins_s[int(np.argmax(gains > HARMFUL))])
