@@ -157,6 +157,11 @@ def run(
     """
     loaded = load_scenario(scenario, overrides or (), seed)
     directory = output if output is not None else Path("results") / f"{loaded.name}-{loaded.seed}"
+    if not quiet:
+        from lifesim.fleet.outlook import outlook
+
+        for warning in outlook(loaded).warnings:
+            print(f"lifesim: warning: {warning}", file=sys.stderr)
     with _progress(quiet) as progress:
         from lifesim.experiment.run import run_to_directory
 

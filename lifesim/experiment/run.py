@@ -22,7 +22,7 @@ from lifesim.experiment.results import FILES, Result
 from lifesim.experiment.summary import summarise
 from lifesim.files import atomic_write
 from lifesim.fleet.clock import to_ns
-from lifesim.fleet.outlook import cloud_load
+from lifesim.fleet.outlook import outlook
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.simulation import make_plans, simulate
 from lifesim.scenario.load import canonical_json, scenario_digest
@@ -55,6 +55,7 @@ def run_to_directory(
         raise UserError("--device cuda: no CUDA device is available; allowed: cpu")
     if workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
+    expected = outlook(scenario)
     output = _Output(scenario, _claim(Path(directory), force), {"stepped": stepped, "device": device, "workers": workers})
     report = progress or (lambda share, doing: None)
     log_file = open(log_json, "a", encoding="utf-8") if log_json else None  # noqa: SIM115 - closed below
@@ -64,9 +65,8 @@ def run_to_directory(
         with make_executor(workers) as executor:
             output.manifest("running")
             log.info("run started", directory=str(directory), digest=scenario_digest(scenario), stepped=stepped, workers=workers)
-            load = cloud_load(scenario)
-            if load >= 0.9:
-                log.warning("the cloud's queue may not keep up", load_bound=load)
+            for warning in expected.warnings:
+                log.warning(warning)
             report(0.0, "networks")
             plans = make_plans(scenario, device)
             log.info("networks ready", digests={name: plan.model.digest.hex() for name, plan in plans.items()})
@@ -95,7 +95,7 @@ def run_to_directory(
             output.phase("accuracy")
             report(_OBSERVED, "tables")
             accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
-            summary = summarise(scenario, fleet, accounts, load)
+            summary = summarise(scenario, fleet, accounts, expected)
             output.write("fleet.csv", tables.csv_bytes(tables.fleet_table(accounts, plans, edges_ns)))
             output.write("groups.csv", tables.csv_bytes(tables.groups_table(accounts, plans, edges_ns)))
             output.write("devices.csv", tables.csv_bytes(tables.devices_table(accounts, plans)))

@@ -13,11 +13,12 @@ from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 
 if TYPE_CHECKING:  # whoever only reads results does without torch
     from lifesim.experiment.accounting import DeviceAccount
+    from lifesim.fleet.outlook import Outlook
     from lifesim.fleet.simulation import FleetRecord
     from lifesim.scenario.models import Scenario
 
 
-def summarise(scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceAccount], cloud_load: float) -> dict[str, Any]:
+def summarise(scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceAccount], expected: Outlook) -> dict[str, Any]:
     """Return the summary of a run as plain JSON values; durations in seconds, shares of device time."""
     time_ns = sum(a.time_ns.sum(axis=0) for a in accounts)
     counts = dict(zip(schema.COUNTS, sum(a.counts.sum(axis=0) for a in accounts).tolist(), strict=True))
@@ -53,10 +54,11 @@ def summarise(scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceA
         "energy_j": float(sum(a.energy_j(fleet.plans[a.record.group]).sum() for a in accounts)),
         "cloud": {
             "workers": scenario.cloud.workers,
-            "load_bound": cloud_load,
+            "load_bound": expected.cloud_load,
             "utilisation": fleet.cloud_busy_ns / (scenario.cloud.workers * fleet.horizon_ns),
             "mean_wait_s": to_s(cloud.waiting_ns) / cloud.started if cloud.started else 0.0,
         },
+        "warnings": list(expected.warnings),
     }
 
 

@@ -10,8 +10,6 @@ import numpy as np
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
-from lifesim.errors import UserError
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.device import DeviceCosts, Policy
 from lifesim.fleet.hardware import (
     REPLICATION,
@@ -90,21 +88,11 @@ class Plan:
 
 
 def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) -> Plan:
-    """Train (or load) the group's network, make its test set, and work out what every operation costs.
-
-    Raises UserError where a visit would last longer than the interval between visits.
-    """
+    """Train (or load) the group's network, make its test set, and work out what every operation costs."""
     model = trained_model(group.network.preset, group.network.dataset, group.network.seed)
     epsilon = load_preset("network", group.network.preset).values["fgsm_epsilon"]
     operations = operation_table(model.architecture, group.aet.pictures)
     schedule = make_schedule(group)
-    visit = VisitCosts(operations.aet_read, operations.readback, group.aet.baseline_reads)
-    visit_ns = schedule.visit_cost(visit).latency_ns
-    if schedule.interval_ns is not None and visit_ns >= schedule.interval_ns:
-        raise UserError(
-            f"group.{name}.schedule.interval_s: {schedule.interval_ns / NS_PER_S:g} s is not longer than one visit of "
-            f"{group.schedule.kind}, {visit_ns / NS_PER_S:g} s"
-        )
     pictures, labels = load_dataset(group.network.dataset).part("spec")
     correct = int(Evaluator.of(model, torch_device).correct([model.codes], pictures, labels)[0])
     validation = validation_correct(model, model.codes, group.network.dataset, torch_device)

@@ -17,9 +17,10 @@ from lifesim.crossbar.cost import (
 )
 from lifesim.crossbar.march import MARCH_C_MINUS
 from lifesim.detection.schedules import BlindRefresh, MarchScrub, Never, Periodic, Readback, Schedule
-from lifesim.fleet.clock import NS_PER_S, to_ns
+from lifesim.errors import UserError
+from lifesim.fleet.clock import NS_PER_S, to_ns, to_s
 from lifesim.fleet.silicon import Silicon
-from lifesim.network.architecture import Architecture
+from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import S_PER_DAY, EquivalentTime, TemperatureProfile, equivalent_time
 from lifesim.scenario.models import Group, Scenario
@@ -73,6 +74,35 @@ def make_schedule(group: Group) -> Schedule:
             return MarchScrub(to_ns(settings.interval_s))
         case "blind_refresh":
             return BlindRefresh(to_ns(settings.interval_s))
+
+
+def check_timing(scenario: Scenario) -> None:
+    """Raise UserError, a line for each, where visits or reloads would take longer than the time between them."""
+    mistakes = []
+    for name, group in scenario.group.items():
+        architecture = load_architecture(group.network.preset)
+        operations = operation_table(architecture, group.aet.pictures)
+        visit_s = {
+            "periodic": (1 + group.aet.rereads) * to_s(operations.aet_read.latency_ns),
+            "readback": to_s(operations.readback.latency_ns),
+            "march_scrub": to_s(operations.march.latency_ns + operations.programming.latency_ns),
+            "blind_refresh": to_s(operations.programming.latency_ns),
+        }.get(group.schedule.kind)
+        if visit_s is not None and visit_s >= group.schedule.interval_s:
+            mistakes.append(
+                f"{scenario.name}: group.{name}.schedule.interval_s = {group.schedule.interval_s:g}: must be longer than a visit of "
+                f"{group.schedule.kind}, which takes {visit_s:.3g} s on {group.network.preset}"
+            )
+        for layer, cost in zip(architecture.crossbar_layers, operations.reload, strict=True):
+            reloads = group.workload.reloads_per_day.get(layer.name, 0)
+            if reloads * to_s(cost.latency_ns) >= S_PER_DAY:
+                most = S_PER_DAY / to_s(cost.latency_ns)
+                mistakes.append(
+                    f"{scenario.name}: group.{name}.workload.reloads_per_day.{layer.name} = {reloads:g}: a reload takes "
+                    f"{to_s(cost.latency_ns):.3g} s; allowed: below {most:.0f}"
+                )
+    if mistakes:
+        raise UserError("\n".join(mistakes))
 
 
 def make_silicon(group: Group, architecture: Architecture, scenario: Scenario, name: str, slot: int) -> Silicon:

@@ -17,7 +17,14 @@ from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule, Vis
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.cloud import queue_load
 from lifesim.fleet.expectation import Expectation, ExpectedDrift, ExpectedWear
-from lifesim.fleet.hardware import OperationTable, ageing_clock, layer_cells, make_schedule, operation_table
+from lifesim.fleet.hardware import (
+    OperationTable,
+    ageing_clock,
+    check_timing,
+    layer_cells,
+    make_schedule,
+    operation_table,
+)
 from lifesim.network.architecture import load_architecture
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
@@ -86,7 +93,8 @@ class Outlook:
 
 
 def outlook(scenario: Scenario) -> Outlook:
-    """Work out what to expect of a scenario."""
+    """Work out what to expect of a scenario. Raises UserError where visits or reloads do not fit into the time between them."""
+    check_timing(scenario)
     years = [s for s in (1.0 * S_PER_YEAR, 5.0 * S_PER_YEAR) if s < scenario.horizon_s]
     times_s = (*years, scenario.horizon_s)
     groups = tuple(_group_outlook(name, group, scenario, times_s) for name, group in scenario.group.items())

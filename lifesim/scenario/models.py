@@ -33,6 +33,8 @@ DIRECTORY_NAME_RULE = "up to 100 letters, digits, '.', '_', '-', the first a let
 GROUP_NAME_RULE = "up to 100 letters, digits, '_', '-'"
 _DIRECTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
+ABSOLUTE_ZERO_C = -273.15
+
 Horizon = Annotated[float, Quantity("s", least="1 s", most="100 y")]
 Interval = Annotated[float, Quantity("s", least="1 ms", most="1000 y")]
 Span = Annotated[float, Quantity("s", above="0 s", most="1e12 y")]
@@ -209,6 +211,14 @@ class Site(PresetTable):
     """Day of the year at which the season peaks (1 = 1 January)."""
     hottest_hour: float = Field(ge=0, lt=24)
     """Hour of the day at which the day peaks, in h after midnight."""
+
+    @model_validator(mode="after")
+    def _has_a_temperature(self) -> Self:
+        coldest_c = self.mean_c + self.self_heating_c - self.season_amplitude_c - self.day_amplitude_c
+        if coldest_c < ABSOLUTE_ZERO_C:
+            involved = (("season_amplitude_c",), ("day_amplitude_c",), ("self_heating_c",))
+            raise mistake(f"would reach {coldest_c:g} C, below absolute zero", ("mean_c",), involved)
+        return self
 
 
 class Link(PresetTable):
