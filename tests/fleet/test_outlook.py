@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
 import types
@@ -12,6 +13,7 @@ import pytest
 
 from lifesim.cli import main
 from lifesim.crossbar.ageing import Programmed
+from lifesim.errors import UserError
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import queue_load
 from lifesim.fleet.hardware import make_silicon
@@ -350,3 +352,19 @@ def test_validate_fits_the_terminal_and_cuts_no_number_short(scenario_file, colu
 def test_torch_is_not_needed():
     code = "import sys; import lifesim.fleet.outlook; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"schedule": {"kind": "periodic", "interval_s": 0.003}}, "schedule.interval_s"),
+        ({"schedule": {"kind": "march_scrub", "interval_s": 0.2}}, "schedule.interval_s"),
+        ({"schedule": {"kind": "blind_refresh", "interval_s": 0.1}}, "schedule.interval_s"),
+        ({"workload": {"reloads_per_day": {"conv2": 86_400.0, "fc1": 86_400.0}}, "network": "lenet"}, "reloads_per_day.fc1"),
+    ],
+)
+def test_what_does_not_fit_into_its_interval_is_refused(changes, key):
+    """On the MLP three reads take 3.9 ms, March and refresh 0.23 s, a refresh 0.14 s; LeNet's fc1 is reloaded in 1.06 s."""
+    with pytest.raises(UserError, match=re.escape(key)) as error:
+        outlook(scenario(group(**changes)))
+    assert len(str(error.value).splitlines()) == 1
