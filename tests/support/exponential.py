@@ -1,0 +1,112 @@
+"""A device process with a twin that fails at exponential times: the smallest thing that lives, for tests and benchmarks.
+
+pytest finds this folder through ``pythonpath`` in pyproject.toml.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import simpy
+
+from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.faults import FaultMap
+from lifesim.detection.schedules import Finding, Outcome, Periodic, Schedule, VisitCosts
+from lifesim.fleet.device import Device, DeviceCosts, Policy
+from lifesim.fleet.records import DeviceRecord, Grid, State
+from lifesim.streams import first_uniform, stream_key
+
+
+class Programming(NamedTuple):
+    """What decides everything until the next programming: its ordinal, its end, and when the device fails after it."""
+
+    epoch: int
+    time_ns: int
+    failure_ns: int
+
+
+class ExponentialTwin:
+    """Fails ``mean_ns`` after a programming on average, independently at each; a test sees it at once, a refresh cures it."""
+
+    def __init__(self, key: int, mean_ns: float):
+        self.key = key
+        self._mean_ns = mean_ns
+        self._programming = self._program(0, 0)
+
+    def snapshot(self) -> Programming:
+        return self._programming
+
+    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
+        for position, time_ns in enumerate(times_ns):
+            if self._programming.failure_ns <= time_ns:
+                return Finding(position, Outcome.ALARM, reads=1)
+        return None
+
+    def read_goldens(self, time_ns: int) -> None:
+        pass
+
+    def halt(self, time_ns: int) -> None:
+        pass
+
+    def march(self, writes_per_cell: int) -> FaultMap:
+        return FaultMap.empty(1)
+
+    def program(self, time_ns: int, writes_per_cell: int) -> None:
+        self._programming = self._program(self._programming.epoch + 1, time_ns)
+
+    def _program(self, epoch: int, time_ns: int) -> Programming:
+        life_ns = -math.log(first_uniform(stream_key(self.key, "life", epoch))) * self._mean_ns
+        return Programming(epoch, time_ns, time_ns + math.ceil(life_ns))
+
+
+def live(
+    twin,
+    schedule: Schedule,
+    grid: Grid | None,
+    horizon_ns: int,
+    *,
+    stepped: bool,
+    read_ns: int,
+    march_ns: int,
+    programming_ns: int,
+    baseline_reads: int = 0,
+    policy: Policy = Policy(offline_while_waiting=False, retire_after=1),  # noqa: B008 (frozen)
+    service=None,
+) -> DeviceRecord:
+    """Return the record of one device that lives until ``horizon_ns``; ``service`` is called with the environment and the grid."""
+    env = simpy.Environment(initial_time=0)
+    read = Cost(read_ns, 0.0, 0)
+    costs = DeviceCosts(VisitCosts(read, read, baseline_reads), Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1))
+    device = Device(
+        env, 0, twin, schedule, costs, policy, service and service(env, grid), DeviceRecord("group", 0, grid), horizon_ns,
+        FaultMap.empty(1), stepped,
+    )  # fmt: skip
+    env.run(until=horizon_ns)
+    device.finish()
+    return device.record
+
+
+def hidden_failure_record(key: int, mean_ns: float, interval_ns: int, visit_ns: int, down_ns: int, intervals: int, stepped: bool):
+    """Return the record of a device under periodic inspection of hidden failures: visits of ``visit_ns`` every ``interval_ns``, the first
+    one ends after one interval; diagnosis and refresh together take ``down_ns``. Availability: :func:`up_ns` over the horizon."""
+    grid = Grid(interval_ns - visit_ns, interval_ns, visit_ns)
+    return live(
+        ExponentialTwin(key, mean_ns), Periodic(interval_ns), grid, intervals * interval_ns, stepped=stepped,
+        read_ns=visit_ns, march_ns=down_ns // 3, programming_ns=down_ns - down_ns // 3,
+    )  # fmt: skip
+
+
+def up_ns(record: DeviceRecord) -> int:
+    """Return how long the device was serving and had not failed."""
+    total, stretches = 0, iter(record.stretches)
+    stretch = next(stretches)
+    for segment in record.segments:
+        if segment.state is not State.SERVING:
+            continue
+        while stretch.end_ns <= segment.start_ns:
+            stretch = next(stretches)
+        end_ns = max(segment.start_ns, min(segment.end_ns, stretch.snapshot.failure_ns))
+        total += end_ns - segment.start_ns - (record.grid.busy_ns(end_ns) - record.grid.busy_ns(segment.start_ns))
+    return total
