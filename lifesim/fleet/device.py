@@ -103,11 +103,10 @@ class Device:
         segment = self.record.segments[-1]
         if self._grid is None or segment.state is State.RETIRED:
             return
-        begun = self._grid.first_at_or_after(self._horizon_ns)
         if segment.state is State.SERVING:
-            segment.end_visit = begun
+            segment.end_visit = self._grid.first_at_or_after(self._horizon_ns)
         else:
-            self._miss_visits_before(begun)
+            self._miss_visits_before(self._horizon_ns)
 
     # -- the life --
 
@@ -121,6 +120,7 @@ class Device:
             else:
                 yield from self._act_on(finding)
             if self._failed_validations >= self._policy.retire_after:
+                self._miss_visits_before(self.env.now)
                 self._enter(State.RETIRED)
                 self._end_stretch()
                 self.log("retirement")
@@ -188,6 +188,8 @@ class Device:
         self._failed_validations = 0 if redeployment.in_spec else self._failed_validations + 1
         if not redeployment.in_spec:
             self.log("validation_failed", self._failed_validations)
+            if self._failed_validations >= self._policy.retire_after:
+                return  # about to be retired: neither tested nor retrained any more
         self._alarm_unresolved = False
         if redeployment.map_digest != self._known_map.digest():
             self._alarm_unresolved = True
@@ -232,9 +234,8 @@ class Device:
         if self._grid is None:
             yield self.inbox
             return None
-        first = self._grid.first_at_or_after(self.env.now)
-        self._miss_visits_before(first)
-        segment.first_visit = first
+        self._miss_visits_before(self.env.now)
+        first = segment.first_visit = self._grid.first_at_or_after(self.env.now)
         finding = yield from (self._step(first) if self._stepped else self._skip_ahead(first))
         segment.end_visit = self._next_visit
         if finding is not None:
@@ -293,7 +294,8 @@ class Device:
             stretch.end_ns = self.env.now
             self.twin.halt(self.env.now)
 
-    def _miss_visits_before(self, visit: int) -> None:
+    def _miss_visits_before(self, time_ns: int) -> None:
+        visit = self._grid.first_at_or_after(time_ns) if self._grid else 0
         if visit > self._next_visit:
             self.record.missed_visits.append((self._next_visit, visit))
             self._next_visit = visit
