@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
 
@@ -23,14 +24,42 @@ class InProcessExecutor(Executor):
         return future
 
 
+class SpawnedExecutor(ProcessPoolExecutor):
+    """``workers`` spawned processes. Ctrl-C is the parent's to handle: they never see it, and what has not begun is not waited for."""
+
+    def __init__(self, workers: int):
+        super().__init__(workers, multiprocessing.get_context("spawn"), initializer=_prepare_worker)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        # A process that is started here inherits the mask; a handler of its own would come too late, after its imports.
+        with _without_interrupts():
+            return super().submit(fn, *args, **kwargs)
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self.shutdown(wait=True, cancel_futures=kind is not None)
+
+
 def make_executor(workers: int) -> Executor:
     """Return an executor with ``workers`` spawned processes, or this process for one. Use it as a context manager."""
     if workers == 1:
         return InProcessExecutor()
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_prepare_worker)
+    return SpawnedExecutor(workers)
 
 
 def _prepare_worker() -> None:
-    # One thread a worker: cores are not oversubscribed, and sums have one order. Ctrl-C is the parent's to handle.
+    # One thread a worker: cores are not oversubscribed, and sums have one order.
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back until the end of the block, in this thread and in the processes that it starts."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
