@@ -25,22 +25,22 @@ class Result:
     @cached_property
     def fleet(self) -> pd.DataFrame:
         """One row a report time, the whole fleet."""
-        return pd.read_csv(self.directory / "fleet.csv")
+        return _read(self.directory / "fleet.csv")
 
     @cached_property
     def groups(self) -> pd.DataFrame:
         """One row a group and report time."""
-        return pd.read_csv(self.directory / "groups.csv", dtype={"group": str})
+        return _read(self.directory / "groups.csv")
 
     @cached_property
     def devices(self) -> pd.DataFrame:
         """One row a device."""
-        return pd.read_csv(self.directory / "devices.csv", dtype={"group": str})
+        return _read(self.directory / "devices.csv")
 
     @cached_property
     def survival(self) -> pd.DataFrame:
         """Kaplan-Meier curves."""
-        return pd.read_csv(self.directory / "survival.csv")
+        return _read(self.directory / "survival.csv")
 
     @cached_property
     def events(self) -> pd.DataFrame:
@@ -71,3 +71,8 @@ def read_result(directory: str | Path) -> Result:
     if result.manifest["status"] != "finished":
         raise UserError(f"{directory}: the run is {result.manifest['status']}, not finished")
     return result
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read one of a run's CSVs: floats to the last digit, and a group that is called NA or 007 keeps its name."""
+    return pd.read_csv(path, dtype={"group": str}, keep_default_na=False, na_values=[""], float_precision="round_trip")
