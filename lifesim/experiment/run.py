@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import structlog
 import torch
@@ -49,19 +50,23 @@ def run_to_directory(
 
     The CSVs depend on the scenario and its seed alone (on one type of processor and the same versions), whatever ``stepped`` or
     ``workers``. Raises UserError if ``directory`` holds files and ``force`` is not given, or for a torch ``device`` that is not there. On
-    KeyboardInterrupt the trace so far and a manifest that says "interrupted" are written, and the exception goes on.
+    KeyboardInterrupt the trace so far and a manifest that says "interrupted" are written, and the exception goes on. After any other
+    error the manifest says "failed".
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda: no CUDA device is available; allowed: cpu")
     if workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
     expected = outlook(scenario)
-    output = _Output(scenario, _claim(Path(directory), force), {"stepped": stepped, "device": device, "workers": workers})
-    report = progress or (lambda share, doing: None)
-    log_file = open(log_json, "a", encoding="utf-8") if log_json else None  # noqa: SIM115 - closed below
+    directory = Path(directory)
+    _refuse_to_mix(directory, force)
+    log_file = _open_log(log_json)
     log = _logger(log_file).bind(scenario=scenario.name, seed=scenario.seed)
+    report = progress or (lambda share, doing: None)
+    output = _Output(scenario, directory, {"stepped": stepped, "device": device, "workers": workers})
     records: list[DeviceRecord] = []
     try:
+        output.clear()
         with make_executor(workers) as executor:
             output.manifest("running")
             log.info("run started", directory=str(directory), digest=scenario_digest(scenario), stepped=stepped, workers=workers)
@@ -111,12 +116,17 @@ def run_to_directory(
         output.manifest("interrupted")
         log.warning("run interrupted")
         raise
-    except OSError as error:
-        raise LifesimError(f"{error.filename or directory}: {error.strerror or error}") from error
+    except Exception as error:
+        with contextlib.suppress(OSError):  # the disk may be full
+            output.manifest("failed")
+        log.error("run failed", error=repr(error))
+        if isinstance(error, OSError):
+            raise LifesimError(f"{error.filename or directory}: {error.strerror or error}") from error
+        raise
     finally:
         if log_file:
             log_file.close()
-    return Result(Path(directory))
+    return Result(directory)
 
 
 def report_times_ns(scenario: Scenario) -> list[int]:
@@ -134,6 +144,11 @@ class _Output:
         self._how = how
         self._seconds: dict[str, float] = {}
         self._phase_started = time.perf_counter()
+
+    def clear(self) -> None:
+        """Remove the result files of an earlier run; what else lies there stays."""
+        for name in FILES:
+            (self._directory / name).unlink(missing_ok=True)
 
     def write(self, name: str, data: bytes | str) -> None:
         atomic_write(self._directory / name, data)
@@ -171,16 +186,22 @@ class _Output:
         )
 
 
-def _claim(directory: Path, force: bool) -> Path:
-    """Return the directory, ready to be written to: of an earlier run only what is not a result file stays."""
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory}: is a file, not a directory")
-    if directory.is_dir() and any(directory.iterdir()):
-        if not force:
+def _refuse_to_mix(directory: Path, force: bool) -> None:
+    """Raise UserError where ``directory`` cannot take results, or holds something and ``force`` is not given."""
+    try:
+        if directory.exists() and not directory.is_dir():
+            raise UserError(f"{directory}: is a file, not a directory")
+        if not force and directory.is_dir() and any(directory.iterdir()):
             raise UserError(f"{directory}: is not empty; use --force to replace the results in it, or -o for another directory")
-        for name in FILES:
-            (directory / name).unlink(missing_ok=True)
-    return directory
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be used: {error.strerror}") from error
+
+
+def _open_log(path: str | Path | None) -> IO[str] | None:
+    try:
+        return None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed at the end of the run
+    except OSError as error:
+        raise UserError(f"--log-json {path}: cannot be written: {error.strerror}") from error
 
 
 def _logger(file: Any) -> Any:

@@ -120,7 +120,7 @@ EVENTS = {
 EVENT_KINDS = {
     "baseline": "what later visits are compared with was read",
     "unconfirmed_alarm": "a first read alarmed, the re-reads did not; amount: reads",
-    "alarm": "amount: reads; detail: true, early or false (false_candidate in the trace of an interrupted run, which was not judged)",
+    "alarm": "amount: reads; detail: true, early or false (the trace of an interrupted run, which was not judged: noise for false, else empty)",
     "diagnosis": "a March test ended; amount: stuck cells found; detail: how many of them are new",
     "refresh": "a rewrite from the backup ended",
     "map_sent": "a fault map was put on the uplink; amount: bytes",
