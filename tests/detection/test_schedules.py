@@ -1,0 +1,84 @@
+"""Schedules: what they ask of a device, what they find, what it costs."""
+
+import pytest
+
+from lifesim.crossbar.cost import Cost
+from lifesim.detection.schedules import (
+    NO_COST,
+    BlindRefresh,
+    Finding,
+    MarchScrub,
+    Never,
+    Outcome,
+    Periodic,
+    Readback,
+    VisitCosts,
+)
+
+COSTS = VisitCosts(aet_read=Cost(100, 2e-6, 0), readback=Cost(7000, 3e-6, 0), baseline_reads=4)
+ALL = [Never(), Periodic(10), Readback(10, 3), MarchScrub(10), BlindRefresh(10)]
+
+
+class Watched:
+    """A device that notes what it is asked."""
+
+    def __init__(self, wrong=(), alarm=None):
+        self.wrong, self.alarm, self.asked = dict(wrong), alarm, []
+
+    def first_alarm(self, times_ns):
+        self.asked.append(("first_alarm", list(times_ns)))
+        return self.alarm
+
+    def new_wrong_cells(self, time_ns):
+        self.asked.append(("new_wrong_cells", time_ns))
+        return self.wrong.get(time_ns, 0)
+
+    def read_goldens(self, time_ns):
+        self.asked.append(("read_goldens", time_ns))
+
+    def read_back(self, time_ns):
+        self.asked.append(("read_back", time_ns))
+
+
+def test_never():
+    device = Watched()
+    assert Never().interval_ns is None
+    assert Never().first_finding(device, [1, 2]) is None
+    assert device.asked == []
+
+
+@pytest.mark.parametrize("alarm", [None, Finding(2, Outcome.ALARM, 3), Finding(0, Outcome.UNCONFIRMED, 3)])
+def test_periodic_hands_the_whole_window_to_the_device(alarm):
+    device = Watched(alarm=alarm)
+    assert Periodic(10).first_finding(device, [5, 15, 25]) is alarm
+    assert device.asked == [("first_alarm", [5, 15, 25])]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "position"), [({}, None), ({5: 2, 15: 2}, None), ({15: 3}, 1), ({25: 9}, 2), ({5: 3, 15: 99}, 0)]
+)
+def test_readback_alarms_from_so_many_new_wrong_cells(wrong, position):
+    finding = Readback(10, alarm_cells=3).first_finding(Watched(wrong), [5, 15, 25])
+    assert finding == (None if position is None else Finding(position, Outcome.ALARM, reads=1, without_noise=True))
+
+
+def test_what_acts_blindly_acts_at_every_visit_and_asks_nothing():
+    for schedule, outcome in ((MarchScrub(10), Outcome.DIAGNOSE), (BlindRefresh(10), Outcome.REFRESH)):
+        device = Watched()
+        finding = schedule.first_finding(device, [5, 15])
+        assert (finding.position, finding.outcome, finding.reads) == (0, outcome, 0)
+        schedule.set_baseline(device, 5)
+        assert device.asked == []
+
+
+def test_each_sets_its_own_baseline():
+    for schedule, what in ((Periodic(10), "read_goldens"), (Readback(10, 3), "read_back")):
+        device = Watched()
+        schedule.set_baseline(device, 77)
+        assert device.asked == [(what, 77)]
+
+
+def test_costs():
+    assert [s.visit_cost(COSTS) for s in ALL] == [NO_COST, COSTS.aet_read, COSTS.readback, NO_COST, NO_COST]
+    assert [s.baseline_cost(COSTS) for s in ALL] == [NO_COST, Cost(400, 8e-6, 0), COSTS.readback, NO_COST, NO_COST]
+    assert NO_COST == Cost(0, 0.0, 0)
