@@ -25,8 +25,8 @@ def test_each_picture_and_read_has_its_own_noise_whatever_else_is_drawn(key, tim
 def test_noise_is_normal_and_reads_of_one_visit_correlate(correlation):
     """Mean, variance, and correlations between reads, pictures, visits and devices: within 4 standard errors, as there are 76 of them."""
     noise, n = ReadNoise(0.01, correlation), 40_000
-    one, two = (noise.draw(stream_key("noise"), time_ns, [0, 1], 2, n).astype(float) for time_ns in (1000, 1001))
-    other = noise.draw(stream_key("noise", 1), 1000, [0], 2, n)
+    one, two = (noise.draw(stream_key("noise", str(correlation)), time_ns, [0, 1], 2, n).astype(float) for time_ns in (1000, 1001))
+    other = noise.draw(stream_key("another device", str(correlation)), 1000, [0], 2, n)
     for z in (*one[0], *one[1]):
         assert abs(z.mean()) < 4 / np.sqrt(n) and abs(z.var() - 1) < 4 * np.sqrt(2 / n)
     within = np.mean(one[0] * one[1])  # the same pictures, another read: of 2 n products
