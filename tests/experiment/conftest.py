@@ -1,0 +1,86 @@
+"""A small fleet to which everything happens, lived through once per session, with everything that it left behind."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lifesim.experiment.accounting import DeviceAccount, account
+from lifesim.experiment.executors import InProcessExecutor
+from lifesim.experiment.observation import Observed, observe
+from lifesim.experiment.results import Result
+from lifesim.experiment.run import report_times_ns, run_to_directory
+from lifesim.fleet import simulation
+from lifesim.fleet.build import Plan
+from lifesim.fleet.clock import to_ns
+from lifesim.fleet.link import Link
+from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
+from lifesim.scenario.load import load_scenario
+from lifesim.scenario.models import Scenario
+
+FLEET = Path(__file__).with_name("fleet.toml")
+
+
+@dataclass(frozen=True)
+class Lived:
+    """A run taken apart; ``links`` and ``judged`` (the states sent to be evaluated, with repetitions) are not in any file."""
+
+    scenario: Scenario
+    plans: dict[str, Plan]
+    edges_ns: list[int]
+    fleet: FleetRecord
+    links: list[Link]
+    judged: list[bytes]
+    observed: list[Observed]
+    accounts: list[DeviceAccount]
+
+
+class JudgedStates(InProcessExecutor):
+    """Notes the codes that it is asked to judge."""
+
+    def __init__(self) -> None:
+        self.codes: list[bytes] = []
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
+        self.codes += [b"".join(layer.tobytes() for layer in codes) for codes in args[2]]
+        return super().submit(fn, *args, **kwargs)
+
+
+@pytest.fixture(scope="session")
+def scenario() -> Scenario:
+    return load_scenario(FLEET)
+
+
+@pytest.fixture(scope="session")
+def lived(scenario: Scenario) -> Lived:
+    links: list[Link] = []
+
+    class NotedLink(Link):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            links.append(self)
+
+    plans, edges_ns, judged = make_plans(scenario), report_times_ns(scenario), JudgedStates()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulation, "Link", NotedLink)
+        fleet = simulate(scenario, plans, InProcessExecutor())
+    observed = observe(fleet, edges_ns, to_ns(scenario.spec.resolution_s), judged)
+    accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
+    return Lived(scenario, plans, edges_ns, fleet, links, judged.codes, observed, accounts)
+
+
+@pytest.fixture(scope="session")
+def run_directory(scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Do not write to it."""
+    directory = tmp_path_factory.mktemp("run") / "fleet"
+    run_to_directory(scenario, directory, stepped=True, workers=2)
+    return directory
+
+
+@pytest.fixture(scope="session")
+def result(run_directory: Path) -> Result:
+    return Result(run_directory)

@@ -1,0 +1,226 @@
+"""Every nanosecond, visit, byte and joule of a fleet, counted again from its records in the most pedestrian way."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.schema import COUNTS, EVENT_KINDS, STATES
+from lifesim.fleet.link import Direction
+from lifesim.fleet.records import State
+
+COUNT = {name: i for i, name in enumerate(COUNTS)}
+
+
+def totals(account: DeviceAccount) -> dict[str, int]:
+    return dict(zip(COUNTS, account.counts.sum(axis=0).tolist(), strict=True))
+
+
+def kinds(account: DeviceAccount) -> Counter[str]:
+    return Counter(event.kind for event in account.events)
+
+
+def test_everything_happens_in_the_fleet_that_these_tests_count(lived) -> None:
+    together = {name: sum(totals(a)[name] for a in lived.accounts) for name in COUNTS}
+    assert all(together.values()), [name for name, count in together.items() if not count]
+    assert (sum(a.time_ns.sum(axis=0) for a in lived.accounts) > 0).all()
+    assert {e.kind for a in lived.accounts for e in a.events} == set(EVENT_KINDS)
+
+
+def test_times_add_up_to_the_periods_exactly(lived) -> None:
+    for account in lived.accounts:
+        assert (account.time_ns >= 0).all()
+        assert account.time_ns.sum(axis=1).tolist() == np.diff(lived.edges_ns).tolist()
+
+
+def test_segments_have_no_gaps(lived) -> None:
+    for record in lived.fleet.devices:
+        bounds = [(s.start_ns, s.end_ns) for s in record.segments]
+        assert bounds[0][0] == 0 and bounds[-1][1] == lived.fleet.horizon_ns
+        assert all(a[1] == b[0] for a, b in zip(bounds, bounds[1:], strict=False))
+
+
+def test_interventions_take_the_time_they_cost(lived) -> None:
+    """Times in the states that are not serving, from the events alone (of devices that no intervention is under way at the horizon)."""
+    checked = 0
+    for account in lived.accounts:
+        plan, grid = lived.plans[account.record.group], account.record.grid
+        if account.record.segments[-1].state not in (State.SERVING, State.RETIRED, State.OFFLINE):
+            continue
+        happened, times = kinds(account), dict(zip(STATES, account.time_ns.sum(axis=0).tolist(), strict=True))
+        assert times["diagnosing"] == happened["diagnosis"] * plan.operations.march.latency_ns
+        assert times["refreshing"] == happened["refresh"] * plan.operations.programming.latency_ns
+        assert times["reprogramming"] == happened["reprogramming"] * plan.operations.programming.latency_ns
+        read_ns = {"periodic": plan.operations.aet_read.latency_ns, "readback": plan.operations.readback.latency_ns}
+        read_ns = read_ns.get(plan.group.schedule.kind, 0)
+        baseline_reads = plan.group.aet.baseline_reads if plan.group.schedule.kind == "periodic" else 1
+        of_events = sum(e.amount for e in account.events if e.kind in ("alarm", "unconfirmed_alarm", "verification"))
+        uneventful = totals(account)["tests"] - sum(happened[k] for k in ("alarm", "unconfirmed_alarm", "verification"))
+        reads = uneventful + of_events + baseline_reads * happened["baseline"]
+        begun = 0  # a visit that the horizon cuts
+        if grid and read_ns and account.record.segments[-1].state is State.SERVING:
+            last = grid.start_ns(grid.first_at_or_after(lived.fleet.horizon_ns) - 1)
+            begun = max(0, lived.fleet.horizon_ns - last) if lived.fleet.horizon_ns < last + read_ns else 0
+        assert times["testing"] == reads * read_ns + begun
+        checked += 1
+    assert checked > 8
+
+
+def test_every_visit_of_the_grid_is_counted_once(lived) -> None:
+    for account in lived.accounts:
+        record, grid, counts = account.record, account.record.grid, totals(account)
+        if grid is None:
+            assert counts["tests"] == counts["tests_missed"] == 0
+            continue
+        retired_ns = [s.start_ns for s in record.segments if s.state is State.RETIRED]
+        end_ns = retired_ns[0] if retired_ns else lived.fleet.horizon_ns
+        fate = {}
+        for segment in record.segments:
+            if segment.state is State.SERVING:
+                for visit in range(segment.first_visit, segment.end_visit):
+                    assert visit not in fate
+                    assert segment.start_ns <= grid.start_ns(visit) <= segment.end_ns
+                    fate[visit] = "uneventful"
+        for first, end in record.missed_visits:
+            for visit in range(first, end):
+                assert visit not in fate
+                fate[visit] = "missed"
+                # It fell where the device was doing something else.
+                (where,) = [s.state for s in record.segments if s.start_ns <= grid.start_ns(visit) < s.end_ns]
+                assert where is not State.SERVING
+        eventful = {"periodic": ("alarm", "unconfirmed_alarm"), "readback": ("alarm",), "march_scrub": ("diagnosis",)}
+        eventful = eventful.get(lived.plans[record.group].group.schedule.kind, ("refresh",))
+        # A diagnosis after a failed verification belongs to no visit; it does not happen to the scrubbed.
+        visits = sum(e.kind in eventful for e in record.events)
+        after_redeployment = sum(e.kind == "reprogramming" for e in record.events) - kinds(account)["verification"]
+        if lived.plans[record.group].group.schedule.kind in ("periodic", "readback"):
+            visits -= after_redeployment - bool(retired_ns)
+        begun = grid.first_at_or_after(end_ns)
+        assert len(fate) + visits == begun
+        assert set(fate) <= set(range(begun))
+        assert counts["tests_missed"] == sum(what == "missed" for what in fate.values())
+
+
+def test_tests_are_passed_or_have_an_event(lived) -> None:
+    for account in lived.accounts:
+        record, counts, happened = account.record, totals(account), kinds(account)
+        passed = 0
+        if record.grid and record.grid.visit_ns:
+            ended = record.grid.ended_by(lived.fleet.horizon_ns)
+            passed = sum(
+                max(0, min(s.end_visit, ended) - s.first_visit) for s in record.segments if s.state is State.SERVING
+            )
+        assert counts["tests"] == passed + happened["alarm"] + happened["unconfirmed_alarm"] + happened["verification"]
+        assert counts["tests_passed_out_of_spec"] <= passed
+
+
+def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) -> None:
+    for account in lived.accounts:
+        counts, happened = totals(account), kinds(account)
+        assert happened["alarm"] == counts["alarms_true"] + counts["alarms_early"] + counts["alarms_false"]
+        if lived.plans[account.record.group].group.schedule.kind != "march_scrub":
+            life = [e for e in account.events if e.kind in ("alarm", "diagnosis")]
+            pairs = list(zip(life[::2], life[1::2], strict=False))  # an alarm at the horizon may be without its diagnosis
+            march_ns = lived.plans[account.record.group].operations.march.latency_ns
+            assert all((a.kind, d.kind) == ("alarm", "diagnosis") and d.time_ns - a.time_ns == march_ns for a, d in pairs)
+            assert len(life) % 2 == 0 or life[-1].time_ns > lived.fleet.horizon_ns - march_ns
+
+
+def test_a_true_alarm_follows_time_out_of_spec(lived) -> None:
+    """Also where the device left the spec so late that bisection ended at the alarm itself."""
+    for account in lived.accounts:
+        starts = [s.start_ns for s in account.record.stretches]
+        for event in account.events:
+            if event.kind == "alarm" and event.detail == "true":
+                spans = account.observed.spans[np.searchsorted(starts, event.time_ns) - 1]
+                assert spans[-1].end_ns == event.time_ns
+                assert not spans[-1].in_spec and spans[-1].start_ns < event.time_ns
+
+
+def test_bytes_sent_are_received_or_lost_and_equal_the_link_s(lived) -> None:
+    for account, link in zip(lived.accounts, lived.links, strict=True):
+        counts = totals(account)
+        for direction, name in ((Direction.UP, "uplink"), (Direction.DOWN, "downlink")):
+            sent, received, lost = (counts[f"{name}_{what}_bytes"] for what in ("sent", "received", "lost"))
+            assert sent == received + lost
+            traffic = link.traffic[direction]
+            assert (sent, received, lost) == (traffic.sent, traffic.received, traffic.lost)
+
+
+def test_jobs_end_in_order(lived) -> None:
+    """No device asks again before it has been answered; what is asked late is unanswered at the horizon."""
+    cycle = ("job", "retraining_start", "retraining_end", "redeployment_sent", "redeployment_received", "reprogramming")
+    for account in lived.accounts:
+        asked = [e.kind for e in account.events if e.kind in cycle]
+        assert asked == [cycle[i % len(cycle)] for i in range(len(asked))]
+        if kinds(account)["retirement"]:
+            assert len(asked) % len(cycle) == 0
+    assert lived.fleet.cloud.submitted == sum(totals(a)["jobs"] for a in lived.accounts)
+    assert lived.fleet.cloud.finished == sum(totals(a)["retrainings"] for a in lived.accounts)
+
+
+def test_nothing_happens_to_the_retired(lived) -> None:
+    retired = [a for a in lived.accounts if kinds(a)["retirement"]]
+    assert retired
+    for account in retired:
+        assert account.events[-1].kind == "retirement"
+        after = int(np.searchsorted(lived.edges_ns, account.events[-1].time_ns))  # the first period that is wholly after it
+        assert not account.counts[after:].any() and not account.energy_j(lived.plans[account.record.group])[after:].any()
+
+
+def test_wear_from_reloads_and_interventions_one_by_one(lived) -> None:
+    for account in lived.accounts:
+        record, counts, plan = account.record, totals(account), lived.plans[account.record.group]
+        cells = np.array([16 * layer.weights for layer in plan.model.architecture.crossbar_layers])
+        reloads = np.zeros(len(cells), np.int64)
+        for i, layer in enumerate(plan.model.architecture.crossbar_layers):
+            per_day = plan.group.workload.reloads_per_day.get(layer.name, 0)
+            if per_day:
+                period_ns = round(86_400e9 / per_day)
+                reloads[i] = sum(s.end_ns // period_ns - s.start_ns // period_ns for s in record.stretches)
+        happened = kinds(account)
+        assert account.reloads.sum(axis=0).tolist() == reloads.tolist()
+        assert counts["reloads"] == reloads.sum()
+        per_cell = 5 * happened["diagnosis"] + happened["refresh"] + happened["reprogramming"]
+        assert counts["cell_writes"] == reloads @ cells + per_cell * cells.sum()
+
+
+def test_wear_never_decreases(lived) -> None:
+    for account in lived.accounts:
+        assert (account.counts >= 0).all()
+        assert (account.reloads >= 0).all()
+        stuck = [sample.stuck_cells for sample in account.observed.samples]
+        assert stuck == sorted(stuck)
+
+
+def test_energy_is_counts_times_unit_costs(lived) -> None:
+    for account in lived.accounts:
+        plan, happened = lived.plans[account.record.group], kinds(account)
+        kind, operations = plan.group.schedule.kind, plan.operations
+        counts = totals(account)
+        extra_reads = sum(e.amount - 1 for e in account.events if e.kind in ("alarm", "unconfirmed_alarm", "verification"))
+        reads = counts["tests"] + extra_reads
+        expected = 0.0
+        if kind == "periodic":
+            expected += (reads + happened["baseline"] * plan.group.aet.baseline_reads) * operations.aet_read.energy_j
+        if kind == "readback":
+            expected += (reads + happened["baseline"]) * operations.readback.energy_j
+        expected += happened["diagnosis"] * operations.march.energy_j
+        expected += (happened["refresh"] + happened["reprogramming"]) * operations.programming.energy_j
+        for layer, per_period in enumerate(account.reloads.T):
+            expected += int(per_period.sum()) * operations.reload[layer].energy_j
+        assert account.energy_j(plan).sum() == pytest.approx(expected, rel=1e-12)
+        assert expected > 0 or kind == "never"
+
+
+def test_events_fall_into_the_period_that_ends_with_or_after_them(lived) -> None:
+    for account in lived.accounts:
+        for kind, count in (("diagnosis", "diagnoses"), ("refresh", "refreshes"), ("job", "jobs")):
+            expected = np.zeros(len(lived.edges_ns) - 1, np.int64)
+            for event in account.events:
+                if event.kind == kind:
+                    expected[next(i for i, edge in enumerate(lived.edges_ns[1:]) if event.time_ns <= edge)] += 1
+            assert account.counts[:, COUNT[count]].tolist() == expected.tolist()
