@@ -1,0 +1,154 @@
+"""A device's twin: what it reads does not depend on how many visits are asked for at once; what it does to itself wears it."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lifesim.crossbar.ageing import Bank, Retention, Wear
+from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
+from lifesim.detection.criteria import Golden
+from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.schedules import Outcome
+from lifesim.fleet.redeployment import Redeployment, TestSet
+from lifesim.fleet.silicon import Silicon
+from lifesim.fleet.twin import DeviceTwin
+from lifesim.network.architecture import Architecture, Dense, Relu
+from lifesim.network.evaluate import Evaluator
+from lifesim.network.model import Model
+from lifesim.physics.distributions import Lognormal, Weibull
+from lifesim.physics.temperature import S_PER_DAY, TemperatureProfile, equivalent_time
+from lifesim.recovery.delta import DeltaError, encode_delta
+from lifesim.streams import stream_key
+
+DAY_NS = S_PER_DAY * 10**9
+CLOCK = equivalent_time(TemperatureProfile(85.0), 85.0, 1.1)
+VISITS = [day * DAY_NS + 5 for day in range(3, 300, 9)]
+
+
+def make_model(seed=1):
+    architecture = Architecture("small", (1, 2, 2), (Dense("fc1", 3), Relu(), Dense("fc2", 2)))
+    rng = np.random.default_rng(seed)
+    return Model.quantised(architecture, [rng.uniform(-1, 1, (4, 3)), rng.uniform(-1, 1, (3, 2))], [np.zeros(3), np.zeros(2)])
+
+
+def make_test_set(model, seed=1):
+    pictures = np.random.default_rng(seed).integers(0, 256, (5, 1, 2, 2), dtype=np.uint8)
+    return TestSet(pictures, Golden.of(Evaluator.of(model).confidences([model.codes], pictures, None)[0]))
+
+
+def make_twin(key=1, sigma=0.05, vote=1, scale=1e9, median_days=400.0, reload_days=None):
+    model = make_model()
+    wear = Wear(Weibull(scale, 2.0), 0.8)
+    retention = Retention(Lognormal(median_days * S_PER_DAY, 1.0), 0.5, 0, CLOCK)
+    periods = (None, reload_days and reload_days * DAY_NS)
+    silicon = Silicon(
+        tuple(Bank(stream_key(key, i), 16 * c.size, wear, retention, periods[i]) for i, c in enumerate(model.codes))
+    )
+    rule = TestRule("sdc3", pictures=5, vote=vote, rereads=1, baseline_reads=2)
+    return DeviceTwin(silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise"))
+
+
+def findings(twin, windows):
+    """All findings of VISITS, asked for in windows of these lengths: as (time, outcome, reads, without noise)."""
+    found, first, windows = [], 0, itertools.cycle(windows)
+    while first < len(VISITS):
+        times = VISITS[first : first + next(windows)]
+        finding = twin.first_alarm(times)
+        first += len(times) if finding is None else finding.position + 1
+        if finding:
+            found.append((times[finding.position], finding.outcome, finding.reads, finding.without_noise))
+    return found
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.06]), st.integers(1, 2), st.lists(st.integers(1, 12), min_size=1, max_size=9))
+def test_a_visits_verdict_does_not_depend_on_the_window(key, sigma, vote, windows):
+    one_by_one = findings(make_twin(key, sigma, vote), [1])
+    twin = make_twin(key, sigma, vote)
+    assert findings(twin, windows) == one_by_one
+    assert findings(twin, windows[::-1]) == one_by_one, "asked again, as after a redeployment that came to nothing"
+
+
+def test_both_outcomes_occur_and_noise_is_told_apart():
+    seen = {f[1:] for key in range(12) for f in findings(make_twin(key, 0.1), [4])}
+    assert {(Outcome.UNCONFIRMED, 2, True), (Outcome.ALARM, 2, True), (Outcome.ALARM, 2, False)} <= seen
+    assert {f[1:] for key in range(12) for f in findings(make_twin(key, 0.0), [4])} == {(Outcome.ALARM, 2, True)}
+    assert findings(make_twin(sigma=0.0, median_days=1e9), [8]) == []
+
+
+def test_a_baseline_makes_what_is_known_no_alarm():
+    twin = make_twin(sigma=0.0)
+    (first, *_) = findings(twin, [33])
+    twin.read_goldens(first[0])
+    assert twin.first_alarm([first[0]]) is None, "goldens are read again, and what was read before is forgotten"
+
+
+def test_read_back_counts_cells_that_are_wrong_now_and_were_not_at_the_baseline():
+    twin = make_twin(median_days=100.0)
+    late_ns = 200 * DAY_NS
+    held = twin.snapshot().held_at(late_ns).codes()
+    wrong = sum(len(differing_cells(a, b)) for a, b in zip(twin.model.codes, held, strict=True))
+    assert twin.new_wrong_cells(0) == 0 and twin.new_wrong_cells(late_ns) == wrong > 20
+    twin.read_back(50 * DAY_NS)
+    known = make_twin(median_days=100.0).new_wrong_cells(50 * DAY_NS)
+    assert 0 < known < wrong and twin.new_wrong_cells(50 * DAY_NS) == 0
+    assert twin.new_wrong_cells(late_ns) == wrong - known, "without a rewrite, what has expired stays expired"
+
+
+def test_wear_of_an_intervention_and_reloads_that_stop_for_it():
+    twin = make_twin(reload_days=10)
+    assert twin.snapshot().operations_at(25 * DAY_NS).tolist() == [1, 3]
+    twin.halt(25 * DAY_NS)
+    twin.march(5)
+    assert [p.operations for p in twin.programmed] == [6, 8]
+    twin.program(47 * DAY_NS, 1)  # the reloads of days 30 and 40 did not happen
+    assert [(p.time_ns, p.operations) for p in twin.programmed] == [(47 * DAY_NS, 7), (47 * DAY_NS, 9)]
+    assert [p.epoch for p in twin.programmed] == [1, 3]
+    assert twin.snapshot().operations_at(61 * DAY_NS).tolist() == [7, 11]
+
+
+def test_march_finds_the_cells_stuck_before_it_and_its_own_victims_next_time():
+    twin = make_twin(scale=30.0)
+    first, second = twin.march(5), twin.march(5)
+    assert second.new_since(first) > 0 and first.new_since(second) == 0
+    assert first == make_twin(scale=30.0).silicon.stuck_map(make_twin(scale=30.0).programmed)
+
+
+def redeployment(twin, known, in_spec=True):
+    codes = tuple(c.copy() for c in twin.model.codes)
+    codes[0][1, 2] ^= 0b1011
+    new = twin.model.with_codes(codes)
+    return new, Redeployment(in_spec, known.digest(), encode_delta(twin.model, new), make_test_set(new, 2))
+
+
+def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck_cells():
+    twin = make_twin(scale=15.0, median_days=1e9, sigma=0.0)
+    known = twin.march(5)
+    new, sent = redeployment(twin, known)
+    got = twin.install(sent.encode(), known)
+    twin.program(DAY_NS, 1)
+    assert twin.model.digest == new.digest and got.in_spec and got.map_digest == known.digest()
+    assert np.array_equal(twin.test_set.pictures, sent.test_set.pictures) and twin.golden is got.test_set.golden
+    assert twin.golden.thousandths.tolist() == sent.test_set.golden.thousandths.tolist()
+    # March and programming have worn out more cells than the map knows: these are new, the known ones are not.
+    now = twin.silicon.stuck_map(twin.programmed)
+    wrong = {
+        (i, cell)
+        for i, (target, held) in enumerate(zip(new.codes, apply_map(new.codes, now), strict=True))
+        for cell in differing_cells(target, held).tolist()
+    }
+    unknown = {(i, cell) for i, cell in wrong if cell not in known.cells[i]}
+    assert 0 < len(unknown) < len(wrong) and twin.new_wrong_cells(DAY_NS) == len(unknown)
+
+
+def test_a_delta_on_another_backup_is_refused_and_changes_nothing():
+    twin, empty = make_twin(), FaultMap.empty(2)
+    new, sent = redeployment(twin, empty)
+    twin.install(sent.encode(), empty)
+    golden = twin.golden
+    with pytest.raises(DeltaError):
+        twin.install(sent.encode(), empty)
+    assert twin.model.digest == new.digest and twin.golden is golden
