@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,27 +26,15 @@ FLEET = Path(__file__).with_name("fleet.toml")
 
 @dataclass(frozen=True)
 class Lived:
-    """A run taken apart; ``links`` and ``judged`` (the states sent to be evaluated, with repetitions) are not in any file."""
+    """A run taken apart; ``links`` are in no file."""
 
     scenario: Scenario
     plans: dict[str, Plan]
     edges_ns: list[int]
     fleet: FleetRecord
     links: list[Link]
-    judged: list[bytes]
     observed: list[Observed]
     accounts: list[DeviceAccount]
-
-
-class JudgedStates(InProcessExecutor):
-    """Notes the codes that it is asked to judge."""
-
-    def __init__(self) -> None:
-        self.codes: list[bytes] = []
-
-    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future:
-        self.codes += [b"".join(layer.tobytes() for layer in codes) for codes in args[2]]
-        return super().submit(fn, *args, **kwargs)
 
 
 @pytest.fixture(scope="session")
@@ -64,13 +51,13 @@ def lived(scenario: Scenario) -> Lived:
             super().__init__(*args)
             links.append(self)
 
-    plans, edges_ns, judged = make_plans(scenario), report_times_ns(scenario), JudgedStates()
+    plans, edges_ns, executor = make_plans(scenario), report_times_ns(scenario), InProcessExecutor()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulation, "Link", NotedLink)
-        fleet = simulate(scenario, plans, InProcessExecutor())
-    observed = observe(fleet, edges_ns, to_ns(scenario.spec.resolution_s), judged)
+        fleet = simulate(scenario, plans, executor)
+    observed = observe(fleet, edges_ns, to_ns(scenario.spec.resolution_s), executor)
     accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
-    return Lived(scenario, plans, edges_ns, fleet, links, judged.codes, observed, accounts)
+    return Lived(scenario, plans, edges_ns, fleet, links, observed, accounts)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,93 @@
+"""Where work runs: the same answers and the same errors in this process and in others."""
+
+from __future__ import annotations
+
+import operator
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import pytest
+import torch
+
+from lifesim.experiment.executors import InProcessExecutor, make_executor
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def spawned():
+    with make_executor(2) as executor:
+        yield executor
+
+
+def test_one_worker_is_this_process() -> None:
+    with make_executor(1) as executor:
+        assert isinstance(executor, InProcessExecutor)
+        assert executor.submit(os.getpid).result() == os.getpid()
+
+
+def test_workers_are_other_processes_with_one_thread(spawned) -> None:
+    assert spawned.submit(os.getpid).result() != os.getpid()
+    assert spawned.submit(torch.get_num_threads).result() == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failing_task_gives_its_error(workers: int, spawned) -> None:
+    executor = spawned if workers == 2 else InProcessExecutor()
+    future = executor.submit(operator.truediv, 1, 0)
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
+        future.result()
+    assert executor.submit(operator.add, 1, 1).result() == 2
+
+
+def test_ctrl_c_in_a_task_of_this_process_is_no_result() -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        InProcessExecutor().submit(interrupted)
+
+
+def test_a_worker_never_sees_ctrl_c(spawned) -> None:
+    pid = spawned.submit(os.getpid).result()
+    os.kill(pid, signal.SIGINT)
+    assert spawned.submit(operator.add, 1, 1).result() == 2
+
+
+def test_ctrl_c_of_the_caller_is_as_it_was(spawned) -> None:
+    spawned.submit(int).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def test_what_has_not_begun_is_cancelled_when_the_block_is_left_by_an_exception() -> None:
+    waiting = []
+    with pytest.raises(KeyboardInterrupt), make_executor(2) as executor:
+        waiting = [executor.submit(int) for _ in range(200)]
+        raise KeyboardInterrupt
+    assert all(future.done() for future in waiting)
+    with pytest.raises(CancelledError):
+        waiting[-1].result()
+
+
+def test_ctrl_c_while_workers_start_prints_nothing() -> None:
+    """The whole process group gets the signal, as from a terminal, while the workers still import."""
+    code = (
+        "import os, signal, sys\n"
+        "from lifesim.experiment.executors import make_executor\n"
+        "if __name__ == '__main__':\n"
+        "    try:\n"
+        "        with make_executor(2) as executor:\n"
+        "            future = executor.submit(int)\n"
+        "            os.killpg(0, signal.SIGINT)\n"
+        "            future.result()\n"
+        "    except KeyboardInterrupt:\n"
+        "        sys.exit(130)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, start_new_session=True, timeout=60
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
