@@ -1,0 +1,273 @@
+"""Write the two reference pages from the code that they describe: docs/outputs.md and docs/scenario.md.
+
+    python docs/make_reference.py
+
+A test fails while a committed page differs from what this writes.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from lifesim.experiment import schema
+from lifesim.scenario import models
+from lifesim.scenario.presets import load_preset
+from lifesim.scenario.units import UNITS, Quantity
+
+HERE = Path(__file__).resolve().parent
+NOTE = "<!-- Written by docs/make_reference.py from the code. Change the code, then run it. -->\n"
+
+
+def pages() -> dict[str, str]:
+    """Return file name -> text of every page that is written from the code."""
+    return {"outputs.md": outputs_page(), "scenario.md": scenario_page()}
+
+
+# -- what a run writes --
+
+SUMMARY = {
+    "scenario": "name of the scenario",
+    "seed": "its seed",
+    "horizon_s": "simulated time (s)",
+    "devices": "devices",
+    "groups": "for each group: devices, network, schedule, accuracy when new, accuracy required to be in spec, fixed-point format",
+    "availability": "share of all device time serving",
+    "in_spec_availability": "share of it serving in spec",
+    "out_silent_share": "share of it serving out of spec with no alarm raised",
+    "state_s": "seconds in each state, all devices together",
+    "accuracy_last_mean": "mean accuracy at the horizon of the devices that can be observed then",
+    "in_spec_last": "how many of them are in spec",
+    "running_last": "how many they are",
+    "counts": "the counts of fleet.csv, added up",
+    "energy_j": "joules, added up",
+    "cloud": "workers; the upper bound of their load that was computed before the run; their utilisation; mean wait of a job (s)",
+}
+"""Key of summary.json -> meaning."""
+
+_OUTPUTS_HEAD = """# What a run writes
+
+`lifesim run` fills a directory, by default `results/<scenario>-<seed>/`:
+
+| File | What it holds |
+|---|---|
+| `fleet.csv` | the whole fleet, one row a report time |
+| `groups.csv` | the same for each group |
+| `devices.csv` | one row a device |
+| `survival.csv` | Kaplan-Meier curves |
+| `events.parquet` | the trace: one row an event |
+| `summary.json` | the numbers that the run printed at its end |
+| `manifest.json` | what was run: the scenario in full (presets filled in, base units) and its SHA-256, the seed, versions, machine, wall-clock seconds, and `status`: `running`, `finished` or `interrupted` |
+
+- The CSVs, the trace and the summary depend on the scenario and its seed alone, on one type of processor with the same versions: byte for
+  byte, whatever `--workers` and with or without `--stepped`. The manifest tells runs apart, so it differs.
+- CSV means: UTF-8, comma, one header line, a line feed ends a line, a point is the decimal sign, empty where there is no value.
+- Every file is written whole or not at all.
+- Column names carry their unit; a year is 365 days exactly. Seconds are exact decimals of whole nanoseconds, so the states of a row add
+  up exactly: nine states of a device sum to the horizon. (A float in pandas keeps some 16 digits of them.)
+- Rows of `fleet.csv` and `groups.csv` are *periods*: durations, shares, counts and energy are those since the row before; accuracy and cells
+  are those of the instant `time_s`. The first row is the start: its periods are empty.
+- An instant counts in the period that it ends; what happens at time 0 counts in the first.
+"""
+
+_STATES_HEAD = """
+## States
+
+At any time a device is in exactly one state; it serves in the first three.
+
+| State | Meaning |
+|---|---|
+"""
+
+
+def outputs_page() -> str:
+    """Return docs/outputs.md."""
+    parts = [NOTE, _OUTPUTS_HEAD, _STATES_HEAD]
+    parts += [f"| `{state}` | {meaning} |\n" for state, meaning in schema.STATES.items()]
+    files = {
+        "fleet.csv": schema.FLEET,
+        "devices.csv": schema.DEVICES,
+        "survival.csv": schema.SURVIVAL,
+        "events.parquet": schema.EVENTS,
+    }
+    for name, columns in files.items():
+        parts.append(f"\n## {name}\n\n")
+        if name == "fleet.csv":
+            parts.append("`groups.csv` has these columns after one more, `group`.\n\n")
+        if name == "devices.csv":
+            parts.append("Durations, counts and energy are those of the whole run.\n\n")
+        parts.append(_column_table(columns))
+    parts.append("\nKinds of event:\n\n| Event | Meaning |\n|---|---|\n")
+    parts += [f"| `{kind}` | {meaning} |\n" for kind, meaning in schema.EVENT_KINDS.items()]
+    parts.append("\n## summary.json\n\n| Key | Meaning |\n|---|---|\n")
+    parts += [f"| `{key}` | {meaning} |\n" for key, meaning in SUMMARY.items()]
+    return "".join(parts)
+
+
+def _column_table(columns: Mapping[str, schema.Column]) -> str:
+    rows = [f"| `{name}` | {column.unit} | {column.meaning} |\n" for name, column in columns.items()]
+    return "| Column | Unit | Meaning |\n|---|---|---|\n" + "".join(rows)
+
+
+# -- what a scenario may say --
+
+_SCENARIO_HEAD = """# Keys of a scenario file
+
+A scenario is one TOML file. `lifesim validate` checks it and says what to expect of it; `lifesim schema` prints the JSON Schema with which an
+editor completes it; `lifesim run --set key=value` changes one key of it.
+
+- A key's last part names its unit. A bare number is in that unit; text may carry another: `horizon_s = "5 y"`, `uplink_bps = "62 kbit/s"`.
+- Units: {units}. A year is 365 days.
+- `network`, `technology`, `site` and `link` take the name of a preset, or a table: of a preset and what differs from it
+  (`site = {{ preset = "hot_box", mean_c = 60 }}`), or of all the keys. `lifesim presets KIND` prints the numbers with their sources.
+- A key without a default must be given, except those that a preset gives.
+- Unknown keys are errors.
+
+```toml
+seed = 1
+horizon_s = "5 y"
+
+[group.cameras]
+count = 24
+network = "mlp"
+technology = "rated_1e4"
+site = {{ preset = "hot_box", mean_c = 50 }}
+workload.reloads_per_day = {{ fc2 = 288, fc3 = 288 }}
+schedule = {{ kind = "periodic", interval_s = "7 d" }}
+```
+"""
+
+# heading of a section, model; the kinds of a schedule and of a service follow from the models
+_SECTIONS: tuple[tuple[str, str, type[models.Table]], ...] = (
+    ("The file", "", models.Scenario),
+    ("[spec]", "", models.Spec),
+    ("[group.NAME]", "", models.Group),
+    ("network", "group.NAME.network", models.Network),
+    ("technology", "group.NAME.technology", models.Technology),
+    ("site", "group.NAME.site", models.Site),
+    ("link", "group.NAME.link", models.Link),
+    ("workload", "group.NAME.workload", models.Workload),
+    ("aet", "group.NAME.aet", models.Aet),
+    ("schedule", "group.NAME.schedule", models.Group),
+    ("policy", "group.NAME.policy", models.Policy),
+    ("[cloud]", "", models.Cloud),
+    ("service", "cloud.service", models.Cloud),
+    ("retraining", "cloud.retraining", models.Retraining),
+)
+
+
+def scenario_page() -> str:
+    """Return docs/scenario.md."""
+    units = "; ".join(f"{', '.join(f'`{unit}`' for unit in sizes)} (of {base})" for base, sizes in UNITS.items())
+    parts = [NOTE, _SCENARIO_HEAD.format(units=units)]
+    for heading, path, model in _SECTIONS:
+        parts.append(f"\n## {heading if heading[0] in '[T' else f'[{path}]'}\n\n")
+        if heading in ("schedule", "service"):
+            for kind, table in _kinds(model.model_fields[heading]).items():
+                parts.append(f'`kind = "{kind}"`: {_sentence(table)}\n\n')
+                fields = {key: field for key, field in table.model_fields.items() if key != "kind"}
+                parts.append(_key_table(fields) + "\n" if fields else "")
+            parts[-1] = parts[-1].removesuffix("\n")
+            continue
+        parts.append(f"{_sentence(model)}\n\n")
+        if issubclass(model, models.PresetTable):
+            parts += [f"- `{name}`: {load_preset(model.kind_of_preset, name).summary}\n" for name in model.names()]
+            parts.append("\n")
+        parts.append(_key_table(model.model_fields))
+    return "".join(parts)
+
+
+def _sentence(model: type[models.Table]) -> str:
+    return " ".join(model.__doc__.split())
+
+
+def _key_table(fields: Mapping[str, FieldInfo]) -> str:
+    rows = [
+        f"| `{key}` | {_allowed(field)} | {_default(key, field)} | {' '.join(field.description.split())} |\n"
+        for key, field in fields.items()
+    ]
+    return "| Key | Allowed | Default | Meaning |\n|---|---|---|---|\n" + "".join(rows)
+
+
+def _default(key: str, field: FieldInfo) -> str:
+    if key == "name":
+        return "the file's name"  # the models do not know the file
+    if field.default is PydanticUndefined:
+        return ""
+    default = field.default
+    if isinstance(default, models.Table):
+        return f"kind `{default.kind}`" if hasattr(default, "kind") else "its defaults"
+    return "" if default is None else f"`{default}`" if default != {} else "none"
+
+
+def _allowed(field: FieldInfo) -> str:
+    """Say in words what a key takes: type or unit, then range."""
+    for quantity in field.metadata:
+        if isinstance(quantity, Quantity):
+            bounds = (("above", quantity.above), ("from", quantity.least), ("up to", quantity.most))
+            return " ".join([quantity.base + ",", *(f"{word} {bound}" for word, bound in bounds if bound)])
+    annotation: Any = field.annotation
+    if _kinds(field):
+        return "a table, by `kind`"
+    if get_origin(annotation) in (Union, types.UnionType):  # X | None
+        annotation = next(arm for arm in get_args(annotation) if arm is not type(None))
+    if get_origin(annotation) is Literal:
+        return " or ".join(f"`{choice}`" for choice in get_args(annotation))
+    if get_origin(annotation) is dict:
+        entry = FieldInfo.from_annotation(get_args(annotation)[1])
+        return "tables by name" if _is_table(entry.annotation) else f"table of numbers{_bounds(entry)}"
+    if _is_table(annotation):
+        return "preset or table" if issubclass(annotation, models.PresetTable) else "table"
+    words = {int: "whole number", float: "number", str: "text"}
+    return words.get(annotation, "date") + _bounds(field)
+
+
+def _bounds(field: FieldInfo) -> str:
+    bounds = [
+        f"{word} {_number(getattr(bound, name))}"
+        for name, word in (("ge", "from"), ("gt", "above"), ("le", "up to"), ("lt", "below"))
+        for bound in field.metadata
+        if getattr(bound, name, None) is not None
+    ]
+    return (" " + " ".join(bounds)) if bounds else ""
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) and value < 10**7 else f"{value:g}" if value < 2**32 - 1 else _large(value)
+
+
+def _large(value: float) -> str:
+    power = round(value).bit_length()
+    return f"2^{power} - 1" if isinstance(value, int) and value == 2**power - 1 else f"{value:g}"
+
+
+def _is_table(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, models.Table)
+
+
+def _kinds(field: FieldInfo) -> dict[str, type[models.Table]]:
+    """Return kind -> model where a field takes one of several tables, else nothing."""
+    return dict(_tables_of(field.annotation))
+
+
+def _tables_of(annotation: Any) -> Iterator[tuple[str, type[models.Table]]]:
+    if get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    for arm in get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ():
+        if _is_table(arm) and "kind" in arm.model_fields:
+            yield get_args(arm.model_fields["kind"].annotation)[0], arm
+
+
+def main() -> None:
+    for name, text in pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+        print(f"Written: docs/{name}")
+
+
+if __name__ == "__main__":
+    main()
