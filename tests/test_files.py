@@ -86,7 +86,9 @@ def test_text_that_cannot_be_encoded_leaves_nothing(tmp_path):
 def test_the_data_is_on_the_disk_before_the_name_points_to_it(tmp_path, monkeypatch):
     done = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda handle: (done.append(("fsync", os.fstat(handle).st_size)), fsync(handle)))
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (done.append(("fsync", os.fstat(handle).st_size)), fsync(handle))
+    )
     monkeypatch.setattr(os, "replace", lambda *args: (done.append("replace"), replace(*args)))
     atomic_write(tmp_path / "a", NEW)
     assert done == [("fsync", len(NEW)), "replace"]

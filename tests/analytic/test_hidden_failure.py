@@ -1,8 +1,8 @@
 """Availability under periodic inspection of hidden failures, against its closed form.
 
-The device fails at rate l after each programming and nobody notices until a visit: every tau a visit of b, whose verdict is about the
-state at its end; diagnosis and refresh take D, a multiple of tau (the grid is absolute, so only then a cycle begins anew). Up time
-counts while serving, so a = tau - b of each interval:
+The device fails at rate l after each programming and nobody notices until a visit: every tau a visit of b,
+whose verdict is about the state at its end; diagnosis and refresh take D, a multiple of tau (the grid is
+absolute, so only then a cycle begins anew). Up time counts while serving, so a = tau - b of each interval:
 
     A = ((1 - e^{-l a}) / l) / (tau + D q),   q = 1 - e^{-l tau}
 """
@@ -34,15 +34,24 @@ def test_the_closed_form_by_simulating_it():
 
 @pytest.mark.parametrize("stepped", [False, True], ids=["skip-ahead", "stepped"])
 @pytest.mark.parametrize(
-    ("rate", "b", "down", "intervals"), [(0.5, 0.1, 1, 1200), (2.0, 0.4, 3, 2500), (0.02, 0.01, 2, 3000), (1.0, 0.001, 0, 900)]
+    ("rate", "b", "down", "intervals"),
+    [(0.5, 0.1, 1, 1200), (2.0, 0.4, 3, 2500), (0.02, 0.01, 2, 3000), (1.0, 0.001, 0, 900)],
 )
 def test_availability(rate, b, down, intervals, stepped):
-    """Rates per interval, times in intervals. Within 3 standard errors over devices, the standard error under 1 % of the value."""
+    """Rates per interval, times in intervals. Within 3 standard errors over devices, the standard error under
+    1 % of the value.
+    """
     shares = np.array(
         [
             up_ns(
                 hidden_failure_record(
-                    stream_key("hidden failure", i), TAU_NS / rate, TAU_NS, round(b * TAU_NS), down * TAU_NS, intervals, stepped
+                    stream_key("hidden failure", i),
+                    TAU_NS / rate,
+                    TAU_NS,
+                    round(b * TAU_NS),
+                    down * TAU_NS,
+                    intervals,
+                    stepped,
                 )
             )
             / (intervals * TAU_NS)
@@ -56,7 +65,9 @@ def test_availability(rate, b, down, intervals, stepped):
 
 
 def test_a_verdict_about_the_beginning_of_a_visit_would_show():
-    """What the test above can tell apart: with q = 1 - e^{-l a} the second case would be off by more than 3 of its standard errors."""
+    """What the test above can tell apart: with q = 1 - e^{-l a} the second case would be off by more than 3
+    of its standard errors.
+    """
     rate, b, down = 2.0, 0.4, 3
     a = 1 - b
     other = -math.expm1(-rate * a) / rate / (1 - down * math.expm1(-rate * a))

@@ -1,4 +1,6 @@
-"""Banks of cells: asked at any time, in any order, how often one likes, and compared with brute force over every cell and reload."""
+"""Banks of cells: asked at any time, in any order, how often one likes, and compared with brute force over
+every cell and reload.
+"""
 
 import numpy as np
 import pytest
@@ -16,7 +18,9 @@ HOUR_NS = 3600 * NS_PER_S
 CLOCK = equivalent_time(TemperatureProfile(70.0, 10.0, 8.0), 85.0, 1.1)
 
 
-def make_bank(key=1, n=60, scale=900.0, median_days=200.0, cell_share=0.5, reload_period_ns=None, sigma_ln=1.0):
+def make_bank(
+    key=1, n=60, scale=900.0, median_days=200.0, cell_share=0.5, reload_period_ns=None, sigma_ln=1.0
+):
     wear = Wear(Weibull(scale, 2.0), 0.8)
     retention = Retention(Lognormal(median_days * S_PER_DAY, sigma_ln), cell_share, 0, CLOCK)
     return Bank(key, n, wear, retention, reload_period_ns)
@@ -29,14 +33,18 @@ BANKS = st.fixed_dictionaries(
         "scale": st.sampled_from([30.0, 900.0, 1e5]),
         "median_days": st.sampled_from([0.02, 3.0, 200.0]),
         "cell_share": st.sampled_from([0.0, 0.3, 0.5, 1.0]),
-        "reload_period_ns": st.none() | st.integers(HOUR_NS, 40 * DAY_NS) | st.sampled_from([HOUR_NS, DAY_NS // 2, DAY_NS]),
+        "reload_period_ns": st.none()
+        | st.integers(HOUR_NS, 40 * DAY_NS)
+        | st.sampled_from([HOUR_NS, DAY_NS // 2, DAY_NS]),
     }
 )
 
 
 @st.composite
 def lives(draw):
-    """Interventions (halted, operations meanwhile, programmed again), in order: at arbitrary instants, and on the hour and day."""
+    """Interventions (halted, operations meanwhile, programmed again), in order: at arbitrary instants, and on
+    the hour and day.
+    """
     instants = st.integers(1, 700 * DAY_NS) | st.integers(1, 700 * 24).map(lambda hour: hour * HOUR_NS)
     times = sorted(draw(st.lists(instants, max_size=8, unique=True)))
     pairs = zip(times[::2], times[1::2], strict=False)
@@ -104,11 +112,18 @@ class BruteForce:
 
 
 @settings(deadline=None, max_examples=60)
-@given(BANKS, lives(), st.lists(st.integers(0, 730 * DAY_NS) | st.integers(0, 730).map(lambda d: d * DAY_NS), min_size=1, max_size=12))
+@given(
+    BANKS,
+    lives(),
+    st.lists(
+        st.integers(0, 730 * DAY_NS) | st.integers(0, 730).map(lambda d: d * DAY_NS), min_size=1, max_size=12
+    ),
+)
 def test_brute_force_over_every_cell_and_reload_agrees(settings, life, times):
     bank = make_bank(**settings)
     left = states(bank, life)
-    # Questions in the order given, each answered by a bank that has been asked the others before; brute force goes in order of time.
+    # Questions in the order given, each answered by a bank that has been asked the others before; brute force
+    # goes in order of time.
     answers = {time_ns: ask(bank, left, time_ns) for time_ns in times}
     oracle = BruteForce(settings, life)
     for time_ns in sorted(answers):
@@ -137,7 +152,12 @@ def test_asked_daily_or_yearly_in_any_order_the_faults_of_a_day_are_the_same(set
 
 
 @settings(deadline=None, max_examples=100)
-@given(BANKS, st.lists(st.integers(0, 730 * DAY_NS) | st.integers(0, 730).map(lambda d: d * DAY_NS), min_size=3, max_size=3))
+@given(
+    BANKS,
+    st.lists(
+        st.integers(0, 730 * DAY_NS) | st.integers(0, 730).map(lambda d: d * DAY_NS), min_size=3, max_size=3
+    ),
+)
 def test_stopping_on_the_way_changes_nothing(settings, times):
     """From the last intervention to t at once, or by way of the last reload before some time in between."""
     begin_ns, middle_ns, end_ns = sorted(times)
@@ -148,7 +168,10 @@ def test_stopping_on_the_way_changes_nothing(settings, times):
     assert on_the_way.time_ns <= middle_ns and on_the_way.epoch - 7 == on_the_way.operations - 30 >= 0
     at_once, stopped = bank.faults_at(programmed, end_ns), make_bank(**settings).faults_at(on_the_way, end_ns)
     assert at_once.signature == stopped.signature
-    assert at_once.stuck.tolist() == stopped.stuck.tolist() and at_once.expired.tolist() == stopped.expired.tolist()
+    assert (
+        at_once.stuck.tolist() == stopped.stuck.tolist()
+        and at_once.expired.tolist() == stopped.expired.tolist()
+    )
 
 
 @settings(deadline=None, max_examples=25)
@@ -163,7 +186,12 @@ def test_wear_never_decreases_and_drift_only_where_rewritten(settings, life):
             assert now.operations >= operations and set(faults.stuck.tolist()) >= stuck
             if now.time_ns == programmed_ns:
                 assert set(faults.expired.tolist()) >= expired
-            operations, stuck, expired, programmed_ns = now.operations, set(faults.stuck.tolist()), set(faults.expired.tolist()), now.time_ns
+            operations, stuck, expired, programmed_ns = (
+                now.operations,
+                set(faults.stuck.tolist()),
+                set(faults.expired.tolist()),
+                now.time_ns,
+            )
 
 
 @settings(deadline=None, max_examples=40)
@@ -201,7 +229,9 @@ def test_a_reload_cures_and_is_on_an_absolute_grid():
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_the_cells_own_limits_and_those_of_a_programming_share_the_bank(share):
-    """Every cell expires exactly once; of two programmings' expired cells, the cells' own come again in the same order, others not."""
+    """Every cell expires exactly once; of two programmings' expired cells, the cells' own come again in the
+    same order, others not.
+    """
     n = 400
     bank = make_bank(n=n, cell_share=share, median_days=1e-3)
     faults = [bank.faults_at(Programmed(0, epoch, 1), 3000 * DAY_NS).expired for epoch in range(3)]
@@ -215,7 +245,9 @@ def test_the_cells_own_limits_and_those_of_a_programming_share_the_bank(share):
 
 
 def test_programmings_are_independent():
-    """Which of the drawn cells expire in two programmings: overlap of two independent samples, within 3 standard errors."""
+    """Which of the drawn cells expire in two programmings: overlap of two independent samples, within 3
+    standard errors.
+    """
     n, bank = 20_000, make_bank(n=20_000, cell_share=0.0, median_days=4.0)
     time_ns = 60 * DAY_NS
     one, two = (bank.faults_at(Programmed(0, epoch, 1), time_ns).expired for epoch in (4, 5))
@@ -239,7 +271,10 @@ def test_the_value_at_which_a_cell_sticks_is_the_cells():
 def test_mechanisms_and_banks_are_independent():
     """Ranks of one cell in endurance, own retention and another bank: correlations within 3 standard errors."""
     n = 5000
-    banks = [make_bank(key=stream_key("bank", i), n=n, scale=100.0, median_days=1e-3, cell_share=1.0) for i in range(2)]
+    banks = [
+        make_bank(key=stream_key("bank", i), n=n, scale=100.0, median_days=1e-3, cell_share=1.0)
+        for i in range(2)
+    ]
     orders = []
     for bank in banks:
         faults = bank.faults_at(Programmed(0, 0, 10**6), 3000 * DAY_NS)

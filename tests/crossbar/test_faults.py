@@ -36,7 +36,9 @@ def test_writing_bits_is_what_it_is_by_definition(data, codes):
     assert np.array_equal(forced, forced_one_by_one(codes, cells, values)) and forced.dtype == np.int16
     assert np.array_equal(codes, before) and not np.shares_memory(codes, forced)
     assert np.array_equal(write_bits(forced, cells, values), forced), "idempotent"
-    assert np.array_equal(write_bits(codes[::-1, ::-1].T, cells, values), forced_one_by_one(codes[::-1, ::-1].T, cells, values))
+    assert np.array_equal(
+        write_bits(codes[::-1, ::-1].T, cells, values), forced_one_by_one(codes[::-1, ::-1].T, cells, values)
+    )
     assert set(differing_cells(codes, forced).tolist()) <= set(cells.tolist())
 
 
@@ -78,7 +80,9 @@ def test_a_map_does_not_depend_on_the_order_of_its_cells(layers, random):
     one, two = (FaultMap.of(*zip(*given_layers, strict=True)) for given_layers in (layers, shuffled))
     assert one == two and hash(one) == hash(two) and one.digest() == two.digest()
     for found, (cells, values) in zip(zip(one.cells, one.values, strict=True), layers, strict=True):
-        assert dict(zip(found[0].tolist(), found[1].tolist(), strict=True)) == dict(zip(cells.tolist(), values.tolist(), strict=True))
+        assert dict(zip(found[0].tolist(), found[1].tolist(), strict=True)) == dict(
+            zip(cells.tolist(), values.tolist(), strict=True)
+        )
         assert found[0].tolist() == sorted(cells.tolist())
         assert found[0].dtype == np.int64 and found[1].dtype == np.uint8
 

@@ -50,7 +50,10 @@ def saturates(fmt, weights):
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(st.lists(st.floats(-30_000, 30_000), max_size=8).map(np.array), min_size=1, max_size=4), st.integers(-18, 0))
+@given(
+    st.lists(st.lists(st.floats(-30_000, 30_000), max_size=8).map(np.array), min_size=1, max_size=4),
+    st.integers(-18, 0),
+)
 def test_the_tightest_format_holds_everything_and_the_next_does_not(arrays, exponent):
     arrays = [a * 2.0**exponent for a in arrays]
     fmt = FixedPoint.tightest(arrays)
@@ -61,7 +64,15 @@ def test_the_tightest_format_holds_everything_and_the_next_does_not(arrays, expo
 
 @pytest.mark.parametrize(
     ("largest", "name"),
-    [(0.0, "Q0.15"), (0.5, "Q0.15"), (-1.0, "Q0.15"), (32767.4 / 32768, "Q0.15"), (32767.6 / 32768, "Q1.14"), (1.0, "Q1.14"), (7.9, "Q3.12")],
+    [
+        (0.0, "Q0.15"),
+        (0.5, "Q0.15"),
+        (-1.0, "Q0.15"),
+        (32767.4 / 32768, "Q0.15"),
+        (32767.6 / 32768, "Q1.14"),
+        (1.0, "Q1.14"),
+        (7.9, "Q3.12"),
+    ],
 )
 def test_formats_by_hand(largest, name):
     assert str(FixedPoint.tightest([np.array([0.1]), np.array([largest, -0.2])])) == name

@@ -35,18 +35,25 @@ def test_one_picture_by_hand(confidences, sdc1, sdc3):
 
 
 def test_it_is_the_golden_classs_confidence_that_counts_and_not_the_maximum():
-    """The top has moved by 0.029 and changed its class with it; the golden class is 0.03 lower: sdc3 by the class alone."""
+    """The top has moved by 0.029 and changed its class with it; the golden class is 0.03 lower: sdc3 by the
+    class alone.
+    """
     golden = Golden.of(np.array([[0.40, 0.39, 0.21]]))
     assert deviates("sdc3", golden, np.array([[0.385, 0.395, 0.22]])).tolist() == [True]
     assert deviates("sdc3", golden, np.array([[0.395, 0.385, 0.22]])).tolist() == [False]
 
 
 def rows(classes):
-    return st.lists(st.floats(0, 1), min_size=classes, max_size=classes).map(lambda row: np.array(row) / max(sum(row), 1e-9))
+    return st.lists(st.floats(0, 1), min_size=classes, max_size=classes).map(
+        lambda row: np.array(row) / max(sum(row), 1e-9)
+    )
 
 
 @settings(deadline=None, max_examples=80)
-@given(st.lists(rows(4), min_size=3, max_size=3), st.lists(st.lists(rows(4), min_size=3, max_size=3), min_size=1, max_size=4))
+@given(
+    st.lists(rows(4), min_size=3, max_size=3),
+    st.lists(st.lists(rows(4), min_size=3, max_size=3), min_size=1, max_size=4),
+)
 def test_many_reads_at_once_are_each_on_its_own(golden_rows, reads):
     golden = Golden.of(np.array(golden_rows))
     reads = np.array(reads)
@@ -65,17 +72,26 @@ def test_many_reads_at_once_are_each_on_its_own(golden_rows, reads):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.lists(st.integers(0, 1000), min_size=3, max_size=3), st.lists(st.floats(-4e-4, 4e-4), min_size=3, max_size=3))
+@given(
+    st.lists(st.integers(0, 1000), min_size=3, max_size=3),
+    st.lists(st.floats(-4e-4, 4e-4), min_size=3, max_size=3),
+)
 def test_the_last_bits_never_steer(thousandths, errors):
-    """What differs by less than half a thousandth from whole thousandths decides alike, also where two classes are level."""
+    """What differs by less than half a thousandth from whole thousandths decides alike, also where two
+    classes are level.
+    """
     exact = np.array([thousandths]) / 1000
     for golden in (Golden.of(exact), Golden.of(exact[:, ::-1])):
         for criterion in ("sdc1", "sdc3"):
-            assert deviates(criterion, golden, exact) == deviates(criterion, golden, exact + np.array([errors]))
+            assert deviates(criterion, golden, exact) == deviates(
+                criterion, golden, exact + np.array([errors])
+            )
     assert Golden.of(exact).thousandths == Golden.of(exact + np.array([errors])).thousandths
 
 
 @pytest.mark.parametrize("criterion", ["sdc1", "sdc3"])
 def test_confidences_that_are_no_numbers_alarm(criterion):
     """A network whose weights have run away answers nan everywhere."""
-    assert deviates(criterion, GOLDEN, np.full((2, 3), np.nan)).tolist() == ([True, False] if criterion == "sdc1" else [True, True])
+    assert deviates(criterion, GOLDEN, np.full((2, 3), np.nan)).tolist() == (
+        [True, False] if criterion == "sdc1" else [True, True]
+    )

@@ -13,8 +13,16 @@ NOISE = ReadNoise(sigma=0.01, correlation=0.5)
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.integers(0, 2**128 - 1), st.integers(0, 2**60), st.permutations(range(5)), st.integers(1, 4), st.integers(1, 9))
-def test_each_picture_and_read_has_its_own_noise_whatever_else_is_drawn(key, time_ns, reads, pictures, elements):
+@given(
+    st.integers(0, 2**128 - 1),
+    st.integers(0, 2**60),
+    st.permutations(range(5)),
+    st.integers(1, 4),
+    st.integers(1, 9),
+)
+def test_each_picture_and_read_has_its_own_noise_whatever_else_is_drawn(
+    key, time_ns, reads, pictures, elements
+):
     whole = NOISE.draw(key, time_ns, range(5), 4, 9)
     some = NOISE.draw(key, time_ns, reads[:3], pictures, elements)
     assert some.shape == (3, pictures, elements) and some.dtype == np.float32
@@ -23,9 +31,14 @@ def test_each_picture_and_read_has_its_own_noise_whatever_else_is_drawn(key, tim
 
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 1.0])
 def test_noise_is_normal_and_reads_of_one_visit_correlate(correlation):
-    """Mean, variance, and correlations between reads, pictures, visits and devices: within 4 standard errors, as there are 76 of them."""
+    """Mean, variance, and correlations between reads, pictures, visits and devices: within 4 standard errors,
+    as there are 76 of them.
+    """
     noise, n = ReadNoise(0.01, correlation), 40_000
-    one, two = (noise.draw(stream_key("noise", str(correlation)), time_ns, [0, 1], 2, n).astype(float) for time_ns in (1000, 1001))
+    one, two = (
+        noise.draw(stream_key("noise", str(correlation)), time_ns, [0, 1], 2, n).astype(float)
+        for time_ns in (1000, 1001)
+    )
     other = noise.draw(stream_key("another device", str(correlation)), 1000, [0], 2, n)
     for z in (*one[0], *one[1]):
         assert abs(z.mean()) < 4 / np.sqrt(n) and abs(z.var() - 1) < 4 * np.sqrt(2 / n)

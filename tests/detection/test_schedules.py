@@ -55,11 +55,14 @@ def test_periodic_hands_the_whole_window_to_the_device(alarm):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "position"), [({}, None), ({5: 2, 15: 2}, None), ({15: 3}, 1), ({25: 9}, 2), ({5: 3, 15: 99}, 0)]
+    ("wrong", "position"),
+    [({}, None), ({5: 2, 15: 2}, None), ({15: 3}, 1), ({25: 9}, 2), ({5: 3, 15: 99}, 0)],
 )
 def test_readback_alarms_from_so_many_new_wrong_cells(wrong, position):
     finding = Readback(10, alarm_cells=3).first_finding(Watched(wrong), [5, 15, 25])
-    assert finding == (None if position is None else Finding(position, Outcome.ALARM, reads=1, without_noise=True))
+    assert finding == (
+        None if position is None else Finding(position, Outcome.ALARM, reads=1, without_noise=True)
+    )
 
 
 def test_what_acts_blindly_acts_at_every_visit_and_asks_nothing():
@@ -80,5 +83,11 @@ def test_each_sets_its_own_baseline():
 
 def test_costs():
     assert [s.visit_cost(COSTS) for s in ALL] == [NO_COST, COSTS.aet_read, COSTS.readback, NO_COST, NO_COST]
-    assert [s.baseline_cost(COSTS) for s in ALL] == [NO_COST, Cost(400, 8e-6, 0), COSTS.readback, NO_COST, NO_COST]
+    assert [s.baseline_cost(COSTS) for s in ALL] == [
+        NO_COST,
+        Cost(400, 8e-6, 0),
+        COSTS.readback,
+        NO_COST,
+        NO_COST,
+    ]
     assert NO_COST == Cost(0, 0.0, 0)

@@ -1,4 +1,6 @@
-"""A device's process: stepped equals skip-ahead, every nanosecond and every visit accounted for, whatever happens when."""
+"""A device's process: stepped equals skip-ahead, every nanosecond and every visit accounted for, whatever
+happens when.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,7 +27,7 @@ class Message(NamedTuple):
 
 
 class MoodyTwin(ExponentialTwin):
-    """Fails, raises alarms for nothing, confirms some of them, and finds a new stuck cell at some of its March tests.
+    """Fails, raises alarms for nothing, confirms some, and finds a new stuck cell at some of its March tests.
 
     What it reads depends on the baseline and on the model, so that a wrong time or order shows.
     """
@@ -73,7 +75,9 @@ class MoodyTwin(ExponentialTwin):
 
 @dataclass
 class Courier:
-    """Takes fault maps to the cloud (``transit_ns``) and brings redeployments at instants told as numbers from the grid or from the request."""
+    """Takes fault maps to the cloud (``transit_ns``) and brings redeployments at instants told as numbers
+    from the grid or from the request.
+    """
 
     env: object
     grid: Grid | None
@@ -140,7 +144,11 @@ LIVES = st.fixed_dictionaries(
         "retire_after": st.sampled_from([1, 3, 1000]),
         "in_spec": st.sampled_from([0.3, 0.9, 1.0]),
         "arrivals": st.lists(
-            st.tuples(st.sampled_from(["start", "end", "end", "after"]), st.integers(0, 6), st.integers(-3, 3)), min_size=1, max_size=4
+            st.tuples(
+                st.sampled_from(["start", "end", "end", "after"]), st.integers(0, 6), st.integers(-3, 3)
+            ),
+            min_size=1,
+            max_size=4,
         ),
         "transit_ns": st.integers(1, 70),
         "horizon_ns": st.integers(1, 6000),
@@ -152,7 +160,11 @@ def record_of(life, stepped):
     """Return the record and the instants at which the twin was halted."""
     schedule = SCHEDULES[life["schedule"]](life["interval_ns"])
     visit_ns = 0 if life["schedule"] in ("march_scrub", "blind_refresh") else life["read_ns"]
-    grid = Grid(int(life["phase_share"] * life["interval_ns"]), life["interval_ns"], visit_ns) if schedule.interval_ns else None
+    grid = (
+        Grid(int(life["phase_share"] * life["interval_ns"]), life["interval_ns"], visit_ns)
+        if schedule.interval_ns
+        else None
+    )
     twin = MoodyTwin(life["key"], life["mean_ns"], life["noise"], life["confirmed"], life["new_faults"])
     record = live(
         twin,
@@ -165,7 +177,9 @@ def record_of(life, stepped):
         programming_ns=life["programming_ns"],
         baseline_reads=life["baseline_reads"],
         policy=Policy(life["offline"], life["retire_after"]),
-        service=lambda env, grid: Courier(env, grid, tuple(life["arrivals"]), life["transit_ns"], life["in_spec"]),
+        service=lambda env, grid: Courier(
+            env, grid, tuple(life["arrivals"]), life["transit_ns"], life["in_spec"]
+        ),
     )
     return record, twin.halts
 
@@ -197,13 +211,17 @@ def test_every_nanosecond_is_in_one_segment(life):
 @settings(deadline=None, max_examples=100)
 @given(LIVES)
 def test_stretches_lie_between_programming_and_intervention(life):
-    """In a stretch the cells are left alone: it covers all serving and testing, and nothing of March, rewriting or waiting offline."""
+    """In a stretch the cells are left alone: it covers all serving and testing, and nothing of March,
+    rewriting or waiting offline.
+    """
     record, halts = record_of(life, stepped=False)
     covered = []
     for stretch in record.stretches:
         assert stretch.snapshot.time_ns == stretch.start_ns <= stretch.end_ns <= life["horizon_ns"]
         covered.append((stretch.start_ns, stretch.end_ns))
-    assert covered == sorted(covered) and all(a[1] <= b[0] for a, b in zip(covered, covered[1:], strict=False))
+    assert covered == sorted(covered) and all(
+        a[1] <= b[0] for a, b in zip(covered, covered[1:], strict=False)
+    )
     assert [end for _, end in covered if end < life["horizon_ns"]] == halts, "halted once each, when it ends"
     used = {State.SERVING, State.TESTING}
     for segment in record.segments:
@@ -255,7 +273,12 @@ def test_the_trace_tells_what_the_segments_do(life):
     assert kinds.count("diagnosis") == states.count(State.DIAGNOSING)
     assert kinds.count("refresh") == states.count(State.REFRESHING)
     assert kinds.count("reprogramming") == states.count(State.REPROGRAMMING)
-    tests = kinds.count("baseline") + kinds.count("alarm") + kinds.count("unconfirmed_alarm") + kinds.count("verification")
+    tests = (
+        kinds.count("baseline")
+        + kinds.count("alarm")
+        + kinds.count("unconfirmed_alarm")
+        + kinds.count("verification")
+    )
     assert tests == states.count(State.TESTING)
     for segment in complete:
         expected = {
@@ -275,11 +298,11 @@ def test_the_trace_tells_what_the_segments_do(life):
 
 
 QUIET = {
-    "schedule": "periodic", "key": 1, "interval_ns": 100, "phase_share": 0.3, "read_ns": 10, "march_ns": 20, "programming_ns": 5,
-    "baseline_reads": 0, "mean_ns": 1e12, "noise": 0.0, "confirmed": 1.0, "new_faults": 1.0, "offline": False, "retire_after": 9,
-    "in_spec": 1.0, "arrivals": [("after", 1, 0)], "transit_ns": 1, "horizon_ns": 1000,
+    "schedule": "periodic", "key": 1, "interval_ns": 100, "phase_share": 0.3, "read_ns": 10, "march_ns": 20,
+    "programming_ns": 5, "baseline_reads": 0, "mean_ns": 1e12, "noise": 0.0, "confirmed": 1.0,
+    "new_faults": 1.0, "offline": False, "retire_after": 9, "in_spec": 1.0,
+    "arrivals": [("after", 1, 0)], "transit_ns": 1, "horizon_ns": 1000,
 }  # fmt: skip
-
 
 
 @pytest.mark.parametrize("stepped", [False, True])
@@ -293,7 +316,9 @@ def test_a_quiet_life_by_hand(stepped):
 
 @pytest.mark.parametrize("stepped", [False, True])
 @pytest.mark.parametrize(
-    ("horizon_ns", "visits"), [(30, 0), (31, 1), (40, 1), (130, 1), (131, 2)], ids=["before", "begun", "ended", "next", "next begun"]
+    ("horizon_ns", "visits"),
+    [(30, 0), (31, 1), (40, 1), (130, 1), (131, 2)],
+    ids=["before", "begun", "ended", "next", "next begun"],
 )
 def test_visits_at_the_horizon(stepped, horizon_ns, visits):
     """A visit counts as soon as it has begun before the horizon."""
@@ -305,7 +330,8 @@ def test_visits_at_the_horizon(stepped, horizon_ns, visits):
 @pytest.mark.parametrize(
     ("arrival", "expected", "missed"),
     [
-        # The scrub at 30 ns lasts until 55 (March 20, programming 5); the request leaves then. Visits begin at 30, 130, 230, ...
+        # The scrub at 30 ns lasts until 55 (March 20, programming 5); the request leaves then. Visits begin
+        # at 30, 130, 230, ...
         (("start", 1, -1), [("SERVING", 55, 229), ("REPROGRAMMING", 229, 234)], [(2, 3)]),
         (("start", 1, 0), [("SERVING", 55, 230), ("REPROGRAMMING", 230, 235)], [(2, 3)]),
         (("start", 1, 1), [("SERVING", 55, 240), ("REPROGRAMMING", 240, 245)], []),
@@ -316,7 +342,6 @@ def test_visits_at_the_horizon(stepped, horizon_ns, visits):
 )
 def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expected, missed):
     """A visit that has begun is ended first; one that would begin at the very instant is missed."""
-    life = QUIET | {"arrivals": [arrival], "noise": 0.0, "horizon_ns": 260}
 
     class AlarmAtFirst(MoodyTwin):
         def first_alarm(self, times_ns):
@@ -324,11 +349,17 @@ def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expect
 
     grid = Grid(30, 100, 10)
     record = live(
-        AlarmAtFirst(1, 1e12, 0.0, 1.0, 1.0), Periodic(100), grid, life["horizon_ns"], stepped=stepped, read_ns=10, march_ns=10,
-        programming_ns=5, policy=Policy(False, 9), service=lambda env, grid: Courier(env, grid, (arrival,), 1, 1.0),
+        AlarmAtFirst(1, 1e12, 0.0, 1.0, 1.0), Periodic(100), grid, 260, stepped=stepped, read_ns=10,
+        march_ns=10, programming_ns=5, policy=Policy(False, 9),
+        service=lambda env, grid: Courier(env, grid, (arrival,), 1, 1.0),
     )  # fmt: skip
     got = [(s.state.name, s.start_ns, s.end_ns) for s in record.segments]
-    assert got[:4] == [("SERVING", 0, 30), ("TESTING", 30, 40), ("DIAGNOSING", 40, 50), ("REFRESHING", 50, 55)]
+    assert got[:4] == [
+        ("SERVING", 0, 30),
+        ("TESTING", 30, 40),
+        ("DIAGNOSING", 40, 50),
+        ("REFRESHING", 50, 55),
+    ]
     assert got[4:6] == expected
     assert record.missed_visits == missed
     assert got[6:] == [("TESTING", got[5][2], got[5][2] + 10), ("SERVING", got[5][2] + 10, 260)], "verified"
@@ -337,11 +368,19 @@ def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expect
 def test_visits_missed_before_retirement_are_counted():
     """Offline while the cloud works, then retired: the visits in between were missed."""
     life = QUIET | {
-        "schedule": "march_scrub", "offline": True, "retire_after": 1, "in_spec": 0.0, "arrivals": [("start", 4, 1)], "horizon_ns": 2000,
+        "schedule": "march_scrub", "offline": True, "retire_after": 1, "in_spec": 0.0,
+        "arrivals": [("start", 4, 1)], "horizon_ns": 2000,
     }  # fmt: skip
     for stepped in (False, True):
         record, _ = record_of(life, stepped)
-        assert [s.state.name for s in record.segments] == ["SERVING", "DIAGNOSING", "REFRESHING", "OFFLINE", "REPROGRAMMING", "RETIRED"]
+        assert [s.state.name for s in record.segments] == [
+            "SERVING",
+            "DIAGNOSING",
+            "REFRESHING",
+            "OFFLINE",
+            "REPROGRAMMING",
+            "RETIRED",
+        ]
         assert record.segments[-1].start_ns == 30 + 500 + 1 + 5
         assert record.missed_visits == [(1, 6)]
 

@@ -29,7 +29,10 @@ def test_ended_by(grid, time_ns):
 @settings(deadline=None, max_examples=120)
 @given(grids(), st.integers(0, 400))
 def test_busy_ns(grid, time_ns):
-    inside = sum(any(grid.start_ns(k) <= t < grid.end_ns(k) for k in range(t // grid.interval_ns + 1)) for t in range(time_ns))
+    inside = sum(
+        any(grid.start_ns(k) <= t < grid.end_ns(k) for k in range(t // grid.interval_ns + 1))
+        for t in range(time_ns)
+    )
     assert grid.busy_ns(time_ns) == inside
 
 

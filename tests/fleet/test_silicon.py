@@ -22,7 +22,9 @@ NEW = Programmed(0, 0, 1)
 def make_model(seed=1):
     architecture = Architecture("small", (1, 2, 2), (Dense("fc1", 3), Relu(), Dense("fc2", 2)))
     rng = np.random.default_rng(seed)
-    return Model.quantised(architecture, [rng.uniform(-1, 1, (4, 3)), rng.uniform(-1, 1, (3, 2))], [np.zeros(3), np.zeros(2)])
+    return Model.quantised(
+        architecture, [rng.uniform(-1, 1, (4, 3)), rng.uniform(-1, 1, (3, 2))], [np.zeros(3), np.zeros(2)]
+    )
 
 
 MODEL = make_model()
@@ -33,7 +35,10 @@ def make_silicon(key=1, fails_to=0, scale=600.0, median_days=150.0, reload_perio
     retention = Retention(Lognormal(median_days * S_PER_DAY, 1.0), 0.5, fails_to, CLOCK)
     banks = zip(MODEL.codes, reload_periods, strict=True)
     return Silicon(
-        tuple(Bank(stream_key(key, i), 16 * codes.size, wear, retention, period) for i, (codes, period) in enumerate(banks))
+        tuple(
+            Bank(stream_key(key, i), 16 * codes.size, wear, retention, period)
+            for i, (codes, period) in enumerate(banks)
+        )
     )
 
 
@@ -46,11 +51,15 @@ SILICON = st.fixed_dictionaries(
         "reload_periods": st.tuples(*[st.sampled_from([None, DAY_NS // 3, DAY_NS, 17 * DAY_NS])] * 2),
     }
 )
-TIMES = st.lists(st.integers(0, 730 * DAY_NS) | st.integers(0, 730).map(lambda day: day * DAY_NS), min_size=1, max_size=10)
+TIMES = st.lists(
+    st.integers(0, 730 * DAY_NS) | st.integers(0, 730).map(lambda day: day * DAY_NS), min_size=1, max_size=10
+)
 
 
 def codes_cell_by_cell(faults, fails_to):
-    """The definition: a stuck cell shows its value, another that has lost its state the end state, any other the backup's bit."""
+    """The definition: a stuck cell shows its value, another that has lost its state the end state, any other
+    the backup's bit.
+    """
     layers = []
     for codes, layer in zip(MODEL.codes, faults, strict=True):
         values = dict(zip(layer.stuck.tolist(), layer.stuck_values.tolist(), strict=True))
@@ -73,7 +82,9 @@ def test_codes_are_what_they_are_by_definition(options, times):
     silicon = make_silicon(**options)
     for time_ns in times:
         held = silicon.held_at(MODEL, (NEW, NEW), time_ns)
-        for got, expected in zip(held.codes(), codes_cell_by_cell(held.faults, options["fails_to"]), strict=True):
+        for got, expected in zip(
+            held.codes(), codes_cell_by_cell(held.faults, options["fails_to"]), strict=True
+        ):
             assert got.dtype == np.int16 and np.array_equal(got, expected)
         assert held.stuck_cells == sum(len(set(f.stuck.tolist())) for f in held.faults)
         assert held.expired_cells == sum(len(set(f.expired.tolist())) for f in held.faults)
@@ -82,7 +93,9 @@ def test_codes_are_what_they_are_by_definition(options, times):
 @settings(deadline=None, max_examples=30)
 @given(SILICON, TIMES, st.lists(st.integers(0, 700), max_size=2, unique=True))
 def test_asked_in_any_order_or_daily_the_codes_of_a_moment_are_the_same(options, times, rewritten_on):
-    """Also after rewrites from the backup, each of which halts the reloads for a day and wears by six operations."""
+    """Also after rewrites from the backup, each of which halts the reloads for a day and wears by six
+    operations.
+    """
     silicon, programmed, snapshots = make_silicon(**options), (NEW, NEW), [(0, (NEW, NEW))]
     for day in sorted(rewritten_on):
         if day * DAY_NS >= snapshots[-1][0]:
@@ -102,7 +115,9 @@ def test_asked_in_any_order_or_daily_the_codes_of_a_moment_are_the_same(options,
     assert [ask(daily, time_ns) for time_ns in reversed(times)] == answers[::-1]
     assert [ask(make_silicon(**options), time_ns) for time_ns in times] == answers
     for key, codes in answers:
-        assert all(other_codes == codes for other_key, other_codes in answers if other_key == key), "equal keys, equal codes"
+        assert all(other_codes == codes for other_key, other_codes in answers if other_key == key), (
+            "equal keys, equal codes"
+        )
 
 
 @settings(deadline=None, max_examples=30)
@@ -114,11 +129,18 @@ def test_wear_never_decreases(options, times):
     for time_ns in sorted(t + DAY_NS for t in times):
         operations = snapshot.operations_at(time_ns)
         assert operations.dtype == np.int64 and np.all(operations >= before)
-        now = FaultMap.of([f.stuck for f in snapshot.held_at(time_ns).faults], [f.stuck_values for f in snapshot.held_at(time_ns).faults])
+        now = FaultMap.of(
+            [f.stuck for f in snapshot.held_at(time_ns).faults],
+            [f.stuck_values for f in snapshot.held_at(time_ns).faults],
+        )
         assert stuck.new_since(now) == 0
         before, stuck = operations, now
     for period, operations, first in zip(options["reload_periods"], before.tolist(), (1, 40), strict=True):
-        assert operations == first + (max(times) + DAY_NS) // period - (first > 1) * (DAY_NS // period) if period else operations == first
+        assert (
+            operations == first + (max(times) + DAY_NS) // period - (first > 1) * (DAY_NS // period)
+            if period
+            else operations == first
+        )
 
 
 @settings(deadline=None, max_examples=40)

@@ -1,4 +1,6 @@
-"""A device's twin: what it reads does not depend on how many visits are asked for at once; what it does to itself wears it."""
+"""A device's twin: what it reads does not depend on how many visits are asked for at once; what it does to
+itself wears it.
+"""
 
 import itertools
 
@@ -31,7 +33,9 @@ VISITS = [day * DAY_NS + 5 for day in range(3, 300, 9)]
 def make_model(seed=1):
     architecture = Architecture("small", (1, 2, 2), (Dense("fc1", 3), Relu(), Dense("fc2", 2)))
     rng = np.random.default_rng(seed)
-    return Model.quantised(architecture, [rng.uniform(-1, 1, (4, 3)), rng.uniform(-1, 1, (3, 2))], [np.zeros(3), np.zeros(2)])
+    return Model.quantised(
+        architecture, [rng.uniform(-1, 1, (4, 3)), rng.uniform(-1, 1, (3, 2))], [np.zeros(3), np.zeros(2)]
+    )
 
 
 def make_test_set(model, seed=1):
@@ -45,14 +49,21 @@ def make_twin(key=1, sigma=0.05, vote=1, scale=1e9, median_days=400.0, reload_da
     retention = Retention(Lognormal(median_days * S_PER_DAY, 1.0), 0.5, 0, CLOCK)
     periods = (None, reload_days and reload_days * DAY_NS)
     silicon = Silicon(
-        tuple(Bank(stream_key(key, i), 16 * c.size, wear, retention, periods[i]) for i, c in enumerate(model.codes))
+        tuple(
+            Bank(stream_key(key, i), 16 * c.size, wear, retention, periods[i])
+            for i, c in enumerate(model.codes)
+        )
     )
     rule = TestRule("sdc3", pictures=5, vote=vote, rereads=1, baseline_reads=2)
-    return DeviceTwin(silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise"))
+    return DeviceTwin(
+        silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise")
+    )
 
 
 def findings(twin, windows):
-    """All findings of VISITS, asked for in windows of these lengths: as (time, outcome, reads, without noise)."""
+    """All findings of VISITS, asked for in windows of these lengths: as (time, outcome, reads, without
+    noise).
+    """
     found, first, windows = [], 0, itertools.cycle(windows)
     while first < len(VISITS):
         times = VISITS[first : first + next(windows)]
@@ -64,18 +75,27 @@ def findings(twin, windows):
 
 
 @settings(deadline=None, max_examples=15)
-@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.06]), st.integers(1, 2), st.lists(st.integers(1, 12), min_size=1, max_size=9))
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from([0.0, 0.02, 0.06]),
+    st.integers(1, 2),
+    st.lists(st.integers(1, 12), min_size=1, max_size=9),
+)
 def test_a_visits_verdict_does_not_depend_on_the_window(key, sigma, vote, windows):
     one_by_one = findings(make_twin(key, sigma, vote), [1])
     twin = make_twin(key, sigma, vote)
     assert findings(twin, windows) == one_by_one
-    assert findings(twin, windows[::-1]) == one_by_one, "asked again, as after a redeployment that came to nothing"
+    assert findings(twin, windows[::-1]) == one_by_one, (
+        "asked again, as after a redeployment that came to nothing"
+    )
 
 
 def test_both_outcomes_occur_and_noise_is_told_apart():
     seen = {f[1:] for key in range(12) for f in findings(make_twin(key, 0.1), [4])}
     assert {(Outcome.UNCONFIRMED, 2, True), (Outcome.ALARM, 2, True), (Outcome.ALARM, 2, False)} <= seen
-    assert {f[1:] for key in range(12) for f in findings(make_twin(key, 0.0), [4])} == {(Outcome.ALARM, 2, True)}
+    assert {f[1:] for key in range(12) for f in findings(make_twin(key, 0.0), [4])} == {
+        (Outcome.ALARM, 2, True)
+    }
     assert findings(make_twin(sigma=0.0, median_days=1e9), [8]) == []
 
 
@@ -83,7 +103,9 @@ def test_a_baseline_makes_what_is_known_no_alarm():
     twin = make_twin(sigma=0.0)
     (first, *_) = findings(twin, [33])
     twin.read_goldens(first[0])
-    assert twin.first_alarm([first[0]]) is None, "goldens are read again, and what was read before is forgotten"
+    assert twin.first_alarm([first[0]]) is None, (
+        "goldens are read again, and what was read before is forgotten"
+    )
 
 
 def test_read_back_counts_cells_that_are_wrong_now_and_were_not_at_the_baseline():
@@ -131,9 +153,12 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
     got = twin.install(sent.encode(), known)
     twin.program(DAY_NS, 1)
     assert twin.model.digest == new.digest and got.in_spec and got.map_digest == known.digest()
-    assert np.array_equal(twin.test_set.pictures, sent.test_set.pictures) and twin.golden is got.test_set.golden
+    assert (
+        np.array_equal(twin.test_set.pictures, sent.test_set.pictures) and twin.golden is got.test_set.golden
+    )
     assert twin.golden.thousandths.tolist() == sent.test_set.golden.thousandths.tolist()
-    # March and programming have worn out more cells than the map knows: these are new, the known ones are not.
+    # March and programming have worn out more cells than the map knows: these are new, the known ones are
+    # not.
     now = twin.silicon.stuck_map(twin.programmed)
     wrong = {
         (i, cell)

@@ -1,4 +1,6 @@
-"""Order statistics of cells' limits: the same whoever asks and in whatever order, and distributed as n independent draws."""
+"""Order statistics of cells' limits: the same whoever asks and in whatever order, and distributed as n
+independent draws.
+"""
 
 import math
 
@@ -13,7 +15,9 @@ from lifesim.physics.fates import CellFates
 from lifesim.streams import stream_key
 
 UNIT = Weibull(1.0, 1.0)  # limit = cumulative hazard
-DISTRIBUTIONS = st.sampled_from([UNIT, Weibull(1e7, 2.0), Weibull(50.0, 0.7), Lognormal(1e6, 1.0), Lognormal(10.0, 3.0)])
+DISTRIBUTIONS = st.sampled_from(
+    [UNIT, Weibull(1e7, 2.0), Weibull(50.0, 0.7), Lognormal(1e6, 1.0), Lognormal(10.0, 3.0)]
+)
 
 
 def limits_by_cell(fates):
@@ -24,7 +28,12 @@ def limits_by_cell(fates):
 
 
 @settings(deadline=None, max_examples=100)
-@given(DISTRIBUTIONS, st.integers(0, 300), st.integers(0, 2**64), st.lists(st.floats(-4, 1.0), min_size=1, max_size=12))
+@given(
+    DISTRIBUTIONS,
+    st.integers(0, 300),
+    st.integers(0, 2**64),
+    st.lists(st.floats(-4, 1.0), min_size=1, max_size=12),
+)
 def test_any_order_of_questions_gets_the_answers_of_brute_force(distribution, n, key, exponents):
     """Each cell's limit compared with the exposure, one cell at a time."""
     exposures = [0.0, *(float(distribution.limit(10.0**e)) for e in exponents), math.inf]
@@ -56,7 +65,12 @@ def test_a_limit_belongs_to_the_exposure_at_which_it_is_reached(distribution, n,
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.integers(0, 2**64), st.integers(1, 7_000_000), st.sampled_from([1.0, 0.9999, 0.999, 0.9989, 1.0001, 0.5]), DISTRIBUTIONS)
+@given(
+    st.integers(0, 2**64),
+    st.integers(1, 7_000_000),
+    st.sampled_from([1.0, 0.9999, 0.999, 0.9989, 1.0001, 0.5]),
+    DISTRIBUTIONS,
+)
 def test_the_short_cut_for_nothing_failed_agrees_with_the_enumeration(key, n, share, distribution):
     """Exposures just below and above the first limit."""
     known = CellFates(key, n, distribution)
@@ -68,7 +82,11 @@ def test_the_short_cut_for_nothing_failed_agrees_with_the_enumeration(key, n, sh
 
 def test_no_cells_never_fail():
     fates = CellFates(1, 0, UNIT)
-    assert fates.count_by(math.inf) == 0 and fates.failed_by(math.inf).shape == (0,) and fates.limit_of_rank(0) == math.inf
+    assert (
+        fates.count_by(math.inf) == 0
+        and fates.failed_by(math.inf).shape == (0,)
+        and fates.limit_of_rank(0) == math.inf
+    )
 
 
 def test_a_part_of_a_bank_is_placed():
@@ -88,7 +106,9 @@ def order_statistics():
 
 @pytest.mark.parametrize("rank", [9, 15, 16, 31, 49])
 def test_the_mean_of_an_order_statistic_in_hazard_space(order_statistics, rank):
-    """E = sum of 1 / (n - j) for j <= rank (Renyi 1953), within 3 standard errors, each under 1 % of the value."""
+    """E = sum of 1 / (n - j) for j <= rank (Renyi 1953), within 3 standard errors, each under 1 % of the
+    value.
+    """
     keys, n = order_statistics.shape
     expected = sum(1 / (n - j) for j in range(rank + 1))
     standard_error = math.sqrt(sum(1 / (n - j) ** 2 for j in range(rank + 1)) / keys)
@@ -97,7 +117,9 @@ def test_the_mean_of_an_order_statistic_in_hazard_space(order_statistics, rank):
 
 
 def test_spacings_are_independent_unit_exponentials(order_statistics):
-    """(n - j) (X_j - X_(j-1)): mean and variance 1 and no correlation between ranks, within 3 standard errors; the mean's under 1 %."""
+    """(n - j) (X_j - X_(j-1)): mean and variance 1 and no correlation between ranks, within 3 standard
+    errors; the mean's under 1 %.
+    """
     keys, n = order_statistics.shape
     spacings = np.diff(order_statistics, axis=1, prepend=0.0) * (n - np.arange(n))
     assert abs(spacings.mean() - 1) < 3 / math.sqrt(spacings.size) < 0.03
@@ -105,13 +127,19 @@ def test_spacings_are_independent_unit_exponentials(order_statistics):
     for lag in (1, 2, 16):
         products = (spacings[:, lag:] - 1) * (spacings[:, :-lag] - 1)
         assert abs(products.mean()) < 3 / math.sqrt(products.size)
-    assert abs(np.corrcoef(spacings[:-1, 0], spacings[1:, 0])[0, 1]) < 3 / math.sqrt(keys), "banks are independent"
+    assert abs(np.corrcoef(spacings[:-1, 0], spacings[1:, 0])[0, 1]) < 3 / math.sqrt(keys), (
+        "banks are independent"
+    )
 
 
 @pytest.mark.parametrize("distribution", [Weibull(1e7, 2.0), Lognormal(1e6, 1.0)])
 def test_all_limits_together_are_a_sample_of_the_distribution(distribution):
-    """Kolmogorov-Smirnov on 50 banks of 200 cells: sqrt(N) D within 3 standard deviations (0.2603) of its mean (0.8687)."""
-    limits = np.concatenate([limits_by_cell(CellFates(stream_key("ks", i), 200, distribution)) for i in range(50)])
+    """Kolmogorov-Smirnov on 50 banks of 200 cells: sqrt(N) D within 3 standard deviations (0.2603) of its
+    mean (0.8687).
+    """
+    limits = np.concatenate(
+        [limits_by_cell(CellFates(stream_key("ks", i), 200, distribution)) for i in range(50)]
+    )
     distance = stats.kstest(limits, lambda x: failed_share(distribution, x)).statistic
     assert distance * math.sqrt(len(limits)) < 0.8687 + 3 * 0.2603
 
@@ -120,17 +148,23 @@ def test_all_limits_together_are_a_sample_of_the_distribution(distribution):
 def test_an_order_statistic_is_distributed_as_that_of_independent_draws(order_statistics, rank):
     """F(k-th limit) is Beta(k + 1, n - k): Kolmogorov-Smirnov, tolerance as above."""
     keys, n = order_statistics.shape
-    distance = stats.kstest(-np.expm1(-order_statistics[:, rank]), stats.beta(rank + 1, n - rank).cdf).statistic
+    distance = stats.kstest(
+        -np.expm1(-order_statistics[:, rank]), stats.beta(rank + 1, n - rank).cdf
+    ).statistic
     assert distance * math.sqrt(keys) < 0.8687 + 3 * 0.2603
 
 
 @pytest.mark.parametrize("share", [0.002, 0.03, 0.5, 0.97])
 def test_the_count_at_an_exposure_is_binomial(share):
-    """Mean n F within 3 standard errors, each under 1 %; variance n F (1 - F) within 3 (of about sqrt(2 / keys)); not Poisson's."""
+    """Mean n F within 3 standard errors, each under 1 %; variance n F (1 - F) within 3 (of about sqrt(2 /
+    keys)); not Poisson's.
+    """
     n = {0.002: 60_000, 0.03: 3500}.get(share, 400)
     keys = 400
     exposure = float(Weibull(1e7, 2.0).limit(-math.log1p(-share)))
-    counts = np.array([CellFates(stream_key("count", n, i), n, Weibull(1e7, 2.0)).count_by(exposure) for i in range(keys)])
+    counts = np.array(
+        [CellFates(stream_key("count", n, i), n, Weibull(1e7, 2.0)).count_by(exposure) for i in range(keys)]
+    )
     standard_error = math.sqrt(n * share * (1 - share) / keys)
     assert standard_error < 0.01 * n * share
     assert abs(counts.mean() - n * share) < 3 * standard_error
@@ -138,7 +172,9 @@ def test_the_count_at_an_exposure_is_binomial(share):
 
 
 def test_every_cell_is_equally_likely_to_be_among_the_first_and_whatever_its_limit():
-    """Chi-square over 25 cells (3 standard deviations of sqrt(48)); limit and index uncorrelated (3 standard errors)."""
+    """Chi-square over 25 cells (3 standard deviations of sqrt(48)); limit and index uncorrelated (3 standard
+    errors).
+    """
     n, keys = 25, 2500
     first = np.zeros(n)
     pairs = []

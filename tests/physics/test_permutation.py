@@ -52,7 +52,9 @@ def test_every_order_of_a_few_is_equally_likely(n):
 
 @pytest.mark.parametrize("n", [97, 1000, 6_890_000])
 def test_the_first_cells_to_fail_are_spread_evenly_and_singly(n):
-    """Over keys: where rank 0 and 1 go (20 bins, chi-square), and that a pair of ranks is no pair of places; 3 standard deviations."""
+    """Over keys: where rank 0 and 1 go (20 bins, chi-square), and that a pair of ranks is no pair of places;
+    3 standard deviations.
+    """
     keys, bins = 1500, 20
     images = np.array([permute(stream_key("spread", n, i), n, np.arange(2)) for i in range(keys)])
     expected = np.diff(np.ceil(np.arange(bins + 1) / bins * n)) * keys / n
@@ -63,7 +65,9 @@ def test_the_first_cells_to_fail_are_spread_evenly_and_singly(n):
 
 
 def test_neighbours_in_rank_are_no_neighbours_in_place():
-    """One key, many ranks: serial correlation, fixed points and ascents as for a random permutation, within 3 standard errors."""
+    """One key, many ranks: serial correlation, fixed points and ascents as for a random permutation, within 3
+    standard errors.
+    """
     n = 50_000
     images = permute(stream_key("one key"), n, np.arange(n)).astype(float)
     assert abs(np.corrcoef(images[:-1], images[1:])[0, 1]) < 3 / math.sqrt(n)

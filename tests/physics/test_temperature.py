@@ -36,7 +36,10 @@ def quadrature(profile, reference_c, energy_ev, start_s, end_s):
     cuts = np.append(np.arange(start_s, end_s, 6 * S_PER_H), end_s)
     return math.fsum(
         integrate.quad(
-            lambda t: float(acceleration_factor(profile.temperature_c(t), reference_c, energy_ev)), a, b, epsrel=1e-11
+            lambda t: float(acceleration_factor(profile.temperature_c(t), reference_c, energy_ev)),
+            a,
+            b,
+            epsrel=1e-11,
         )[0]
         for a, b in zip(cuts, cuts[1:], strict=False)
     )
@@ -71,7 +74,9 @@ def test_a_cycling_day_multiplies_the_damage_by_the_published_factors(energy_ev,
 
 
 def test_hottest_and_coldest_times():
-    profile = TemperatureProfile(20.0, 8.0, 12.0, 5.0, hottest_day_of_year=200.0, hottest_hour=15.0, start_day_of_year=190.0)
+    profile = TemperatureProfile(
+        20.0, 8.0, 12.0, 5.0, hottest_day_of_year=200.0, hottest_hour=15.0, start_day_of_year=190.0
+    )
     hours = np.arange(365 * 24)
     temperatures = profile.temperature_c(hours * S_PER_H)
     day, hour = divmod(int(temperatures.argmax()), 24)
@@ -98,10 +103,14 @@ def test_the_integral_is_that_of_quadrature(energy_ev, start_h):
 
 
 def test_the_year_does_not_depend_on_the_tables_resolution():
-    """The mean factor is that of a table twelve times as fine, and of one half as fine (midpoints of a periodic function converge fast)."""
+    """The mean factor is that of a table twelve times as fine, and of one half as fine (midpoints of a
+    periodic function converge fast).
+    """
     seconds = (np.arange(365 * 24 * 12) + 0.5) * 300.0
     fine = acceleration_factor(HOT_BOX.temperature_c(seconds), 85.0, 1.5).mean()
-    coarse = acceleration_factor(HOT_BOX.temperature_c(seconds.reshape(-1, 24).mean(axis=1)), 85.0, 1.5).mean()
+    coarse = acceleration_factor(
+        HOT_BOX.temperature_c(seconds.reshape(-1, 24).mean(axis=1)), 85.0, 1.5
+    ).mean()
     mean = EquivalentTime(HOT_BOX, 85.0, 1.5).mean_factor
     assert mean == pytest.approx(fine, rel=1e-7)
     assert mean == pytest.approx(coarse, rel=1e-6)
@@ -111,13 +120,18 @@ def test_between_the_hours_the_error_is_a_share_of_an_hour_and_does_not_add_up()
     """Linear within an hour: at most h^2/8 times the steepest slope of the factor, in any year."""
     clock = EquivalentTime(HOT_BOX, 85.0, 1.5)
     start_s = 8 * S_PER_H
-    slopes = np.diff(acceleration_factor(HOT_BOX.temperature_c(np.arange(0, 2 * S_PER_DAY, 60.0)), 85.0, 1.5)) / 60.0
+    slopes = (
+        np.diff(acceleration_factor(HOT_BOX.temperature_c(np.arange(0, 2 * S_PER_DAY, 60.0)), 85.0, 1.5))
+        / 60.0
+    )
     bound = 1.01 * S_PER_H**2 / 8 * np.abs(slopes).max()
     errors = []
     for minute in range(0, 24 * 60, 17):
         exact = quadrature(HOT_BOX, 85.0, 1.5, start_s, start_s + 60 * minute)
         for year in (0, 9):
-            since = clock.at(year * S_PER_YEAR + start_s + 60 * minute) - clock.at(year * S_PER_YEAR + start_s)
+            since = clock.at(year * S_PER_YEAR + start_s + 60 * minute) - clock.at(
+                year * S_PER_YEAR + start_s
+            )
             errors.append(abs(since - exact))
     assert bound / 3 < max(errors) < bound
 
@@ -135,7 +149,10 @@ def test_a_constant_temperature_is_a_constant_factor():
 @given(
     PROFILES,
     st.sampled_from([0.0, 0.7, 1.1, 1.5, 2.0]),
-    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 8760), st.sampled_from([-1, 1, 60, 10**9, 17 * 10**11])), min_size=1),
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 8760), st.sampled_from([-1, 1, 60, 10**9, 17 * 10**11])),
+        min_size=1,
+    ),
 )
 def test_time_never_runs_backwards(profile, energy_ev, moments):
     """Also across the borders of hours and years, a nanosecond or the last bit of a float apart."""
@@ -154,7 +171,9 @@ def test_time_never_runs_backwards(profile, energy_ev, moments):
 def test_years_repeat(profile, years, time_s):
     clock = EquivalentTime(profile, 25.0, 1.5)
     year_s = clock.at(S_PER_YEAR)
-    assert clock.at(years * S_PER_YEAR + time_s) == pytest.approx(years * year_s + clock.at(time_s), rel=1e-9, abs=1e-6 * year_s / 8760)
+    assert clock.at(years * S_PER_YEAR + time_s) == pytest.approx(
+        years * year_s + clock.at(time_s), rel=1e-9, abs=1e-6 * year_s / 8760
+    )
     assert clock.mean_factor == year_s / S_PER_YEAR
 
 

@@ -1,4 +1,4 @@
-"""A device process with a twin that fails at exponential times: the smallest thing that lives, for tests and benchmarks.
+"""A device process with a twin that fails at exponential times, for tests and benchmarks.
 
 pytest finds this folder through ``pythonpath`` in pyproject.toml.
 """
@@ -20,7 +20,9 @@ from lifesim.streams import first_uniform, stream_key
 
 
 class Programming(NamedTuple):
-    """What decides everything until the next programming: its ordinal, its end, and when the device fails after it."""
+    """What decides everything until the next programming: its ordinal, its end, and when the device fails
+    after it.
+    """
 
     epoch: int
     time_ns: int
@@ -28,7 +30,9 @@ class Programming(NamedTuple):
 
 
 class ExponentialTwin:
-    """Fails ``mean_ns`` after a programming on average, independently at each; a test sees it at once, a refresh cures it."""
+    """Fails ``mean_ns`` after a programming on average, independently at each; a test sees it at once, a
+    refresh cures it.
+    """
 
     def __init__(self, key: int, mean_ns: float):
         self.key = key
@@ -75,22 +79,31 @@ def live(
     policy: Policy = Policy(offline_while_waiting=False, retire_after=1),  # noqa: B008 (frozen)
     service=None,
 ) -> DeviceRecord:
-    """Return the record of one device that lives until ``horizon_ns``; ``service`` is called with the environment and the grid."""
+    """Return the record of one device that lives until ``horizon_ns``; ``service`` is called with the
+    environment and the grid.
+    """
     env = simpy.Environment(initial_time=0)
     read = Cost(read_ns, 0.0, 0)
-    costs = DeviceCosts(VisitCosts(read, read, baseline_reads), Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1))
+    costs = DeviceCosts(
+        VisitCosts(read, read, baseline_reads), Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
+    )
     device = Device(
-        env, 0, twin, schedule, costs, policy, service and service(env, grid), DeviceRecord("group", 0, grid), horizon_ns,
-        FaultMap.empty(1), stepped,
+        env, 0, twin, schedule, costs, policy, service and service(env, grid), DeviceRecord("group", 0, grid),
+        horizon_ns, FaultMap.empty(1), stepped,
     )  # fmt: skip
     env.run(until=horizon_ns)
     device.finish()
     return device.record
 
 
-def hidden_failure_record(key: int, mean_ns: float, interval_ns: int, visit_ns: int, down_ns: int, intervals: int, stepped: bool):
-    """Return the record of a device under periodic inspection of hidden failures: visits of ``visit_ns`` every ``interval_ns``, the first
-    one ends after one interval; diagnosis and refresh together take ``down_ns``. Availability: :func:`up_ns` over the horizon."""
+def hidden_failure_record(
+    key: int, mean_ns: float, interval_ns: int, visit_ns: int, down_ns: int, intervals: int, stepped: bool
+):
+    """Return the record of a device under periodic inspection of hidden failures.
+
+    Visits of ``visit_ns`` every ``interval_ns``, the first ends after one interval; diagnosis and refresh
+    together take ``down_ns``. Availability is :func:`up_ns` over the horizon.
+    """
     grid = Grid(interval_ns - visit_ns, interval_ns, visit_ns)
     return live(
         ExponentialTwin(key, mean_ns), Periodic(interval_ns), grid, intervals * interval_ns, stepped=stepped,
@@ -108,5 +121,7 @@ def up_ns(record: DeviceRecord) -> int:
         while stretch.end_ns <= segment.start_ns:
             stretch = next(stretches)
         end_ns = max(segment.start_ns, min(segment.end_ns, stretch.snapshot.failure_ns))
-        total += end_ns - segment.start_ns - (record.grid.busy_ns(end_ns) - record.grid.busy_ns(segment.start_ns))
+        total += (
+            end_ns - segment.start_ns - (record.grid.busy_ns(end_ns) - record.grid.busy_ns(segment.start_ns))
+        )
     return total
