@@ -74,5 +74,5 @@ def read_result(directory: str | Path) -> Result:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read one of a run's CSVs: floats to the last digit, and a group that is called NA or 007 keeps its name."""
-    return pd.read_csv(path, dtype={"group": str}, keep_default_na=False, na_values=[""], float_precision="round_trip")
+    """Read one of a run's CSVs; a group that is called NA or 007 keeps its name."""
+    return pd.read_csv(path, dtype={"group": str}, keep_default_na=False, na_values=[""])
