@@ -47,6 +47,7 @@ SUMMARY = {
     "counts": "the counts of fleet.csv, added up",
     "energy_j": "joules, added up",
     "cloud": "workers; the upper bound of their load that was computed before the run; their utilisation; mean wait of a job (s)",
+    "warnings": "what `lifesim validate` warns of, a line each",
 }
 """Key of summary.json -> meaning."""
 
