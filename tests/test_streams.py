@@ -65,7 +65,7 @@ def test_a_number_depends_on_its_counter_alone(key, counters, random):
 
 
 def test_no_counter_of_a_stream_has_the_bits_of_another():
-    """For one key the bits are a bijection of the counter, so 300,000 of them are as many different numbers."""
+    """For one key the bits are a bijection of the counter: 300,000 of them are as many different numbers."""
     bits = bits_at(stream_key("bijection"), np.arange(300_000))
     assert len(np.unique(bits)) == len(bits)
 

@@ -52,7 +52,7 @@ def lives(draw):
 
 
 def states(bank, life):
-    """The device's side: what each intervention leaves, as (from, to, Programmed). Reloads end with the halt."""
+    """What each intervention leaves, as (from, to, Programmed). Reloads end with the halt."""
     programmed, start_ns, left = Programmed(0, 0, 1), 0, []
     for halt_ns, operations, end_ns in life:
         left.append((start_ns, halt_ns, programmed))
@@ -244,6 +244,16 @@ def test_the_cells_own_limits_and_those_of_a_programming_share_the_bank(share):
         assert drawn[0] != drawn[1] != drawn[2] and sorted(drawn[0]) == sorted(drawn[1])
 
 
+def test_a_signature_tells_programmings_apart_in_which_as_many_cells_have_expired():
+    bank = make_bank(n=50, cell_share=0.0, median_days=100.0)
+    faults = [bank.faults_at(Programmed(0, epoch, 1), 80 * DAY_NS) for epoch in range(200)]
+    alone = [f for f in faults if len(f.expired) == 1]
+    assert len({int(f.expired[0]) for f in alone}) > 5
+    assert len({f.signature for f in alone}) == len(alone)
+    # Where nothing drawn has expired, the epoch makes no difference and must not look as if it did.
+    assert len({f.signature for f in faults if len(f.expired) == 0}) == 1
+
+
 def test_programmings_are_independent():
     """Which of the drawn cells expire in two programmings: overlap of two independent samples, within 3
     standard errors.
@@ -269,7 +279,7 @@ def test_the_value_at_which_a_cell_sticks_is_the_cells():
 
 
 def test_mechanisms_and_banks_are_independent():
-    """Ranks of one cell in endurance, own retention and another bank: correlations within 3 standard errors."""
+    """Ranks of one cell in endurance, retention and another bank: correlations within 3 standard errors."""
     n = 5000
     banks = [
         make_bank(key=stream_key("bank", i), n=n, scale=100.0, median_days=1e-3, cell_share=1.0)

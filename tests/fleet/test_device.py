@@ -365,6 +365,31 @@ def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expect
     assert got[6:] == [("TESTING", got[5][2], got[5][2] + 10), ("SERVING", got[5][2] + 10, 260)], "verified"
 
 
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_redeployment_does_not_wait_for_a_visit_that_was_missed(stepped):
+    """The alarm is dealt with at 135 ns, so the visit at 130 is missed; the message comes at 137."""
+    record = live(
+        MoodyTwin(1, 1e12, 1.0, 1.0, 1.0), Periodic(100), Grid(30, 100, 10), 142, stepped=stepped, read_ns=10,
+        march_ns=50, programming_ns=25, policy=Policy(False, 9),
+        service=lambda env, grid: Courier(env, grid, (("after", 0, 2),), 1, 1.0),
+    )  # fmt: skip
+    assert [(s.state.name, s.start_ns, s.end_ns) for s in record.segments][3:] == [
+        ("REFRESHING", 110, 135), ("SERVING", 135, 137), ("REPROGRAMMING", 137, 142)
+    ]  # fmt: skip
+    assert record.missed_visits == [(1, 2)]
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_redeployment_comes_before_a_visit_of_the_same_instant(stepped):
+    """Every visit scrubs; the message comes at the very start of the second."""
+    life = QUIET | {"schedule": "march_scrub", "arrivals": [("start", 0, 0)], "horizon_ns": 200}
+    record, _ = record_of(life, stepped)
+    assert [(s.state.name, s.start_ns, s.end_ns) for s in record.segments][3:] == [
+        ("SERVING", 55, 130), ("REPROGRAMMING", 130, 135), ("SERVING", 135, 200)
+    ]  # fmt: skip
+    assert record.missed_visits == [(1, 2)]
+
+
 def test_visits_missed_before_retirement_are_counted():
     """Offline while the cloud works, then retired: the visits in between were missed."""
     life = QUIET | {

@@ -101,11 +101,19 @@ def test_both_outcomes_occur_and_noise_is_told_apart():
 
 def test_a_baseline_makes_what_is_known_no_alarm():
     twin = make_twin(sigma=0.0)
-    (first, *_) = findings(twin, [33])
-    twin.read_goldens(first[0])
-    assert twin.first_alarm([first[0]]) is None, (
-        "goldens are read again, and what was read before is forgotten"
-    )
+    finding = twin.first_alarm(VISITS)
+    alarm_ns = VISITS[finding.position]
+    twin.read_goldens(alarm_ns)
+    assert twin.first_alarm([alarm_ns]) is None, "what was read before was compared with other goldens"
+
+
+def test_a_rewrite_cures_also_what_had_been_foreseen():
+    twin = make_twin(sigma=0.0)
+    finding = twin.first_alarm(VISITS)
+    before_ns, alarm_ns = VISITS[finding.position - 1], VISITS[finding.position]
+    twin.halt(before_ns)
+    twin.program(before_ns + 1, 1)
+    assert twin.first_alarm([alarm_ns]) is None
 
 
 def test_read_back_counts_cells_that_are_wrong_now_and_were_not_at_the_baseline():

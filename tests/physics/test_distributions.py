@@ -65,7 +65,7 @@ def test_nothing_has_failed_at_zero():
 
 
 def test_published_points():
-    """0.5 % of cells are stuck at 0.071 x scale (shape 2); 1 ppm at 10 y with sigma 1 has a median of 1160 y."""
+    """0.5 % of cells are stuck at 0.071 x scale (shape 2); 1 ppm at 10 y, sigma 1: a median of 1160 y."""
     assert float(Weibull(1.0, 2.0).limit(-math.log1p(-0.005))) == pytest.approx(0.071, abs=5e-4)
     assert float(failed_share(Lognormal(1160.0, 1.0), 10.0)) == pytest.approx(1e-6, rel=0.02)
     assert float(failed_share(Weibull(1e7, 2.0), 1e4)) == pytest.approx(1e-6, rel=1e-3)
