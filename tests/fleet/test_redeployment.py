@@ -1,0 +1,101 @@
+"""The message from the cloud: an exact round trip, refused when torn or when it is for another base."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.detection.criteria import deviates
+from lifesim.errors import LifesimError
+from lifesim.fleet.redeployment import Redeployment, Retraining, make_test_set, prepare, validation_correct
+from lifesim.network.evaluate import Evaluator
+from lifesim.network.model import Model
+from lifesim.recovery.delta import DeltaError, apply_delta
+from lifesim.recovery.retraining import RetrainingSettings
+
+SETTINGS = RetrainingSettings(steps=10, batch_size=32, learning_rate=0.05, trainable_fraction=0.05)
+
+
+@pytest.fixture(scope="module")
+def fault_map(mlp_model: Model, random_damage) -> FaultMap:
+    return random_damage(mlp_model, 2e-3, 1)
+
+
+@pytest.fixture(scope="module")
+def task(mlp_model: Model, fault_map: FaultMap) -> Retraining:
+    return Retraining(mlp_model, fault_map, "mnist5k", SETTINGS, 5, 0.022, 450, "cpu")
+
+
+@pytest.fixture(scope="module")
+def message(task: Retraining) -> bytes:
+    return prepare(task)
+
+
+@pytest.fixture(scope="module")
+def decoded(message: bytes, mlp_model: Model) -> Redeployment:
+    return Redeployment.decode(message, mlp_model.architecture.input_shape)
+
+
+def test_the_round_trip_is_exact(message: bytes, decoded: Redeployment) -> None:
+    assert decoded.encode() == message
+
+
+def test_what_the_device_reads_is_what_the_cloud_made(decoded: Redeployment, task: Retraining) -> None:
+    new = apply_delta(task.model, decoded.delta)
+    held = apply_map(new.codes, task.fault_map)
+    made = make_test_set(new, held, "mnist5k", 5, 0.022, "cpu")
+    assert np.array_equal(decoded.test_set.pictures, made.pictures)
+    assert np.array_equal(decoded.test_set.golden.classes, made.golden.classes)
+    assert np.array_equal(decoded.test_set.golden.thousandths, made.golden.thousandths)
+    assert decoded.map_digest == task.fault_map.digest()
+    assert decoded.test_set.pictures.dtype == np.uint8 and len(decoded.test_set.pictures) == 5
+
+
+def test_the_goldens_are_what_the_device_shows_with_its_stuck_cells(decoded: Redeployment, task: Retraining) -> None:
+    new = apply_delta(task.model, decoded.delta)
+    evaluator, test_set = Evaluator.of(new), decoded.test_set
+    known, unexpected = apply_map(new.codes, task.fault_map), new.codes
+    shown = evaluator.confidences([known, unexpected], test_set.pictures)
+    assert not deviates("sdc3", test_set.golden, shown[0]).any()
+    assert deviates("sdc3", test_set.golden, shown[1]).any()
+
+
+def test_it_helps(task: Retraining, decoded: Redeployment) -> None:
+    masked = validation_correct(task.model, apply_map(task.model.codes, task.fault_map), "mnist5k", "cpu")
+    new = apply_delta(task.model, decoded.delta)
+    assert validation_correct(new, apply_map(new.codes, task.fault_map), "mnist5k", "cpu") > masked
+
+
+@pytest.mark.parametrize(("above", "in_spec"), [(0, True), (1, False)])
+def test_in_spec_is_the_cloud_s_validation_under_the_map(task: Retraining, decoded: Redeployment, above: int, in_spec: bool) -> None:
+    new = apply_delta(task.model, decoded.delta)
+    correct = validation_correct(new, apply_map(new.codes, task.fault_map), "mnist5k", "cpu")
+    judged = prepare(dataclasses.replace(task, required_correct=correct + above))
+    assert Redeployment.decode(judged, task.model.architecture.input_shape).in_spec == in_spec
+
+
+def test_the_same_task_gives_the_same_bytes(task: Retraining, message: bytes) -> None:
+    assert prepare(task) == message
+
+
+def test_truncation_at_any_length_is_noticed(message: bytes, mlp_model: Model) -> None:
+    for length in range(len(message)):
+        with pytest.raises(LifesimError, match="redeployment message cannot be read"):
+            Redeployment.decode(message[:length], mlp_model.architecture.input_shape)
+    with pytest.raises(LifesimError, match="cannot be read"):
+        Redeployment.decode(message + b"\0", mlp_model.architecture.input_shape)
+
+
+def test_a_delta_for_another_base_is_refused(decoded: Redeployment, mlp_model: Model) -> None:
+    codes = [c.copy() for c in mlp_model.codes]
+    codes[0][0, 0] ^= 1
+    with pytest.raises(DeltaError, match="delta is for version"):
+        apply_delta(mlp_model.with_codes(codes), decoded.delta)
+
+
+def test_other_pictures_need_another_shape(message: bytes) -> None:
+    with pytest.raises(LifesimError, match="cannot be read"):
+        Redeployment.decode(message, (3, 32, 32))

@@ -1,0 +1,202 @@
+"""The conversation between devices and the cloud, with a device that only listens and retraining that takes no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+import numpy as np
+import pytest
+import simpy
+
+from lifesim.crossbar.faults import FaultMap
+from lifesim.fleet import retraining_service
+from lifesim.fleet.clock import NS_PER_S
+from lifesim.fleet.link import Direction, Link
+from lifesim.fleet.redeployment import Redeployment, TestSet
+from lifesim.fleet.retraining_service import Desk, RetrainingService
+from lifesim.fleet.service import fixed_service
+from lifesim.network.model import Model
+from lifesim.recovery.delta import encode_delta
+from lifesim.recovery.mapcodec import encode_map
+
+
+class Listener:
+    """What the service needs of a device."""
+
+    def __init__(self, env: simpy.Environment, number: int) -> None:
+        self.env, self.number = env, number
+        self.inbox = env.event()
+        self.trace: list[tuple[float, str, int]] = []
+
+    def log(self, kind: str, amount: int = 0, detail: str = "") -> None:
+        self.trace.append((self.env.now / NS_PER_S, kind, amount))
+
+    def kinds(self) -> list[str]:
+        return [kind for _, kind, _ in self.trace]
+
+    def when(self, kind: str) -> list[float]:
+        return [time_s for time_s, k, _ in self.trace if k == kind]
+
+
+class Setting:
+    """``devices`` listeners on links of 800 bit/s (10 ms a byte) and 5 s; a worker takes 100 s for a job."""
+
+    def __init__(self, model: Model, devices: int = 1, workers: int = 1, service_s: float = 100.0) -> None:
+        self.env = simpy.Environment(initial_time=0)
+        self.model = model
+        self.cells = tuple(16 * c.size for c in model.codes)
+        self.tasks: list[tuple[Model, FaultMap]] = []
+        self.service = RetrainingService(self.env, workers, fixed_service(service_s), self)
+        self.devices = [Listener(self.env, number) for number in range(devices)]
+        self.links = [Link(self.env, 800.0, 800.0, 5.0) for _ in self.devices]
+        for device, link in zip(self.devices, self.links, strict=True):
+            self.service.open_desk(Desk(device, link, model, self.cells, self._task))
+
+    def _task(self, model: Model, fault_map: FaultMap) -> tuple[Model, FaultMap]:
+        self.tasks.append((model, fault_map))
+        return model, fault_map
+
+    def submit(self, function: Callable[..., bytes], task: Any) -> Future:
+        future: Future = Future()
+        future.set_result(function(task))
+        return future
+
+    def map_bytes(self, fault_map: FaultMap) -> int:
+        return len(encode_map(fault_map, self.cells))
+
+    def ask(self, device: int, fault_map: FaultMap, at_s: float) -> None:
+        def later():
+            yield self.env.timeout(round(at_s * NS_PER_S))
+            self.service.request(self.devices[device], fault_map)
+
+        self.env.process(later())
+
+    def run(self, until_s: float) -> None:
+        self.env.run(until=round(until_s * NS_PER_S))
+
+
+@pytest.fixture(autouse=True)
+def toggling(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> None:
+    """Stand in for retraining: flip one bit of the model, and say which map it was for."""
+
+    def prepare(task: tuple[Model, FaultMap]) -> bytes:
+        model, fault_map = task
+        codes = [c.copy() for c in model.codes]
+        codes[0][0, 0] ^= 1
+        delta = encode_delta(model, model.with_codes(codes))
+        return Redeployment(True, fault_map.digest(), delta, test_set).encode()
+
+    monkeypatch.setattr(retraining_service, "prepare", prepare)
+
+
+@pytest.fixture(scope="module")
+def test_set() -> TestSet:
+    from lifesim.detection.criteria import Golden
+
+    confidences = np.eye(10, dtype=np.float32)[:2]
+    return TestSet(np.zeros((2, 1, 28, 28), np.uint8), Golden.of(confidences))
+
+
+@pytest.fixture(scope="module")
+def maps(mlp_model: Model, random_damage) -> list[FaultMap]:
+    return [random_damage(mlp_model, share, 1) for share in (1e-4, 2e-4, 3e-4)]
+
+
+def read(message: bytes) -> Redeployment:
+    return Redeployment.decode(message, (1, 28, 28))
+
+
+def test_one_job_from_map_to_inbox(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model)
+    world.ask(0, maps[0], at_s=10)
+    world.run(until_s=1000)
+    (device,) = world.devices
+    assert device.kinds() == [
+        "map_sent", "map_received", "job", "retraining_start", "retraining_end", "redeployment_sent", "redeployment_received",
+    ]  # fmt: skip
+    up_s, down_s = 0.01 * world.map_bytes(maps[0]) + 5, 0.01 * len(device.inbox.value) + 5
+    assert device.when("map_received") == device.when("job") == device.when("retraining_start") == [pytest.approx(10 + up_s)]
+    assert device.when("retraining_end") == [pytest.approx(110 + up_s)]
+    assert device.when("redeployment_received") == [pytest.approx(110 + up_s + down_s)]
+    amounts = {kind: amount for _, kind, amount in device.trace}
+    assert amounts["map_sent"] == amounts["map_received"] == world.map_bytes(maps[0])
+    assert amounts["redeployment_sent"] == amounts["redeployment_received"] == len(device.inbox.value)
+    assert (amounts["retraining_start"], amounts["retraining_end"]) == (0, 100 * NS_PER_S)
+    assert read(device.inbox.value).map_digest == maps[0].digest()
+
+
+def test_the_newest_map_that_has_arrived_when_a_worker_is_free_is_used(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model, devices=2)
+    world.ask(0, maps[0], at_s=0)
+    world.ask(1, maps[0], at_s=1)  # waits until about 107 s
+    world.ask(1, maps[1], at_s=50)
+    world.ask(1, maps[2], at_s=104)  # arrives after the job has begun
+    world.run(until_s=1000)
+    assert [digest for _, m in world.tasks for digest in [m.digest()]] == [maps[0].digest(), maps[1].digest()]
+    second = world.devices[1]
+    assert second.kinds().count("map_sent") == 3 and second.kinds().count("job") == 1
+    assert second.when("retraining_start")[0] < second.when("map_received")[2]
+    assert read(second.inbox.value).map_digest == maps[1].digest()
+
+
+def test_a_map_that_the_cloud_has_is_not_sent_again(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model)
+    world.ask(0, maps[0], at_s=0)
+    world.ask(0, maps[1], at_s=50)
+    world.run(until_s=500)
+    (device,) = world.devices
+    assert device.inbox.triggered
+    device.inbox = world.env.event()
+    world.ask(0, maps[1], at_s=100)  # the answer was for the older map
+    world.run(until_s=1000)
+    assert device.kinds().count("map_sent") == 2 and device.kinds().count("job") == 2
+    assert read(device.inbox.value).map_digest == maps[1].digest()
+
+
+def test_deltas_build_on_each_other(mlp_model: Model, maps: list[FaultMap]) -> None:
+    from lifesim.recovery.delta import apply_delta
+
+    world = Setting(mlp_model)
+    (device,) = world.devices
+    backup = mlp_model
+    for fault_map in maps:
+        world.ask(0, fault_map, at_s=1)
+        world.run(until_s=world.env.now / NS_PER_S + 500)
+        backup = apply_delta(backup, read(device.inbox.value).delta)
+        device.inbox = world.env.event()
+        assert world.service._desks[0].model.digest == backup.digest
+    assert [model.digest for model, _ in world.tasks][1:] != [mlp_model.digest] * 2
+
+
+def test_workers_serve_in_order_of_arrival(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model, devices=3)
+    for device, at_s in ((2, 0), (0, 1), (1, 2)):
+        world.ask(device, maps[0], at_s)
+    world.run(until_s=2000)
+    starts = {device.number: device.when("retraining_start")[0] for device in world.devices}
+    assert sorted(starts, key=starts.get) == [2, 0, 1]
+    first = starts[2]
+    assert [starts[0], starts[1]] == [pytest.approx(first + 100), pytest.approx(first + 200)]
+    assert world.service.cloud.totals.finished == 3
+
+
+@pytest.mark.parametrize(
+    ("close_at_s", "lost"), [(2.0, ["map_lost"]), (50.0, []), (108.0, ["redeployment_lost"]), (1000.0, [])]
+)
+def test_what_is_under_way_at_the_horizon_is_lost(
+    mlp_model: Model, maps: list[FaultMap], close_at_s: float, lost: list[str]
+) -> None:
+    world = Setting(mlp_model)
+    world.ask(0, maps[0], at_s=0)
+    world.run(until_s=close_at_s)
+    world.service.close()
+    (device,) = world.devices
+    assert [kind for kind in device.kinds() if kind.endswith("_lost")] == lost
+    amounts = {kind: amount for _, kind, amount in device.trace}
+    for direction, what in ((Direction.UP, "map"), (Direction.DOWN, "redeployment")):
+        traffic = world.links[0].traffic[direction]
+        logged = tuple(amounts.get(f"{what}_{how}", 0) for how in ("sent", "received", "lost"))
+        assert logged == (traffic.sent, traffic.received, traffic.lost)
+        assert traffic.sent == traffic.received + traffic.lost
