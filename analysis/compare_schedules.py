@@ -216,7 +216,7 @@ def _label_ends(axes: Axes, runs: Sequence[Run], values: Sequence[float], texts:
     low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
     axes.set_ylim(low, high)
     gap = 0.115 * (high - low)
-    order = sorted(range(len(runs)), key=lambda i: (values[i], -i))
+    order = sorted(range(len(runs)), key=lambda i: (round(4 * values[i] / gap), -i))  # ends that look equal: first run on top
     places = [values[i] for i in order]
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + gap)
@@ -229,7 +229,7 @@ def _label_ends(axes: Axes, runs: Sequence[Run], values: Sequence[float], texts:
             texts[i], (1, values[i]), xycoords=("axes fraction", "data"),
             xytext=(1.035, place), textcoords=("axes fraction", "data"), va="center", fontsize=10.5,
             color=STYLES[i][0], fontweight="bold", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": STYLES[i][0], "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": STYLES[i][0], "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)},
         )  # fmt: skip
 
 
