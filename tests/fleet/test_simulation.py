@@ -1,0 +1,105 @@
+"""A small fleet of real devices: skip-ahead and stepped leave the same records; who watches sees it happen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lifesim.experiment.executors import InProcessExecutor
+from lifesim.fleet.records import DeviceRecord, State
+from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
+from lifesim.scenario.load import load_scenario
+from lifesim.scenario.models import Scenario
+
+QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.toml"
+OVERRIDES = [
+    "seed=1",
+    "horizon_s=1 y",
+    "report_interval_s=1 d",
+    "spec.tolerance=0.01",
+    "group.cameras.schedule={kind='periodic', interval_s='7 d'}",
+    "group.cameras.workload={reloads_per_day={fc2=288, fc3=288}}",
+    "group.cameras.count=2",
+    "group.cameras.technology={preset='rated_1e4', endurance_scale_cycles=2e6, read_noise=0.01}",
+    "group.cameras.aet={pictures=4, rereads=1}",
+    "cloud.retraining.steps=5",
+    "cloud.service={kind='lognormal', median_s='5 d', sigma_ln=0.5}",
+]
+
+
+def scenario(*more: str) -> Scenario:
+    return load_scenario(QUICKSTART, [*OVERRIDES, *more])
+
+
+def live(scenario: Scenario, **options) -> FleetRecord:
+    return simulate(scenario, make_plans(scenario), InProcessExecutor(), **options)
+
+
+def as_told(record: DeviceRecord) -> tuple:
+    """Return all that accounting reads of a record. Snapshots are compared by what their cells hold in the end."""
+    segments = [(s.state, s.start_ns, s.end_ns, s.known, s.first_visit, s.end_visit) for s in record.segments]
+    stretches = [(s.start_ns, s.end_ns, s.snapshot.held_at(s.end_ns).key, s.snapshot.programmed) for s in record.stretches]
+    return segments, stretches, record.events, record.missed_visits
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        (),
+        ("group.cameras.policy={while_waiting='offline'}",),
+        ("group.cameras.schedule={kind='readback', interval_s='9 d', alarm_cells=20}",),
+        ("group.cameras.schedule={kind='march_scrub', interval_s='40 d'}",),
+        ("group.cameras.schedule={kind='blind_refresh', interval_s='40 d'}",),
+        ("group.cameras.schedule={kind='never'}",),
+        ("group.cameras.policy={retire_after=1}", "group.cameras.technology.endurance_scale_cycles=2e5"),
+    ],
+    ids=["periodic", "offline", "readback", "march_scrub", "blind_refresh", "never", "retired"],
+)
+def test_stepped_and_skip_ahead_leave_the_same_records(more: tuple[str, ...]) -> None:
+    skipped, stepped = live(scenario(*more)), live(scenario(*more), stepped=True)
+    assert [as_told(r) for r in skipped.devices] == [as_told(r) for r in stepped.devices]
+    assert (skipped.cloud, skipped.cloud_busy_ns) == (stepped.cloud, stepped.cloud_busy_ns)
+    kinds = {e.kind for r in skipped.devices for e in r.events}
+    if "never" in str(more) or "blind" in str(more):
+        assert kinds <= {"refresh"}
+    else:
+        assert {"diagnosis", "job"} <= kinds
+    assert ("retirement" in kinds) == ("retire_after" in str(more))
+
+
+def test_whoever_watches_sees_it_happen() -> None:
+    shares: list[float] = []
+    records: list[DeviceRecord] = []
+    events_seen: list[int] = []
+
+    def on_progress(share: float) -> None:
+        shares.append(share)
+        events_seen.append(sum(len(record.events) for record in records))
+
+    fleet = live(scenario("horizon_s=100 d"), on_progress=on_progress, on_record=records.append)
+    assert records == fleet.devices and [r.device for r in records] == [0, 1]
+    assert shares == sorted(shares) and shares[-1] == 1.0 and len(set(shares)) == len(shares) > 100
+    assert events_seen == sorted(events_seen) and 0 < events_seen[0] < events_seen[-1]
+
+
+def test_devices_are_numbered_through_the_groups_in_their_order() -> None:
+    base = scenario("horizon_s=10 d", "group.cameras.schedule={kind='never'}")
+    two = base.model_copy(update={"group": {"b": base.group["cameras"], "a": base.group["cameras"]}})
+    fleet = live(two)
+    assert [(r.device, r.group) for r in fleet.devices] == [(0, "b"), (1, "b"), (2, "a"), (3, "a")]
+    assert list(fleet.plans) == ["b", "a"]
+
+
+def test_a_fleet_that_is_never_visited_serves_all_the_time() -> None:
+    fleet = live(scenario("group.cameras.schedule={kind='never'}"))
+    for record in fleet.devices:
+        (segment,), (stretch,) = record.segments, record.stretches
+        assert (segment.state, segment.start_ns, segment.end_ns) == (State.SERVING, 0, fleet.horizon_ns)
+        assert (stretch.start_ns, stretch.end_ns) == (0, fleet.horizon_ns)
+        assert not record.events and not record.missed_visits
+
+
+def test_a_horizon_of_a_second() -> None:
+    fleet = live(scenario("horizon_s=1 s", "report_interval_s=1 s"))
+    assert [r.segments[-1].end_ns for r in fleet.devices] == [10**9, 10**9]
