@@ -37,7 +37,8 @@ def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> n
     than 0.03. (Comparing the two maxima instead would miss badly broken networks that are confident of another class.)
     """
     rounded = _thousandths(confidences)
-    changed = rounded.argmax(axis=-1) != golden.classes
+    # A network whose weights have drifted to huge values may overflow; what is not a number is not the golden class.
+    changed = (rounded.argmax(axis=-1) != golden.classes) | np.isnan(confidences).any(axis=-1)
     if criterion == "sdc1":
         return changed
     of_golden_class = np.take_along_axis(rounded, _as_index(golden.classes, rounded), axis=-1)[..., 0]
@@ -45,7 +46,6 @@ def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> n
 
 
 def _thousandths(confidences: np.ndarray) -> np.ndarray:
-    # A network whose weights have drifted to huge values may overflow; a confidence that is not a number is no confidence.
     return np.rint(np.nan_to_num(confidences, nan=0.0) * 1000.0).astype(np.int32)
 
 

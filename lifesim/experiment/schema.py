@@ -26,7 +26,7 @@ class Column:
 
 
 COUNTS = {
-    "tests": Column("", "visits that read something (test pictures or the array), whatever they found"),
+    "tests": Column("", "visits that read something (test pictures or the array), whatever they found; one in progress at the horizon is not counted"),
     "tests_missed": Column("", "visits that fell where the device was not serving"),
     "tests_passed_out_of_spec": Column("", "visits that found nothing although the device was out of spec (missed detections)"),
     "alarms_unconfirmed": Column("", "first reads that alarmed and were not confirmed by the re-reads"),
@@ -71,7 +71,7 @@ FLEET = {
     "accuracy_min": Column("1", "lowest accuracy of a device"),
     "in_spec_devices": Column("", "of the observed devices, those in spec at that time"),
     "stuck_cells_mean": Column("", "mean number of stuck cells of an observed device at that time"),
-    "expired_cells_mean": Column("", "mean number of cells of an observed device that have lost their state and not been rewritten since"),
+    "expired_cells_mean": Column("", "mean number of cells of an observed device that have lost their state and not been rewritten since, stuck ones among them"),
     **COUNTS,
     **ENERGY,
 }
@@ -134,6 +134,6 @@ EVENT_KINDS = {
     "redeployment_lost": "they were under way at the horizon; amount: bytes",
     "reprogramming": "the redeployment was written into the cells; amount: bytes of the delta",
     "verification": "the test after a redeployment passed; amount: reads",
-    "validation_failed": "the cloud had found the redeployed model out of spec; amount: how many times in a row",
-    "retirement": "taken out of service",
+    "validation_failed": "the cloud had found the redeployed model out of spec",
+    "retirement": "taken out of service; amount: redeployments in a row that failed",
 }

@@ -52,7 +52,7 @@ class DeviceCosts:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a device does while it waits for the cloud, and after how many failed validations in a row it retires."""
+    """What a device does while it waits for the cloud, and after how many failed redeployments in a row it retires."""
 
     offline_while_waiting: bool
     retire_after: int
@@ -91,7 +91,7 @@ class Device:
         self._known_map = known
         self._alarm_unresolved = False
         self._waiting = False  # a retraining is pending
-        self._failed_validations = 0
+        self._failed_redeployments = 0  # in a row
         env.process(self._live())
 
     def log(self, kind: str, amount: int = 0, detail: str = "") -> None:
@@ -119,11 +119,11 @@ class Device:
                 yield from self._redeploy()
             else:
                 yield from self._act_on(finding)
-            if self._failed_validations >= self._policy.retire_after:
+            if self._failed_redeployments >= self._policy.retire_after:
                 self._miss_visits_before(self.env.now)
                 self._enter(State.RETIRED)
                 self._end_stretch()
-                self.log("retirement")
+                self.log("retirement", self._failed_redeployments)
                 return
 
     def _act_on(self, finding: Finding) -> Process:
@@ -136,12 +136,12 @@ class Device:
             if finding.outcome is Outcome.UNCONFIRMED:
                 self.log("unconfirmed_alarm", finding.reads)
                 return
-            self._raise_alarm(finding)
+            self._log_alarm(finding)
+            self._alarm_unresolved = True
         yield from self._recover()
 
-    def _raise_alarm(self, finding: Finding) -> None:
+    def _log_alarm(self, finding: Finding) -> None:
         self.log("alarm", finding.reads, "" if finding.without_noise else "noise")
-        self._alarm_unresolved = True
 
     def _recover(self) -> Process:
         """March, refresh, and if there are new permanent faults call the cloud."""
@@ -185,26 +185,33 @@ class Device:
         self.twin.program(self.env.now, self._costs.programming.writes_per_cell)
         self._start_stretch()
         self.log("reprogramming", len(redeployment.delta))
-        self._failed_validations = 0 if redeployment.in_spec else self._failed_validations + 1
         if not redeployment.in_spec:
-            self.log("validation_failed", self._failed_validations)
-            if self._failed_validations >= self._policy.retire_after:
-                return  # about to be retired: neither tested nor retrained any more
-        self._alarm_unresolved = False
-        if redeployment.map_digest != self._known_map.digest():
+            self.log("validation_failed")
+        alarm = yield from self._verify()
+        self._failed_redeployments = 0 if redeployment.in_spec and not alarm else self._failed_redeployments + 1
+        if self._failed_redeployments >= self._policy.retire_after:
+            return  # about to be retired: neither diagnosed nor retrained any more
+        self._alarm_unresolved = alarm
+        if alarm:
+            yield from self._recover()
+        # Faults found since the map was sent: while the job was in flight, or just now.
+        if redeployment.map_digest != self._known_map.digest() and not self._waiting:
             self._alarm_unresolved = True
-            self._call_cloud()  # faults found while the job was in flight
+            self._call_cloud()
+
+    def _verify(self) -> Process:
+        """Test a redeployment against the scores that came with it; return whether it alarms. What passes is the new baseline."""
         visit_ns = self._schedule.visit_cost(self._costs.visit).latency_ns
-        if not visit_ns:
-            return
+        if not visit_ns:  # a schedule that reads nothing has nothing to judge by
+            return False
         finding = self._schedule.first_finding(self.twin, [self.env.now + visit_ns])
         yield from self._test(finding.reads if finding else 1)
         if finding and finding.outcome is Outcome.ALARM:
-            self._raise_alarm(finding)
-            yield from self._recover()
-        else:
-            self.log("verification", finding.reads if finding else 1)
-            yield from self._take_baseline()
+            self._log_alarm(finding)
+            return True
+        self.log("verification", finding.reads if finding else 1)
+        yield from self._take_baseline()
+        return False
 
     def _take_baseline(self) -> Process:
         baseline_ns = self._schedule.baseline_cost(self._costs.visit).latency_ns
@@ -255,7 +262,7 @@ class Device:
                 self._next_visit = grid.first_at_or_after(self.env.now)
                 in_progress = self._next_visit - 1
                 if in_progress >= serving_from and grid.end_ns(in_progress) > self.env.now:
-                    yield wait(self.env, grid.end_ns(in_progress) - self.env.now)
+                    yield wait(self.env, grid.end_ns(in_progress) - self.env.now, TEST)
                 return None
             if finding:
                 return finding

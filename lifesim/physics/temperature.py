@@ -49,7 +49,8 @@ class EquivalentTime:
     """Seconds at the reference temperature that do the same damage: the integral of the acceleration factor.
 
     The acceleration is integrated, never the temperature averaged: with 1.5 eV, +-15 C around 25 C ages 4.19 times as fast as 25 C.
-    The integral over one year is tabulated by the hour (two-point Gauss-Legendre in each, error below 1e-7); later years repeat it.
+    The integral over one year is tabulated by the hour (two-point Gauss-Legendre in each, relative error below 1e-7) and linear within an
+    hour, as if the hour had one temperature; later years repeat it.
     """
 
     def __init__(self, profile: TemperatureProfile, reference_c: float, activation_energy_ev: float):

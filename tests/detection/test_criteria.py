@@ -92,6 +92,4 @@ def test_the_last_bits_never_steer(thousandths, errors):
 @pytest.mark.parametrize("criterion", ["sdc1", "sdc3"])
 def test_confidences_that_are_no_numbers_alarm(criterion):
     """A network whose weights have run away answers nan everywhere."""
-    assert deviates(criterion, GOLDEN, np.full((2, 3), np.nan)).tolist() == (
-        [True, False] if criterion == "sdc1" else [True, True]
-    )
+    assert deviates(criterion, GOLDEN, np.full((2, 3), np.nan)).all()
