@@ -68,7 +68,9 @@ def test_read_refuses_what_is_no_result(tmp_path: Path) -> None:
 
 def test_a_group_keeps_its_name_whatever_pandas_takes_it_for(result, tmp_path: Path) -> None:
     scenario = lifesim.load(QUICKSTART, TINY)
-    named = scenario.model_copy(update={"group": {"NA": scenario.group["cameras"], "007": scenario.group["cameras"]}})
+    named = scenario.model_copy(
+        update={"group": {"NA": scenario.group["cameras"], "007": scenario.group["cameras"]}}
+    )
     run = lifesim.run(named, tmp_path)
     assert run.devices["group"].tolist() == ["NA", "007"]
     assert run.groups["group"].unique().tolist() == ["NA", "007"]

@@ -199,7 +199,7 @@ def _refuse_to_mix(directory: Path, force: bool) -> None:
 
 def _open_log(path: str | Path | None) -> IO[str] | None:
     try:
-        return None if path is None else open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed at the end of the run
+        return None if path is None else open(path, "a", encoding="utf-8")
     except OSError as error:
         raise UserError(f"--log-json {path}: cannot be written: {error.strerror}") from error
 

@@ -1,4 +1,4 @@
-"""A small fleet to which everything happens, lived through once per session, with everything that it left behind."""
+"""A small fleet to which everything happens, lived through once per session."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""When devices were in spec: against a daily evaluation by brute force, and without evaluating anything twice."""
+"""When devices were in spec: against daily brute force, and without evaluating anything twice."""
 
 from __future__ import annotations
+
+import itertools
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ def brute_force(lived, number: int, stretch: Stretch, times_ns: list[int]) -> li
 
 
 def crosses_once_at_most(in_spec: list[bool]) -> bool:
-    return sum(a != b for a, b in zip(in_spec, in_spec[1:], strict=False)) <= 1
+    return sum(a != b for a, b in itertools.pairwise(in_spec)) <= 1
 
 
 @pytest.mark.parametrize("group", ["harsh", "forgotten"])
@@ -34,8 +36,12 @@ def test_spans_agree_with_a_daily_evaluation(lived, group: str) -> None:
     resolution_ns = to_ns(lived.scenario.spec.resolution_s)
     crossings = pieces = 0
     for stretch, spans in zip(record.stretches, observed.spans, strict=True):
-        grid = [stretch.start_ns, *(t for t in lived.edges_ns if stretch.start_ns < t < stretch.end_ns), stretch.end_ns]
-        for start_ns, end_ns in zip(grid, grid[1:], strict=False):
+        grid = [
+            stretch.start_ns,
+            *(t for t in lived.edges_ns if stretch.start_ns < t < stretch.end_ns),
+            stretch.end_ns,
+        ]
+        for start_ns, end_ns in itertools.pairwise(grid):
             days = [start_ns, *range(start_ns + DAY_NS, end_ns, DAY_NS), end_ns]
             truth = [correct >= required for correct in brute_force(lived, number, stretch, days)]
             if not crosses_once_at_most(truth):
@@ -44,7 +50,10 @@ def test_spans_agree_with_a_daily_evaluation(lived, group: str) -> None:
             change = next((i for i in range(1, len(days)) if truth[i] != truth[i - 1]), None)
             crossings += change is not None
             for day, in_spec in zip(days, truth, strict=True):
-                near = change is not None and days[change - 1] - resolution_ns < day < days[change] + resolution_ns
+                near = (
+                    change is not None
+                    and days[change - 1] - resolution_ns < day < days[change] + resolution_ns
+                )
                 said = next(s.in_spec for s in reversed(spans) if s.start_ns <= day)
                 assert near or said == in_spec
     assert crossings >= 1
@@ -75,14 +84,16 @@ def test_spans_fill_their_stretch_and_change_sides(lived) -> None:
     for record, observed in zip(lived.fleet.devices, lived.observed, strict=True):
         for stretch, spans in zip(record.stretches, observed.spans, strict=True):
             assert (spans[0].start_ns, spans[-1].end_ns) == (stretch.start_ns, stretch.end_ns)
-            for a, b in zip(spans, spans[1:], strict=False):
+            for a, b in itertools.pairwise(spans):
                 assert a.end_ns == b.start_ns and a.in_spec != b.in_spec
 
 
 def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -> None:
     judge = _Judge(lived.fleet, None, "cpu")
     asked: list[tuple] = []
-    monkeypatch.setattr(judge, "_submit", lambda plan, batch: asked.extend(state for state, _ in batch) or ([], None))
+    monkeypatch.setattr(
+        judge, "_submit", lambda plan, batch: asked.extend(state for state, _ in batch) or ([], None)
+    )
     monkeypatch.setattr(judge, "_collect", lambda tasks, most_waiting: tasks.clear())
     points = [
         (number, i, time_ns)
@@ -144,4 +155,3 @@ def test_every_piece_of_the_grid_has_its_own_crossing() -> None:
 def test_an_excursion_between_two_points_of_the_grid_is_missed() -> None:
     spans, asked = scripted_spans(lambda t: not 200 < t < 800, [0, 1000], 1)
     assert [s.in_spec for s in spans] == [True] and asked == 0
-

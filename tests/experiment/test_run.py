@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import json
 import os
 import signal
@@ -67,7 +68,9 @@ def test_the_same_bytes_from_the_command_line_in_another_process(run_directory: 
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_shipped_scenarios_give_the_same_bytes_stepped_and_with_two_workers(path: Path, tmp_path: Path) -> None:
+def test_shipped_scenarios_give_the_same_bytes_stepped_and_with_two_workers(
+    path: Path, tmp_path: Path
+) -> None:
     shipped = load_scenario(path, SHORTENED.get(path.stem, []))
     run_to_directory(shipped, tmp_path / "skip-ahead")
     run_to_directory(shipped, tmp_path / "stepped", stepped=True, workers=2)
@@ -85,9 +88,13 @@ def test_other_groups_and_their_order_leave_a_group_s_life_alone(scenario: Scena
     """Of groups that do not meet in the cloud's queue, all but the devices' numbers."""
     alone = ["forgotten", "refreshed"]
     rows = []
-    for i, groups in enumerate((alone, alone[::-1], ["harsh", *alone], ["forgotten", "digital", "refreshed"])):
+    for i, groups in enumerate(
+        (alone, alone[::-1], ["harsh", *alone], ["forgotten", "digital", "refreshed"])
+    ):
         run_to_directory(with_groups(scenario, groups, 200), tmp_path / str(i))
-        devices = [line.split(",", 2) for line in (tmp_path / str(i) / "devices.csv").read_text().splitlines()]
+        devices = [
+            line.split(",", 2) for line in (tmp_path / str(i) / "devices.csv").read_text().splitlines()
+        ]
         rows.append(sorted(rest for _, group, rest in devices if group in alone))
     assert rows == rows[:1] * 4
 
@@ -101,7 +108,9 @@ def test_silicon_depends_on_seed_group_and_slot_alone(scenario: Scenario) -> Non
 
     other_order = with_groups(scenario, list(scenario.group)[::-1], 30)
     assert stuck(scenario, "harsh", 1) == stuck(other_order, "harsh", 1)
-    changed = scenario.group["harsh"].model_copy(update={"schedule": scenario.group["forgotten"].schedule, "count": 9})
+    changed = scenario.group["harsh"].model_copy(
+        update={"schedule": scenario.group["forgotten"].schedule, "count": 9}
+    )
     on_another_schedule = scenario.model_copy(update={"group": {"harsh": changed}})
     assert stuck(scenario, "harsh", 1) == stuck(on_another_schedule, "harsh", 1)
     assert stuck(scenario, "harsh", 1) != stuck(scenario, "harsh", 0)
@@ -109,8 +118,12 @@ def test_silicon_depends_on_seed_group_and_slot_alone(scenario: Scenario) -> Non
     assert any(map(len, stuck(scenario, "harsh", 1)))
 
 
-@pytest.mark.parametrize(("horizon", "interval", "edges"), [(10, 5, [0, 5, 10]), (10, 4, [0, 4, 8, 10]), (3, 3, [0, 3])])
-def test_report_times_end_with_the_horizon(scenario: Scenario, horizon: float, interval: float, edges: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("horizon", "interval", "edges"), [(10, 5, [0, 5, 10]), (10, 4, [0, 4, 8, 10]), (3, 3, [0, 3])]
+)
+def test_report_times_end_with_the_horizon(
+    scenario: Scenario, horizon: float, interval: float, edges: list[int]
+) -> None:
     asked = scenario.model_copy(update={"horizon_s": float(horizon), "report_interval_s": float(interval)})
     assert report_times_ns(asked) == [edge * 10**9 for edge in edges]
 
@@ -130,7 +143,9 @@ def test_a_finished_run(run_directory: Path, scenario: Scenario) -> None:
 
 
 @pytest.mark.parametrize("what", ["results", "foreign file"])
-def test_a_directory_that_is_not_empty_is_refused_and_left_alone(quick: Scenario, tmp_path: Path, what: str) -> None:
+def test_a_directory_that_is_not_empty_is_refused_and_left_alone(
+    quick: Scenario, tmp_path: Path, what: str
+) -> None:
     (tmp_path / ("fleet.csv" if what == "results" else "notes.txt")).write_text("mine")
     with pytest.raises(UserError, match="is not empty; use --force"):
         run_to_directory(quick, tmp_path)
@@ -153,13 +168,18 @@ def test_force_replaces_results_and_leaves_the_rest(quick: Scenario, tmp_path: P
     assert sorted(os.listdir(tmp_path)) == sorted([*FILES, "notes.txt"])
 
 
-def test_nothing_is_destroyed_by_a_run_that_is_refused(quick: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_destroyed_by_a_run_that_is_refused(
+    quick: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "fleet.csv").write_text("dear to me")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refused = [
         ({"device": "cuda"}, "no CUDA device is available"),
         ({"workers": 0}, "must be at least 1"),
-        ({"log_json": tmp_path / "nowhere" / "log.json"}, "--log-json .*nowhere.*: cannot be written: No such file or directory"),
+        (
+            {"log_json": tmp_path / "nowhere" / "log.json"},
+            "--log-json .*nowhere.*: cannot be written: No such file or directory",
+        ),
     ]
     for options, message in refused:
         with pytest.raises(UserError, match=message):
@@ -189,7 +209,9 @@ def assert_interrupted(directory: Path) -> int:
 
 @pytest.mark.parametrize(("share", "lines"), [(0.0, 0), (0.4, 10), (0.8, 20)])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_keeps_the_trace_so_far(quick: Scenario, tmp_path: Path, share: float, lines: int, workers: int) -> None:
+def test_ctrl_c_keeps_the_trace_so_far(
+    quick: Scenario, tmp_path: Path, share: float, lines: int, workers: int
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_to_directory(quick, tmp_path, workers=workers, progress=interrupt_from(share))
     assert assert_interrupted(tmp_path) >= lines
@@ -211,7 +233,9 @@ def test_an_interrupted_trace_is_the_beginning_of_the_whole(quick: Scenario, tmp
     run_to_directory(quick, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run_to_directory(quick, tmp_path / "part", progress=interrupt_from(0.5))
-    whole, part = (pyarrow.parquet.read_table(tmp_path / d / "events.parquet").to_pandas() for d in ("whole", "part"))
+    whole, part = (
+        pyarrow.parquet.read_table(tmp_path / d / "events.parquet").to_pandas() for d in ("whole", "part")
+    )
     same = ["time_ns", "device", "event", "amount"]
     assert 0 < len(part) < len(whole)
     assert part[same].astype(str).equals(whole[same].astype(str).iloc[: len(part)])
@@ -262,8 +286,14 @@ def test_progress_is_monotone_and_ends_at_1(quick: Scenario, tmp_path: Path) -> 
     run_to_directory(quick, tmp_path, progress=lambda share, doing: seen.append((share, doing)))
     shares = [share for share, _ in seen]
     assert shares == sorted(shares) and shares[0] == 0.0 and shares[-1] == 1.0
-    assert list(dict.fromkeys(doing for _, doing in seen)) == ["networks", "simulation", "accuracy", "tables", "done"]
-    assert max(b - a for a, b in zip(shares, shares[1:], strict=False)) < 0.25
+    assert list(dict.fromkeys(doing for _, doing in seen)) == [
+        "networks",
+        "simulation",
+        "accuracy",
+        "tables",
+        "done",
+    ]
+    assert max(b - a for a, b in itertools.pairwise(shares)) < 0.25
 
 
 def test_the_log_is_json_lines_and_is_appended_to(quick: Scenario, tmp_path: Path) -> None:
@@ -274,7 +304,9 @@ def test_the_log_is_json_lines_and_is_appended_to(quick: Scenario, tmp_path: Pat
     run_to_directory(quick, tmp_path / "c", log_json=log)
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     said = [line["event"] for line in lines]
-    assert said.count("run started") == 3 and said.count("run interrupted") == 2 and said[-1] == "run finished"
+    assert (
+        said.count("run started") == 3 and said.count("run interrupted") == 2 and said[-1] == "run finished"
+    )
     assert all({"event", "level", "timestamp", "scenario", "seed"} <= set(line) for line in lines)
 
 

@@ -15,7 +15,7 @@ WITHOUT_SUFFIX = {"1", ""}  # shares, and counts and names
 
 @pytest.mark.parametrize("table", TABLES)
 def test_names_carry_their_unit(table: str) -> None:
-    """A name ends with the suffix of its unit, and no name without that unit does; shares may say so (and nothing else does)."""
+    """A name ends with the suffix of its unit, and of no other; only a share may say that it is one."""
     for name, column in TABLES[table].items():
         assert column.unit in SUFFIXES or column.unit in WITHOUT_SUFFIX, name
         for unit, suffix in SUFFIXES.items():

@@ -24,25 +24,35 @@ def test_the_numbers_are_those_of_the_tables(summary: dict, result: Result) -> N
     assert summary["devices"] == len(devices)
     assert summary["counts"] == {name: sum(int(row[name]) for row in devices) for name in schema.COUNTS}
     for state in schema.STATES:
-        assert summary["state_s"][state] == pytest.approx(sum(float(row[f"{state}_s"]) for row in devices), rel=1e-12)
+        assert summary["state_s"][state] == pytest.approx(
+            sum(float(row[f"{state}_s"]) for row in devices), rel=1e-12
+        )
     whole = summary["horizon_s"] * len(devices)
     assert sum(summary["state_s"].values()) == pytest.approx(whole, rel=1e-12)
     assert summary["in_spec_availability"] == pytest.approx(summary["state_s"]["in_spec"] / whole)
     assert summary["out_silent_share"] == pytest.approx(summary["state_s"]["out_silent"] / whole)
-    assert summary["availability"] == pytest.approx(sum(summary["state_s"][s] for s in ("in_spec", "out_known", "out_silent")) / whole)
+    assert summary["availability"] == pytest.approx(
+        sum(summary["state_s"][s] for s in ("in_spec", "out_known", "out_silent")) / whole
+    )
     assert summary["energy_j"] == pytest.approx(sum(float(row["energy_j"]) for row in devices))
 
 
 def test_the_end_is_the_last_row_of_the_fleet(summary: dict, result: Result) -> None:
     last = result.fleet.iloc[-1]
-    assert (summary["running_last"], summary["in_spec_last"]) == (last["accuracy_devices"], last["in_spec_devices"])
+    assert (summary["running_last"], summary["in_spec_last"]) == (
+        last["accuracy_devices"],
+        last["in_spec_devices"],
+    )
     assert summary["accuracy_last_mean"] == pytest.approx(last["accuracy_mean"])
 
 
 def test_groups_are_described(summary: dict, scenario, lived) -> None:
     assert list(summary["groups"]) == list(scenario.group)
     for name, group in summary["groups"].items():
-        assert (group["devices"], group["schedule"]) == (scenario.group[name].count, scenario.group[name].schedule.kind)
+        assert (group["devices"], group["schedule"]) == (
+            scenario.group[name].count,
+            scenario.group[name].schedule.kind,
+        )
         assert group["clean_accuracy"] - group["required_accuracy"] == pytest.approx(scenario.spec.tolerance)
 
 

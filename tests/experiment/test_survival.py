@@ -33,7 +33,9 @@ def test_equals_scipy(n: int, times: int, censored_share: float) -> None:
                 high = survival.confidence_interval(0.6826894921370859, method="linear").high
             expected = high.evaluate(curve.time_ns)
             known = np.isfinite(expected) & (expected < 1) & (expected > 0)
-            np.testing.assert_allclose((curve.survival + curve.standard_error)[known], expected[known], atol=1e-9)
+            np.testing.assert_allclose(
+                (curve.survival + curve.standard_error)[known], expected[known], atol=1e-9
+            )
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -54,13 +56,22 @@ def test_nobody() -> None:
 
 def test_it_happens_to_none() -> None:
     curve = kaplan_meier(np.array([5, 9, 9]), np.zeros(3, bool))
-    assert (curve.time_ns.tolist(), curve.at_risk.tolist(), curve.events.tolist(), curve.censored.tolist()) == ([9], [2], [0], [3])
+    assert (
+        curve.time_ns.tolist(),
+        curve.at_risk.tolist(),
+        curve.events.tolist(),
+        curve.censored.tolist(),
+    ) == ([9], [2], [0], [3])
     assert (curve.survival.tolist(), curve.standard_error.tolist()) == ([1.0], [0.0])
 
 
 def test_it_happens_to_all_at_once() -> None:
     curve = kaplan_meier(np.array([7, 7, 7]), np.ones(3, bool))
-    assert (curve.time_ns.tolist(), curve.survival.tolist(), curve.standard_error.tolist()) == ([7], [0.0], [0.0])
+    assert (curve.time_ns.tolist(), curve.survival.tolist(), curve.standard_error.tolist()) == (
+        [7],
+        [0.0],
+        [0.0],
+    )
 
 
 def test_who_is_censored_at_the_time_of_an_event_was_at_risk() -> None:

@@ -1,4 +1,4 @@
-"""The files of a run: exact sums, columns of the schema, and the same numbers as the ledgers they come from."""
+"""The files of a run: exact sums, columns of the schema, the numbers of the ledgers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def seconds(row: dict[str, str]) -> Decimal:
 
 
 def test_the_files_are_those_of_the_ledgers(lived, run_directory) -> None:
-    """The directory was written by a stepped run with two workers, the ledgers skipped ahead in this process: the same bytes."""
+    """A stepped run with two workers wrote the directory; the ledgers skipped ahead in this process."""
     written = {
         "fleet.csv": tables.csv_bytes(tables.fleet_table(lived.accounts, lived.plans, lived.edges_ns)),
         "groups.csv": tables.csv_bytes(tables.groups_table(lived.accounts, lived.plans, lived.edges_ns)),
@@ -72,9 +72,13 @@ def test_the_fleet_is_the_sum_of_its_groups_and_of_its_devices(rows) -> None:
     exact = [*schema.DURATIONS, *schema.COUNTS]
     by_time: dict[str, Counter] = {}
     for row in rows["groups"]:
-        by_time.setdefault(row["time_s"], Counter()).update({name: Decimal(row[name]) for name in [*exact, "devices"]})
+        by_time.setdefault(row["time_s"], Counter()).update(
+            {name: Decimal(row[name]) for name in [*exact, "devices"]}
+        )
     for row in rows["fleet"]:
-        assert {name: Decimal(row[name]) for name in [*exact, "devices"]} == {name: by_time[row["time_s"]][name] for name in [*exact, "devices"]}
+        assert {name: Decimal(row[name]) for name in [*exact, "devices"]} == {
+            name: by_time[row["time_s"]][name] for name in [*exact, "devices"]
+        }
     for name in exact:
         of_devices = sum(Decimal(row[name]) for row in rows["devices"])
         assert of_devices == sum(Decimal(row[name]) for row in rows["fleet"])
@@ -100,16 +104,23 @@ def test_shares_are_of_the_row_s_device_time(rows) -> None:
         whole = seconds(row)
         for state in schema.STATES:
             if f"{state}_share" in row:
-                assert float(row[f"{state}_share"]) == pytest.approx(float(Decimal(row[f"{state}_s"]) / whole), rel=1e-12)
+                assert float(row[f"{state}_share"]) == pytest.approx(
+                    float(Decimal(row[f"{state}_s"]) / whole), rel=1e-12
+                )
         serving = sum(Decimal(row[f"{state}_s"]) for state in ("in_spec", "out_known", "out_silent"))
         assert float(row["availability"]) == pytest.approx(float(serving / whole), rel=1e-12)
-        assert float(row["in_spec_availability"]) == pytest.approx(float(Decimal(row["in_spec_s"]) / whole), rel=1e-12)
+        assert float(row["in_spec_availability"]) == pytest.approx(
+            float(Decimal(row["in_spec_s"]) / whole), rel=1e-12
+        )
 
 
 def test_accuracy_rows_are_of_the_devices_observed(rows, lived) -> None:
     for row, time_ns in zip(rows["fleet"], lived.edges_ns, strict=True):
         seen = [
-            (s, lived.plans[a.record.group]) for a in lived.accounts for s in a.observed.samples if s.time_ns == time_ns
+            (s, lived.plans[a.record.group])
+            for a in lived.accounts
+            for s in a.observed.samples
+            if s.time_ns == time_ns
         ]
         accuracy = pd.Series([s.correct / plan.spec_pictures for s, plan in seen])
         assert int(row["accuracy_devices"]) == len(seen)
@@ -117,8 +128,12 @@ def test_accuracy_rows_are_of_the_devices_observed(rows, lived) -> None:
         assert float(row["accuracy_p05"]) == pytest.approx(accuracy.quantile(0.05))
         assert float(row["accuracy_min"]) == accuracy.min()
         assert int(row["in_spec_devices"]) == sum(s.correct >= plan.required_correct for s, plan in seen)
-        assert float(row["stuck_cells_mean"]) == pytest.approx(sum(s.stuck_cells for s, _ in seen) / len(seen))
-        assert float(row["expired_cells_mean"]) == pytest.approx(sum(s.expired_cells for s, _ in seen) / len(seen))
+        assert float(row["stuck_cells_mean"]) == pytest.approx(
+            sum(s.stuck_cells for s, _ in seen) / len(seen)
+        )
+        assert float(row["expired_cells_mean"]) == pytest.approx(
+            sum(s.expired_cells for s, _ in seen) / len(seen)
+        )
 
 
 def test_in_spec_means_at_most_the_tolerance_below_clean(lived) -> None:
@@ -142,7 +157,9 @@ def test_the_trace_is_ordered_and_uses_the_kinds_of_the_schema(run_directory, li
     trace = pyarrow.parquet.read_table(run_directory / "events.parquet").to_pandas()
     assert list(trace.columns) == list(schema.EVENTS)
     assert set(trace["event"]) == set(schema.EVENT_KINDS)
-    assert list(zip(trace["time_ns"], trace["device"], strict=True)) == sorted(zip(trace["time_ns"], trace["device"], strict=True))
+    assert list(zip(trace["time_ns"], trace["device"], strict=True)) == sorted(
+        zip(trace["time_ns"], trace["device"], strict=True)
+    )
     assert set(trace.loc[trace["event"] == "alarm", "detail"]) == {"true", "early", "false"}
     assert len(trace) == sum(len(a.events) for a in lived.accounts)
 
@@ -150,7 +167,9 @@ def test_the_trace_is_ordered_and_uses_the_kinds_of_the_schema(run_directory, li
 # -- milestones, of devices made up for the purpose --
 
 
-def made_up(*spans: tuple[int, int, bool], alarms_at: tuple[int, ...] = (), retired_at: int | None = None) -> DeviceAccount:
+def made_up(
+    *spans: tuple[int, int, bool], alarms_at: tuple[int, ...] = (), retired_at: int | None = None
+) -> DeviceAccount:
     """A device with these spans (days, in spec), a stretch each, true alarms and a retirement."""
     record = DeviceRecord("made up", 0, None)
     observed = Observed([], [[SpecSpan(a * DAY_NS, b * DAY_NS, in_spec)] for a, b, in_spec in spans])
@@ -166,16 +185,28 @@ def days(account: DeviceAccount) -> tuple[int | None, ...]:
 
 def test_milestones() -> None:
     assert days(made_up((0, 100, True))) == (None, None, None, None)
-    assert days(made_up((0, 30, True), (30, 40, False), (41, 100, True), alarms_at=(40,))) == (30, 40, 41, None)
+    assert days(made_up((0, 30, True), (30, 40, False), (41, 100, True), alarms_at=(40,))) == (
+        30,
+        40,
+        41,
+        None,
+    )
     assert days(made_up((0, 30, True), (30, 100, False))) == (30, None, None, None)
     assert days(made_up((0, 30, True), (30, 40, False), alarms_at=(40,), retired_at=42)) == (30, 40, None, 42)
-    assert days(made_up((0, 0, False), (0, 9, True))) == (None, None, None, None)  # no time was spent out of spec
+    assert days(made_up((0, 0, False), (0, 9, True))) == (
+        None,
+        None,
+        None,
+        None,
+    )  # no time was spent out of spec
 
 
 def test_detection_is_censored_by_a_repair_that_comes_without_an_alarm() -> None:
     accounts = [
         made_up((0, 10, True), (10, 20, False), (20, 100, True), alarms_at=(20,)),  # detected after 10 days
-        made_up((0, 10, True), (10, 25, False), (25, 40, True), (40, 60, False), alarms_at=(60,)),  # cured by a reload after 15
+        made_up(
+            (0, 10, True), (10, 25, False), (25, 40, True), (40, 60, False), alarms_at=(60,)
+        ),  # cured by a reload after 15
         made_up((0, 10, True), (10, 40, False), retired_at=40),  # retired undetected after 30
         made_up((0, 60, True), (60, 100, False)),  # undetected for the 40 days that are left
         made_up((0, 100, True)),  # never out of spec: not at risk

@@ -46,11 +46,14 @@ def plan(scenario: Scenario) -> Plan:
 @pytest.mark.parametrize(
     ("correct", "pictures", "tolerance", "required"),
     [
-        (958, 1000, 0.01, 948), (958, 1000, 0.0, 958), (958, 1000, 1.0, -42), (958, 1000, 0.0101, 948), (958, 1000, 0.0099, 949),
+        (958, 1000, 0.01, 948), (958, 1000, 0.0, 958), (958, 1000, 1.0, -42),
+        (958, 1000, 0.0101, 948), (958, 1000, 0.0099, 949),
         (471, 500, 0.01, 466), (471, 500, 0.011, 466), (100, 300, 0.07, 79),
     ],
 )  # fmt: skip
-def test_required_is_the_least_number_within_the_tolerance(correct: int, pictures: int, tolerance: float, required: int) -> None:
+def test_required_is_the_least_number_within_the_tolerance(
+    correct: int, pictures: int, tolerance: float, required: int
+) -> None:
     assert _required(correct, pictures, tolerance) == required
 
 
@@ -74,22 +77,36 @@ def test_settings_reach_where_they_act() -> None:
         )
     )
     rule = plan.rule
-    assert (rule.criterion, rule.pictures, rule.vote, rule.rereads, rule.baseline_reads) == ("sdc1", 7, 2, 3, 5)
+    assert (rule.criterion, rule.pictures, rule.vote, rule.rereads, rule.baseline_reads) == (
+        "sdc1",
+        7,
+        2,
+        3,
+        5,
+    )
     assert (plan.policy.offline_while_waiting, plan.policy.retire_after) == (True, 6)
     assert (plan.noise.sigma, plan.noise.correlation) == (0.02, 0.25)
     assert plan.costs.visit.baseline_reads == 5
     assert len(plan.test_set.pictures) == 7
-    one_picture = plan_of(quickstart("group.cameras.aet.pictures=1", "group.cameras.aet.vote=1")).operations.aet_read
+    one_picture = plan_of(
+        quickstart("group.cameras.aet.pictures=1", "group.cameras.aet.vote=1")
+    ).operations.aet_read
     assert plan.operations.aet_read.latency_ns == pytest.approx(7 * one_picture.latency_ns, abs=7)
 
 
 def test_a_task_is_what_the_scenario_says_of_retraining() -> None:
-    scenario = quickstart("cloud.retraining={steps=7, batch_size=9, learning_rate=0.25, trainable_fraction=0.5}")
+    scenario = quickstart(
+        "cloud.retraining={steps=7, batch_size=9, learning_rate=0.25, trainable_fraction=0.5}"
+    )
     plan = plan_of(scenario)
     task = plan.task(scenario, "cpu")(plan.model, FaultMap.empty(3))
     s = task.settings
     assert (s.steps, s.batch_size, s.learning_rate, s.trainable_fraction) == (7, 9, 0.25, 0.5)
-    assert (task.model, task.test_pictures, task.required_correct) == (plan.model, 16, plan.required_validation)
+    assert (task.model, task.test_pictures, task.required_correct) == (
+        plan.model,
+        16,
+        plan.required_validation,
+    )
 
 
 def test_a_device_s_phase_is_the_same_share_of_any_interval(plan: Plan) -> None:
@@ -112,7 +129,9 @@ def job(device: int = 0, ordinal: int = 0) -> Job:
 def test_service_times() -> None:
     fixed = make_service_time(quickstart("cloud.service={kind='fixed', time_s='90 s'}"))
     assert fixed(job()) == 90 * 10**9
-    work = make_service_time(quickstart("cloud.service={kind='work', step_time_s='0.5 s'}", "cloud.retraining.steps=40"))
+    work = make_service_time(
+        quickstart("cloud.service={kind='work', step_time_s='0.5 s'}", "cloud.retraining.steps=40")
+    )
     assert work(job()) == 20 * 10**9
     drawn = make_service_time(quickstart("cloud.service={kind='lognormal', median_s='30 s', sigma_ln=0.5}"))
     times_s = np.array([drawn(job(device, ordinal)) / 1e9 for device in range(50) for ordinal in range(20)])

@@ -54,7 +54,9 @@ def test_what_the_device_reads_is_what_the_cloud_made(decoded: Redeployment, tas
     assert decoded.test_set.pictures.dtype == np.uint8 and len(decoded.test_set.pictures) == 5
 
 
-def test_the_goldens_are_what_the_device_shows_with_its_stuck_cells(decoded: Redeployment, task: Retraining) -> None:
+def test_the_goldens_are_what_the_device_shows_with_its_stuck_cells(
+    decoded: Redeployment, task: Retraining
+) -> None:
     new = apply_delta(task.model, decoded.delta)
     evaluator, test_set = Evaluator.of(new), decoded.test_set
     known, unexpected = apply_map(new.codes, task.fault_map), new.codes
@@ -70,7 +72,9 @@ def test_it_helps(task: Retraining, decoded: Redeployment) -> None:
 
 
 @pytest.mark.parametrize(("above", "in_spec"), [(0, True), (1, False)])
-def test_in_spec_is_the_cloud_s_validation_under_the_map(task: Retraining, decoded: Redeployment, above: int, in_spec: bool) -> None:
+def test_in_spec_is_the_cloud_s_validation_under_the_map(
+    task: Retraining, decoded: Redeployment, above: int, in_spec: bool
+) -> None:
     new = apply_delta(task.model, decoded.delta)
     correct = validation_correct(new, apply_map(new.codes, task.fault_map), "mnist5k", "cpu")
     judged = prepare(dataclasses.replace(task, required_correct=correct + above))

@@ -1,4 +1,4 @@
-"""The conversation between devices and the cloud, with a device that only listens and retraining that takes no time."""
+"""The conversation between devices and the cloud: devices that only listen, retraining that is instant."""
 
 from __future__ import annotations
 
@@ -114,10 +114,16 @@ def test_one_job_from_map_to_inbox(mlp_model: Model, maps: list[FaultMap]) -> No
     world.run(until_s=1000)
     (device,) = world.devices
     assert device.kinds() == [
-        "map_sent", "map_received", "job", "retraining_start", "retraining_end", "redeployment_sent", "redeployment_received",
+        "map_sent", "map_received", "job", "retraining_start", "retraining_end",
+        "redeployment_sent", "redeployment_received",
     ]  # fmt: skip
     up_s, down_s = 0.01 * world.map_bytes(maps[0]) + 5, 0.01 * len(device.inbox.value) + 5
-    assert device.when("map_received") == device.when("job") == device.when("retraining_start") == [pytest.approx(10 + up_s)]
+    assert (
+        device.when("map_received")
+        == device.when("job")
+        == device.when("retraining_start")
+        == [pytest.approx(10 + up_s)]
+    )
     assert device.when("retraining_end") == [pytest.approx(110 + up_s)]
     assert device.when("redeployment_received") == [pytest.approx(110 + up_s + down_s)]
     amounts = {kind: amount for _, kind, amount in device.trace}
@@ -127,7 +133,9 @@ def test_one_job_from_map_to_inbox(mlp_model: Model, maps: list[FaultMap]) -> No
     assert read(device.inbox.value).map_digest == maps[0].digest()
 
 
-def test_the_newest_map_that_has_arrived_when_a_worker_is_free_is_used(mlp_model: Model, maps: list[FaultMap]) -> None:
+def test_the_newest_map_that_has_arrived_when_a_worker_is_free_is_used(
+    mlp_model: Model, maps: list[FaultMap]
+) -> None:
     world = Setting(mlp_model, devices=2)
     world.ask(0, maps[0], at_s=0)
     world.ask(1, maps[0], at_s=1)  # waits until about 107 s

@@ -1,4 +1,4 @@
-"""A small fleet of real devices: skip-ahead and stepped leave the same records; who watches sees it happen."""
+"""A small fleet of real devices: skip-ahead and stepped leave the same records, seen as they happen."""
 
 from __future__ import annotations
 
@@ -37,9 +37,12 @@ def live(scenario: Scenario, **options) -> FleetRecord:
 
 
 def as_told(record: DeviceRecord) -> tuple:
-    """Return all that accounting reads of a record. Snapshots are compared by what their cells hold in the end."""
+    """Return all that accounting reads of a record; snapshots by what their cells hold in the end."""
     segments = [(s.state, s.start_ns, s.end_ns, s.known, s.first_visit, s.end_visit) for s in record.segments]
-    stretches = [(s.start_ns, s.end_ns, s.snapshot.held_at(s.end_ns).key, s.snapshot.programmed) for s in record.stretches]
+    stretches = [
+        (s.start_ns, s.end_ns, s.snapshot.held_at(s.end_ns).key, s.snapshot.programmed)
+        for s in record.stretches
+    ]
     return segments, stretches, record.events, record.missed_visits
 
 
