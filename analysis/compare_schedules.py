@@ -1,11 +1,11 @@
-"""Compare schedules on the same silicon: one picture and one table, from the files that runs wrote and nothing else.
+"""Compare schedules on the same silicon: one picture and one table, from the files that runs wrote.
 
     python analysis/compare_schedules.py -o docs/quickstart.png \\
         "weekly self-test + retraining=results/periodic" "never=results/never"
 
-Each argument is LABEL=DIRECTORY, the directory of a finished ``lifesim run``. The runs must differ in their schedules only: then each
-device has the same cells with the same limits in all of them, and devices are compared pairwise. The first run is what the
-others are compared with.
+Each argument is LABEL=DIRECTORY, the directory of a finished ``lifesim run``. The runs must differ in
+their schedules only: then each device has the same cells with the same limits in all of them, and devices are
+compared pairwise. The first run is what the others are compared with.
 """
 
 from __future__ import annotations
@@ -96,18 +96,34 @@ def same_silicon(runs: Sequence[Run]) -> None:
         other = without_schedules(run)
         differing = [key for key in first if first[key] != other.get(key)]
         if differing:
-            raise ValueError(f"{run.label} and {runs[0].label} differ in {', '.join(differing)}: not the same silicon")
+            raise ValueError(
+                f"{run.label} and {runs[0].label} differ in {', '.join(differing)}: not the same silicon"
+            )
 
 
 def table(runs: Sequence[Run]) -> str:
     """Return a Markdown table of what the schedules achieve and what they cost.
 
-    The difference in in-spec share is the mean over devices, each paired with itself in the first run, with Student's 95 % interval.
+    The difference in in-spec share is the mean over devices, each paired with itself in the first run, with
+    Student's 95 % interval.
     """
     years = runs[0].summary["horizon_s"] / S_PER_YEAR
     device_years = runs[0].summary["devices"] * years
-    head = ("schedule", "in spec", f"less than {runs[0].label}", "silent", "lowest accuracy", "alarms true / early / false")
-    head += ("March C-", "refreshes", "retrainings", "cell writes per device and year", "kB per device and year")
+    head = (
+        "schedule",
+        "in spec",
+        f"less than {runs[0].label}",
+        "silent",
+        "lowest accuracy",
+        "alarms true / early / false",
+    )
+    head += (
+        "March C-",
+        "refreshes",
+        "retrainings",
+        "cell writes per device and year",
+        "kB per device and year",
+    )
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for run in runs:
         counts = run.summary["counts"]
@@ -139,7 +155,9 @@ def _paired_difference(first: Run, other: Run) -> str:
 
 def draw(runs: Sequence[Run], title: str | None = None) -> Figure:
     """Return the picture: accuracy above, share of the fleet in spec below."""
-    with matplotlib.rc_context({"font.family": "DejaVu Sans", "font.size": 11, "text.color": INK, "axes.labelcolor": INK}):
+    with matplotlib.rc_context(
+        {"font.family": "DejaVu Sans", "font.size": 11, "text.color": INK, "axes.labelcolor": INK}
+    ):
         figure = Figure(figsize=(9, 6.4), facecolor="white")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.12, 1))
         figure.subplots_adjust(left=0.085, right=0.76, top=0.845, bottom=0.085, hspace=0.2)
@@ -157,14 +175,17 @@ def save(figure: Figure, path: Path) -> None:
     """Write the picture as a PNG with a palette: a third of the size, and nothing to be seen of it."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=133, format="png")
-    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(path, format="PNG", optimize=True)
+    Image.open(buffer).convert("RGB").quantize(128, dither=Image.Dither.NONE).save(
+        path, format="PNG", optimize=True
+    )
 
 
 def finding(runs: Sequence[Run]) -> str:
     """Say in a line who is in spec most and least."""
     ranked = sorted(runs, key=lambda run: run.in_spec)
     best, worst = ranked[-1], ranked[0]
-    return f"In spec {_percent(best.in_spec)} of the time with {best.label}, {_percent(worst.in_spec)} with {worst.label}"
+    with_best = f"{_percent(best.in_spec)} of the time with {best.label}"
+    return f"In spec {with_best}, {_percent(worst.in_spec)} with {worst.label}"
 
 
 def _subtitle(runs: Sequence[Run]) -> str:
@@ -194,7 +215,9 @@ def _draw_accuracy(axes: Axes, runs: Sequence[Run]) -> None:
     axes.set_ylim(lowest * 100, highest * 100)
     axes.set_ylabel("accuracy (%)")
     _heading(axes, "Accuracy of the fleet: mean (thick) and 5th percentile (thin)")
-    _label_ends(axes, runs, [run.fleet["accuracy_mean"].iloc[-1] * 100 for run in runs], [run.label for run in runs])
+    _label_ends(
+        axes, runs, [run.fleet["accuracy_mean"].iloc[-1] * 100 for run in runs], [run.label for run in runs]
+    )
     _plain(axes)
 
 
@@ -216,7 +239,9 @@ def _label_ends(axes: Axes, runs: Sequence[Run], values: Sequence[float], texts:
     low, high = low - 0.04 * (high - low), high + 0.04 * (high - low)
     axes.set_ylim(low, high)
     gap = 0.115 * (high - low)
-    order = sorted(range(len(runs)), key=lambda i: (round(4 * values[i] / gap), -i))  # ends that look equal: first run on top
+    order = sorted(
+        range(len(runs)), key=lambda i: (round(4 * values[i] / gap), -i)
+    )  # ends that look equal: first run on top
     places = [values[i] for i in order]
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + gap)
@@ -229,7 +254,10 @@ def _label_ends(axes: Axes, runs: Sequence[Run], values: Sequence[float], texts:
             texts[i], (1, values[i]), xycoords=("axes fraction", "data"),
             xytext=(1.035, place), textcoords=("axes fraction", "data"), va="center", fontsize=10.5,
             color=STYLES[i][0], fontweight="bold", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": STYLES[i][0], "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5)},
+            arrowprops={
+                "arrowstyle": "-", "color": STYLES[i][0], "linewidth": 0.8,
+                "shrinkA": 1, "shrinkB": 0, "relpos": (0, 0.5),
+            },
         )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ SUMMARY = {
     "seed": "its seed",
     "horizon_s": "simulated time (s)",
     "devices": "devices",
-    "groups": "for each group: devices, network, schedule, accuracy when new, accuracy required to be in spec, fixed-point format",
+    "groups": "for each group: devices, network, schedule, accuracy when new and required, number format",
     "availability": "share of all device time serving",
     "in_spec_availability": "share of it serving in spec",
     "out_silent_share": "share of it serving out of spec with no alarm raised",
@@ -46,7 +46,7 @@ SUMMARY = {
     "running_last": "how many they are",
     "counts": "the counts of fleet.csv, added up",
     "energy_j": "joules, added up",
-    "cloud": "workers; the upper bound of their load that was computed before the run; their utilisation; mean wait of a job (s)",
+    "cloud": "workers; bound of their load, from before the run; their utilisation; mean wait of a job (s)",
     "warnings": "what `lifesim validate` warns of, a line each",
 }
 """Key of summary.json -> meaning."""
@@ -63,16 +63,22 @@ _OUTPUTS_HEAD = """# What a run writes
 | `survival.csv` | Kaplan-Meier curves |
 | `events.parquet` | the trace: one row an event |
 | `summary.json` | the numbers that the run printed at its end |
-| `manifest.json` | what was run: the scenario in full (presets filled in, base units) and its SHA-256, the seed, versions, machine, wall-clock seconds, and `status`: `running`, `finished` or `interrupted` |
+| `manifest.json` | what was run: the scenario in full, its hash, seed, versions, machine, times, `status` |
 
-- The CSVs, the trace and the summary depend on the scenario and its seed alone, on one type of processor with the same versions: byte for
-  byte, whatever `--workers` and with or without `--stepped`. The manifest tells runs apart, so it differs.
-- CSV means: UTF-8, comma, one header line, a line feed ends a line, a point is the decimal sign, empty where there is no value.
+- The manifest's `status` is `running`, `finished`, `interrupted` or `failed`; its scenario has presets filled
+  in and base units.
+- The CSVs, the trace and the summary depend on the scenario and its seed alone, on one type of processor
+  with the same versions: byte for byte, whatever `--workers` and with or without `--stepped`. The manifest
+  tells runs apart, so it differs.
+- CSV means: UTF-8, comma, one header line, a line feed ends a line, a point is the decimal sign, empty
+  where there is no value.
 - Every file is written whole or not at all.
-- Column names carry their unit; a year is 365 days exactly. Seconds are exact decimals of whole nanoseconds, so the states of a row add
-  up exactly: nine states of a device sum to the horizon. (A float in pandas keeps some 16 digits of them.)
-- Rows of `fleet.csv` and `groups.csv` are *periods*: durations, shares, counts and energy are those since the row before; accuracy and cells
-  are those of the instant `time_s`. The first row is the start: its periods are empty.
+- Column names carry their unit; a year is 365 days exactly. Seconds are exact decimals of whole
+  nanoseconds, so the states of a row add up exactly: nine states of a device sum to the horizon. (A float
+  in pandas keeps some 16 digits of them.)
+- Rows of `fleet.csv` and `groups.csv` are *periods*: durations, shares, counts and energy are those since
+  the row before; accuracy and cells are those of the instant `time_s`. The first row is the start: its
+  periods are empty.
 - An instant counts in the period that it ends; what happens at time 0 counts in the first.
 """
 
@@ -119,13 +125,16 @@ def _column_table(columns: Mapping[str, schema.Column]) -> str:
 
 _SCENARIO_HEAD = """# Keys of a scenario file
 
-A scenario is one TOML file. `lifesim validate` checks it and says what to expect of it; `lifesim schema` prints the JSON Schema with which an
-editor completes it; `lifesim run --set key=value` changes one key of it.
+A scenario is one TOML file. `lifesim validate` checks it and says what to expect of it; `lifesim schema`
+prints the JSON Schema with which an editor completes it; `lifesim run --set key=value` changes one key of
+it.
 
-- A key's last part names its unit. A bare number is in that unit; text may carry another: `horizon_s = "5 y"`, `uplink_bps = "62 kbit/s"`.
+- A key's last part names its unit. A bare number is in that unit; text may carry another: `horizon_s = "5
+  y"`, `uplink_bps = "62 kbit/s"`.
 - Units: {units}. A year is 365 days.
-- `network`, `technology`, `site` and `link` take the name of a preset, or a table: of a preset and what differs from it
-  (`site = {{ preset = "hot_box", mean_c = 60 }}`), or of all the keys. `lifesim presets KIND` prints the numbers with their sources.
+- `network`, `technology`, `site` and `link` take the name of a preset, or a table: of a preset and what
+  differs from it (`site = {{ preset = "hot_box", mean_c = 60 }}`), or of all the keys. `lifesim presets
+  KIND` prints the numbers with their sources.
 - A key without a default must be given, except those that a preset gives.
 - Unknown keys are errors.
 
@@ -164,7 +173,9 @@ _SECTIONS: tuple[tuple[str, str, type[models.Table]], ...] = (
 
 def scenario_page() -> str:
     """Return docs/scenario.md."""
-    units = "; ".join(f"{', '.join(f'`{unit}`' for unit in sizes)} (of {base})" for base, sizes in UNITS.items())
+    units = "; ".join(
+        f"{', '.join(f'`{unit}`' for unit in sizes)} (of {base})" for base, sizes in UNITS.items()
+    )
     parts = [NOTE, _SCENARIO_HEAD.format(units=units)]
     for heading, path, model in _SECTIONS:
         parts.append(f"\n## {heading if heading[0] in '[T' else f'[{path}]'}\n\n")
@@ -177,7 +188,9 @@ def scenario_page() -> str:
             continue
         parts.append(f"{_sentence(model)}\n\n")
         if issubclass(model, models.PresetTable):
-            parts += [f"- `{name}`: {load_preset(model.kind_of_preset, name).summary}\n" for name in model.names()]
+            parts += [
+                f"- `{name}`: {load_preset(model.kind_of_preset, name).summary}\n" for name in model.names()
+            ]
             parts.append("\n")
         parts.append(_key_table(model.model_fields))
     return "".join(parts)
@@ -239,7 +252,13 @@ def _bounds(field: FieldInfo) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,}" if isinstance(value, int) and value < 10**7 else f"{value:g}" if value < 2**32 - 1 else _large(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int) and value < 10**7
+        else f"{value:g}"
+        if value < 2**32 - 1
+        else _large(value)
+    )
 
 
 def _large(value: float) -> str:

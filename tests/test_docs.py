@@ -1,4 +1,4 @@
-"""The documentation says what the code does: reference pages are the code's own, commands parse, snippets run, scenarios validate."""
+"""The documentation says what the code does: reference pages are its own, commands parse, snippets run."""
 
 from __future__ import annotations
 
@@ -48,9 +48,18 @@ def test_the_reference_names_every_key_and_every_column() -> None:
             for key, described in arm.get("properties", {}).items():
                 if key != "kind":
                     assert f"| `{key}` |" in page, f"{name}.{key}"
-                    assert described["description"].split(".")[0] in " ".join(page.split()) or key == "preset", f"{name}.{key}"
+                    assert (
+                        described["description"].split(".")[0] in " ".join(page.split()) or key == "preset"
+                    ), f"{name}.{key}"
     page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
-    for columns in (schema.FLEET, schema.GROUPS, schema.DEVICES, schema.SURVIVAL, schema.EVENTS, schema.EVENT_KINDS):
+    for columns in (
+        schema.FLEET,
+        schema.GROUPS,
+        schema.DEVICES,
+        schema.SURVIVAL,
+        schema.EVENTS,
+        schema.EVENT_KINDS,
+    ):
         for column in columns:
             assert f"`{column}`" in page, column
 
@@ -65,12 +74,14 @@ def lifesim_schema() -> dict:
 
 
 def _code_blocks(path: Path, language: str) -> Iterator[str]:
-    for block in re.finditer(rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+    for block in re.finditer(
+        rf"^```{language}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    ):
         yield block[1]
 
 
 def _command_lines() -> Iterator[tuple[str, str]]:
-    """Every line that calls lifesim or one of our scripts: in shell blocks, in backquotes, in the comments of scenarios."""
+    """Every line that calls lifesim or one of our scripts, in pages, scenarios and docstrings."""
     program = r"(?:lifesim (?:run|validate|schema|presets)\b|python (?:analysis|docs)/\w+\.py)"
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
@@ -102,7 +113,9 @@ def test_command_lines_parse_and_their_scenarios_exist(where: str, line: str) ->
         assert (ROOT / words[1]).is_file(), f"{where}: {line}"
         return
     command = COMMAND.commands[words[1]]
-    if len(words) == 2 or {"SCENARIO", "KIND", "key=value"} & set(words):  # the name of a command, or a pattern
+    if len(words) == 2 or {"SCENARIO", "KIND", "key=value"} & set(
+        words
+    ):  # the name of a command, or a pattern
         return
     parsed = command.make_context(words[1], words[2:]).params
     scenario = parsed.get("scenario")
@@ -147,7 +160,9 @@ def test_python_snippets_run(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     load, short = lifesim.load, ["group.cameras.count=2", "horizon_s=60 d"]
-    monkeypatch.setattr(lifesim, "load", lambda path, overrides=(), seed=None: load(path, [*overrides, *short], seed))
+    monkeypatch.setattr(
+        lifesim, "load", lambda path, overrides=(), seed=None: load(path, [*overrides, *short], seed)
+    )
     result = lifesim.run(lifesim.load("scenarios/quickstart.toml"), "results/quickstart-1")
     blocks = [block for page in PAGES for block in _code_blocks(page, "python")]
     assert blocks
@@ -180,12 +195,16 @@ def test_sources_of_presets_can_be_looked_up(kind: str) -> None:
 
 
 def test_the_script_of_the_picture_asks_for_what_the_scenario_allows() -> None:
-    spec = importlib.util.spec_from_file_location("quickstart_schedules", ROOT / "analysis" / "quickstart_schedules.py")
+    spec = importlib.util.spec_from_file_location(
+        "quickstart_schedules", ROOT / "analysis" / "quickstart_schedules.py"
+    )
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     kinds = []
     for _, name, schedule in script.SCHEDULES:
         words = script.command(Path("results") / name, schedule, workers=1)[4:]
         parsed = COMMAND.commands["run"].make_context("run", words).params
-        kinds.append(lifesim.load(parsed["scenario"], parsed["overrides"] or ()).group["cameras"].schedule.kind)
+        kinds.append(
+            lifesim.load(parsed["scenario"], parsed["overrides"] or ()).group["cameras"].schedule.kind
+        )
     assert kinds == ["periodic", "readback", "blind_refresh", "never"]

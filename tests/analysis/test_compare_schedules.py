@@ -1,4 +1,4 @@
-"""The comparison of schedules, from files such as runs write: what it refuses, what it says, what it draws."""
+"""The comparison of schedules, from files such as runs write: what it refuses, says, draws."""
 
 from __future__ import annotations
 
@@ -39,7 +39,13 @@ def write_run(tmp_path: Path) -> WriteRun:
     """Return a function that writes a result directory and returns LABEL=DIRECTORY."""
 
     def write(
-        label: str, in_spec: list[float], *, seed: int = 1, status: str = "finished", schedule: str = "never", **changes: Any
+        label: str,
+        in_spec: list[float],
+        *,
+        seed: int = 1,
+        status: str = "finished",
+        schedule: str = "never",
+        **changes: Any,
     ) -> str:
         directory = tmp_path / label
         directory.mkdir()
@@ -77,7 +83,10 @@ def write_run(tmp_path: Path) -> WriteRun:
 def test_it_draws_a_picture_and_prints_a_table(
     compare: ModuleType, write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [write_run("tested", [1.0, 1.0, 1.0, 0.99, 1.0], schedule="periodic"), write_run("left alone", [0.8] * 5)]
+    runs = [
+        write_run("tested", [1.0, 1.0, 1.0, 0.99, 1.0], schedule="periodic"),
+        write_run("left alone", [0.8] * 5),
+    ]
     assert compare.main(["-o", str(tmp_path / "out.png"), *runs]) == 0
     picture = imread(tmp_path / "out.png")
     assert picture.shape[1] > 800
@@ -105,10 +114,16 @@ def test_the_finding_names_best_and_worst(compare: ModuleType, write_run: WriteR
 
 
 @pytest.mark.parametrize(
-    ("change", "named"), [({"seed": 2}, "seed"), ({"site": {"mean_c": 56.0}}, "group"), ({"count": 6}, "group")]
+    ("change", "named"),
+    [({"seed": 2}, "seed"), ({"site": {"mean_c": 56.0}}, "group"), ({"count": 6}, "group")],
 )
 def test_it_refuses_other_silicon(
-    compare: ModuleType, write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict, named: str
+    compare: ModuleType,
+    write_run: WriteRun,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: dict,
+    named: str,
 ) -> None:
     runs = [write_run("a", [1.0] * DEVICES), write_run("b", [1.0] * DEVICES, **change)]
     assert compare.main(["-o", str(tmp_path / "out.png"), *runs]) == 2
