@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.accounting import DeviceAccount, account
+from lifesim.experiment.observation import Observed, SpecSpan
 from lifesim.experiment.schema import COUNTS, EVENT_KINDS, STATES
 from lifesim.fleet.link import Direction
-from lifesim.fleet.records import State
+from lifesim.fleet.records import DeviceRecord, Grid, Segment, State, Stretch
+from lifesim.streams import generator, stream_key
 
 COUNT = {name: i for i, name in enumerate(COUNTS)}
 
 
-def totals(account: DeviceAccount) -> dict[str, int]:
-    return dict(zip(COUNTS, account.counts.sum(axis=0).tolist(), strict=True))
+def totals(ledger: DeviceAccount) -> dict[str, int]:
+    return dict(zip(COUNTS, ledger.counts.sum(axis=0).tolist(), strict=True))
 
 
-def kinds(account: DeviceAccount) -> Counter[str]:
-    return Counter(event.kind for event in account.events)
+def kinds(ledger: DeviceAccount) -> Counter[str]:
+    return Counter(event.kind for event in ledger.events)
 
 
 def test_everything_happens_in_the_fleet_that_these_tests_count(lived) -> None:
@@ -32,9 +35,9 @@ def test_everything_happens_in_the_fleet_that_these_tests_count(lived) -> None:
 
 
 def test_times_add_up_to_the_periods_exactly(lived) -> None:
-    for account in lived.accounts:
-        assert (account.time_ns >= 0).all()
-        assert account.time_ns.sum(axis=1).tolist() == np.diff(lived.edges_ns).tolist()
+    for ledger in lived.accounts:
+        assert (ledger.time_ns >= 0).all()
+        assert ledger.time_ns.sum(axis=1).tolist() == np.diff(lived.edges_ns).tolist()
 
 
 def test_segments_have_no_gaps(lived) -> None:
@@ -47,11 +50,11 @@ def test_segments_have_no_gaps(lived) -> None:
 def test_interventions_take_the_time_they_cost(lived) -> None:
     """Times in the states that are not serving, from the events, where the horizon cuts no intervention."""
     checked = 0
-    for account in lived.accounts:
-        plan, grid = lived.plans[account.record.group], account.record.grid
-        if account.record.segments[-1].state not in (State.SERVING, State.RETIRED, State.OFFLINE):
+    for ledger in lived.accounts:
+        plan, grid = lived.plans[ledger.record.group], ledger.record.grid
+        if ledger.record.segments[-1].state not in (State.SERVING, State.RETIRED, State.OFFLINE):
             continue
-        happened, times = kinds(account), dict(zip(STATES, account.time_ns.sum(axis=0).tolist(), strict=True))
+        happened, times = kinds(ledger), dict(zip(STATES, ledger.time_ns.sum(axis=0).tolist(), strict=True))
         assert times["diagnosing"] == happened["diagnosis"] * plan.operations.march.latency_ns
         assert times["refreshing"] == happened["refresh"] * plan.operations.programming.latency_ns
         assert times["reprogramming"] == happened["reprogramming"] * plan.operations.programming.latency_ns
@@ -62,14 +65,14 @@ def test_interventions_take_the_time_they_cost(lived) -> None:
         read_ns = read_ns.get(plan.group.schedule.kind, 0)
         baseline_reads = plan.group.aet.baseline_reads if plan.group.schedule.kind == "periodic" else 1
         of_events = sum(
-            e.amount for e in account.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
+            e.amount for e in ledger.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
         )
-        uneventful = totals(account)["tests"] - sum(
+        uneventful = totals(ledger)["tests"] - sum(
             happened[k] for k in ("alarm", "unconfirmed_alarm", "verification")
         )
         reads = uneventful + of_events + baseline_reads * happened["baseline"]
         begun = 0  # a visit that the horizon cuts
-        if grid and read_ns and account.record.segments[-1].state is State.SERVING:
+        if grid and read_ns and ledger.record.segments[-1].state is State.SERVING:
             last = grid.start_ns(grid.first_at_or_after(lived.fleet.horizon_ns) - 1)
             begun = max(0, lived.fleet.horizon_ns - last) if lived.fleet.horizon_ns < last + read_ns else 0
         assert times["testing"] == reads * read_ns + begun
@@ -78,8 +81,8 @@ def test_interventions_take_the_time_they_cost(lived) -> None:
 
 
 def test_every_visit_of_the_grid_is_counted_once(lived) -> None:
-    for account in lived.accounts:
-        record, grid, counts = account.record, account.record.grid, totals(account)
+    for ledger in lived.accounts:
+        record, grid, counts = ledger.record, ledger.record.grid, totals(ledger)
         if grid is None:
             assert counts["tests"] == counts["tests_missed"] == 0
             continue
@@ -108,7 +111,7 @@ def test_every_visit_of_the_grid_is_counted_once(lived) -> None:
         # A diagnosis after a failed verification belongs to no visit; it does not happen to the scrubbed.
         visits = sum(e.kind in eventful for e in record.events)
         after_redeployment = (
-            sum(e.kind == "reprogramming" for e in record.events) - kinds(account)["verification"]
+            sum(e.kind == "reprogramming" for e in record.events) - kinds(ledger)["verification"]
         )
         if lived.plans[record.group].group.schedule.kind in ("periodic", "readback"):
             visits -= after_redeployment
@@ -119,8 +122,8 @@ def test_every_visit_of_the_grid_is_counted_once(lived) -> None:
 
 
 def test_tests_are_passed_or_have_an_event(lived) -> None:
-    for account in lived.accounts:
-        record, counts, happened = account.record, totals(account), kinds(account)
+    for ledger in lived.accounts:
+        record, counts, happened = ledger.record, totals(ledger), kinds(ledger)
         passed = 0
         if record.grid and record.grid.visit_ns:
             ended = record.grid.ended_by(lived.fleet.horizon_ns)
@@ -137,12 +140,12 @@ def test_tests_are_passed_or_have_an_event(lived) -> None:
 
 
 def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) -> None:
-    for account in lived.accounts:
-        counts, happened = totals(account), kinds(account)
+    for ledger in lived.accounts:
+        counts, happened = totals(ledger), kinds(ledger)
         assert happened["alarm"] == counts["alarms_true"] + counts["alarms_early"] + counts["alarms_false"]
-        if lived.plans[account.record.group].group.schedule.kind != "march_scrub":
-            life = [e for e in account.events if e.kind in ("alarm", "diagnosis")]
-            march_ns = lived.plans[account.record.group].operations.march.latency_ns
+        if lived.plans[ledger.record.group].group.schedule.kind != "march_scrub":
+            life = [e for e in ledger.events if e.kind in ("alarm", "diagnosis")]
+            march_ns = lived.plans[ledger.record.group].operations.march.latency_ns
             # The alarm that retires a device is not diagnosed any more; one at the horizon may not be yet.
             ended = (
                 happened["retirement"] or life[-1:] and life[-1].time_ns > lived.fleet.horizon_ns - march_ns
@@ -157,18 +160,18 @@ def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) ->
 
 def test_a_true_alarm_follows_time_out_of_spec(lived) -> None:
     """Also where the device left the spec so late that bisection ended at the alarm itself."""
-    for account in lived.accounts:
-        starts = [s.start_ns for s in account.record.stretches]
-        for event in account.events:
+    for ledger in lived.accounts:
+        starts = [s.start_ns for s in ledger.record.stretches]
+        for event in ledger.events:
             if event.kind == "alarm" and event.detail == "true":
-                spans = account.observed.spans[np.searchsorted(starts, event.time_ns) - 1]
+                spans = ledger.observed.spans[np.searchsorted(starts, event.time_ns) - 1]
                 assert spans[-1].end_ns == event.time_ns
                 assert not spans[-1].in_spec and spans[-1].start_ns < event.time_ns
 
 
 def test_bytes_sent_are_received_or_lost_and_equal_the_link_s(lived) -> None:
-    for account, link in zip(lived.accounts, lived.links, strict=True):
-        counts = totals(account)
+    for ledger, link in zip(lived.accounts, lived.links, strict=True):
+        counts = totals(ledger)
         for direction, name in ((Direction.UP, "uplink"), (Direction.DOWN, "downlink")):
             sent, received, lost = (counts[f"{name}_{what}_bytes"] for what in ("sent", "received", "lost"))
             assert sent == received + lost
@@ -186,10 +189,10 @@ def test_jobs_end_in_order(lived) -> None:
         "redeployment_received",
         "reprogramming",
     )
-    for account in lived.accounts:
-        asked = [e.kind for e in account.events if e.kind in cycle]
+    for ledger in lived.accounts:
+        asked = [e.kind for e in ledger.events if e.kind in cycle]
         assert asked == [cycle[i % len(cycle)] for i in range(len(asked))]
-        if kinds(account)["retirement"]:
+        if kinds(ledger)["retirement"]:
             assert len(asked) % len(cycle) == 0
     assert lived.fleet.cloud.submitted == sum(totals(a)["jobs"] for a in lived.accounts)
     assert lived.fleet.cloud.finished == sum(totals(a)["retrainings"] for a in lived.accounts)
@@ -198,20 +201,20 @@ def test_jobs_end_in_order(lived) -> None:
 def test_nothing_happens_to_the_retired(lived) -> None:
     retired = [a for a in lived.accounts if kinds(a)["retirement"]]
     assert retired
-    for account in retired:
-        assert account.events[-1].kind == "retirement"
+    for ledger in retired:
+        assert ledger.events[-1].kind == "retirement"
         after = int(
-            np.searchsorted(lived.edges_ns, account.events[-1].time_ns)
+            np.searchsorted(lived.edges_ns, ledger.events[-1].time_ns)
         )  # the first period that is wholly after it
         assert (
-            not account.counts[after:].any()
-            and not account.energy_j(lived.plans[account.record.group])[after:].any()
+            not ledger.counts[after:].any()
+            and not ledger.energy_j(lived.plans[ledger.record.group])[after:].any()
         )
 
 
 def test_wear_from_reloads_and_interventions_one_by_one(lived) -> None:
-    for account in lived.accounts:
-        record, counts, plan = account.record, totals(account), lived.plans[account.record.group]
+    for ledger in lived.accounts:
+        record, counts, plan = ledger.record, totals(ledger), lived.plans[ledger.record.group]
         cells = np.array([16 * layer.weights for layer in plan.model.architecture.crossbar_layers])
         reloads = np.zeros(len(cells), np.int64)
         for i, layer in enumerate(plan.model.architecture.crossbar_layers):
@@ -219,28 +222,28 @@ def test_wear_from_reloads_and_interventions_one_by_one(lived) -> None:
             if per_day:
                 period_ns = round(86_400e9 / per_day)
                 reloads[i] = sum(s.end_ns // period_ns - s.start_ns // period_ns for s in record.stretches)
-        happened = kinds(account)
-        assert account.reloads.sum(axis=0).tolist() == reloads.tolist()
+        happened = kinds(ledger)
+        assert ledger.reloads.sum(axis=0).tolist() == reloads.tolist()
         assert counts["reloads"] == reloads.sum()
         per_cell = 5 * happened["diagnosis"] + happened["refresh"] + happened["reprogramming"]
         assert counts["cell_writes"] == reloads @ cells + per_cell * cells.sum()
 
 
 def test_wear_never_decreases(lived) -> None:
-    for account in lived.accounts:
-        assert (account.counts >= 0).all()
-        assert (account.reloads >= 0).all()
-        stuck = [sample.stuck_cells for sample in account.observed.samples]
+    for ledger in lived.accounts:
+        assert (ledger.counts >= 0).all()
+        assert (ledger.reloads >= 0).all()
+        stuck = [sample.stuck_cells for sample in ledger.observed.samples]
         assert stuck == sorted(stuck)
 
 
 def test_energy_is_counts_times_unit_costs(lived) -> None:
-    for account in lived.accounts:
-        plan, happened = lived.plans[account.record.group], kinds(account)
+    for ledger in lived.accounts:
+        plan, happened = lived.plans[ledger.record.group], kinds(ledger)
         kind, operations = plan.group.schedule.kind, plan.operations
-        counts = totals(account)
+        counts = totals(ledger)
         extra_reads = sum(
-            e.amount - 1 for e in account.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
+            e.amount - 1 for e in ledger.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
         )
         reads = counts["tests"] + extra_reads
         expected = 0.0
@@ -252,19 +255,78 @@ def test_energy_is_counts_times_unit_costs(lived) -> None:
             expected += (reads + happened["baseline"]) * operations.readback.energy_j
         expected += happened["diagnosis"] * operations.march.energy_j
         expected += (happened["refresh"] + happened["reprogramming"]) * operations.programming.energy_j
-        for layer, per_period in enumerate(account.reloads.T):
+        for layer, per_period in enumerate(ledger.reloads.T):
             expected += int(per_period.sum()) * operations.reload[layer].energy_j
-        assert account.energy_j(plan).sum() == pytest.approx(expected, rel=1e-12)
+        assert ledger.energy_j(plan).sum() == pytest.approx(expected, rel=1e-12)
         assert expected > 0 or kind == "never"
 
 
 def test_events_fall_into_the_period_that_ends_with_or_after_them(lived) -> None:
-    for account in lived.accounts:
+    for ledger in lived.accounts:
         for kind, count in (("diagnosis", "diagnoses"), ("refresh", "refreshes"), ("job", "jobs")):
             expected = np.zeros(len(lived.edges_ns) - 1, np.int64)
-            for event in account.events:
+            for event in ledger.events:
                 if event.kind == kind:
                     expected[
                         next(i for i, edge in enumerate(lived.edges_ns[1:]) if event.time_ns <= edge)
                     ] += 1
-            assert account.counts[:, COUNT[count]].tolist() == expected.tolist()
+            assert ledger.counts[:, COUNT[count]].tolist() == expected.tolist()
+
+
+# -- serving, nanosecond by nanosecond, where visits are long and everything is cut by everything --
+
+
+class NoWear:
+    """A snapshot of cells that nobody reloads."""
+
+    programmed = (SimpleNamespace(operations=1),)
+
+    def operations_at(self, time_ns: int) -> np.ndarray:
+        return np.array([1])
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_visits_that_are_cut_by_report_times_and_crossings(seed: int) -> None:
+    rng = generator(stream_key("test serving", seed))
+    horizon_ns = 200
+    interval_ns = int(rng.integers(5, 40))
+    grid = Grid(int(rng.integers(interval_ns)), interval_ns, int(rng.integers(1, interval_ns)))
+    start_ns = int(rng.integers(60))  # serving begins after an intervention, maybe in the middle of a visit
+    edges_ns = [0, *sorted(rng.choice(np.arange(1, horizon_ns), 4, replace=False).tolist()), horizon_ns]
+    cuts_ns = [0, *sorted(rng.choice(np.arange(1, horizon_ns), 3, replace=False).tolist()), horizon_ns]
+    spans = [SpecSpan(a, b, i % 2 == 0) for i, (a, b) in enumerate(itertools.pairwise(cuts_ns))]
+    known = bool(rng.integers(2))
+    first, end = grid.first_at_or_after(start_ns), grid.first_at_or_after(horizon_ns)
+    record = DeviceRecord(
+        "made up",
+        0,
+        grid,
+        segments=[
+            Segment(State.REFRESHING, 0, start_ns),
+            Segment(State.SERVING, start_ns, horizon_ns, known, first, end),
+        ],
+        stretches=[Stretch(0, horizon_ns, NoWear())],
+        missed_visits=[(0, first)],
+    )
+    plan = SimpleNamespace(operations=SimpleNamespace(reload=(None,)), layer_cells=(1,))
+    ledger = account(record, Observed([], [spans]), plan, edges_ns)
+
+    visits = [(grid.start_ns(v), grid.end_ns(v)) for v in range(first, end)]
+    for period, (a_ns, b_ns) in enumerate(itertools.pairwise(edges_ns)):
+        expected: Counter[str] = Counter()
+        for t in range(a_ns, b_ns):
+            if t < start_ns:
+                expected["refreshing"] += 1
+            elif any(begun <= t < ended for begun, ended in visits):
+                expected["testing"] += 1
+            else:
+                in_spec = next(s.in_spec for s in spans if s.start_ns <= t < s.end_ns)
+                expected["in_spec" if in_spec else "out_known" if known else "out_silent"] += 1
+        assert dict(zip(STATES, ledger.time_ns[period].tolist(), strict=True)) == {
+            s: expected[s] for s in STATES
+        }
+        ended = [e for _, e in visits if a_ns < e <= b_ns]
+        silent = [e for e in ended if not next(s.in_spec for s in spans if s.start_ns < e <= s.end_ns)]
+        assert ledger.counts[period, COUNT["tests"]] == ledger.reads[period] == len(ended)
+        assert ledger.counts[period, COUNT["tests_passed_out_of_spec"]] == len(silent)
+    assert totals(ledger)["tests_missed"] == first

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import Executor, Future
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from lifesim.experiment.observation import _bisect, _Judge, _spans
+from lifesim.experiment.observation import _bisect, _Judge, _spans, observe
 from lifesim.fleet.clock import to_ns
-from lifesim.fleet.records import State, Stretch
+from lifesim.fleet.records import DeviceRecord, State, Stretch
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
 
@@ -111,6 +113,70 @@ def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -
         truly.add((record.group, number if any(faulty) else None, held.model.digest, faulty))
     assert len(asked) == len(set(asked)) == len(truly)
     assert len(truly) < len(points)
+
+
+# -- devices made up for the purpose --
+
+
+class MadeUpState:
+    """What a made-up device holds: so many stuck cells, and codes that get so many pictures right."""
+
+    expired_cells = 0
+
+    def __init__(self, faults: int, correct: int) -> None:
+        self.key, self.stuck_cells, self._correct = ("one model", faults), faults, correct
+        self.model = SimpleNamespace(architecture=SimpleNamespace(weights=1))
+
+    def codes(self) -> int:
+        return self._correct
+
+
+class Reader(Executor):
+    """Takes the codes for the answer, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def submit(self, fn, plan, dataset, codes, device) -> Future:
+        self.asked += codes
+        future: Future = Future()
+        future.set_result(np.array(codes))
+        return future
+
+
+def made_up_fleet(*devices: list[tuple[int, int, int, int]]) -> SimpleNamespace:
+    """Devices of one group; each a list of stretches: start, end, faults, correct pictures."""
+    records = []
+    for number, stretches in enumerate(devices):
+        record = DeviceRecord("all", number, None)
+        for start_ns, end_ns, faults, correct in stretches:
+            state = MadeUpState(faults, correct)
+            snapshot = SimpleNamespace(held_at=lambda time_ns, state=state: state)
+            record.stretches.append(Stretch(start_ns, end_ns, snapshot))
+        records.append(record)
+    group = SimpleNamespace(network=SimpleNamespace(dataset=""))
+    plan = SimpleNamespace(model=None, group=group, required_correct=50)
+    return SimpleNamespace(devices=records, plans={"all": plan}, horizon_ns=100)
+
+
+def test_devices_with_equally_many_faults_are_not_taken_for_one_another() -> None:
+    reader = Reader()
+    observed = observe(made_up_fleet([(0, 100, 3, 70)], [(0, 100, 3, 40)]), [0, 100], 1, reader)
+    assert [[s.correct for s in o.samples] for o in observed] == [[70, 70], [40, 40]]
+    assert reader.asked == [70, 40]
+
+
+def test_devices_without_faults_are_evaluated_once_for_all() -> None:
+    reader = Reader()
+    observed = observe(made_up_fleet([(0, 100, 0, 70)], [(0, 100, 0, 70)]), [0, 50, 100], 1, reader)
+    assert [len(o.samples) for o in observed] == [3, 3]
+    assert reader.asked == [70]
+
+
+def test_a_device_is_not_sampled_at_the_instant_at_which_an_intervention_begins() -> None:
+    device = [(0, 50, 1, 70), (60, 90, 1, 70), (100, 100, 1, 70)]
+    (observed,) = observe(made_up_fleet(device), [0, 50, 60, 90, 100], 1, Reader())
+    assert [s.time_ns for s in observed.samples] == [0, 60, 100]
 
 
 # -- bisection, of a device that is what a function says --
