@@ -129,11 +129,11 @@ def cloud_warning(scenario: Scenario) -> str | None:
     load, cloud = cloud_load(scenario), scenario.cloud
     if load < HIGH_LOAD:
         return None
-    consequence = "cannot keep up" if load >= 1.0 else "lets jobs wait long"
+    consequence = "might not keep up" if load >= 1.0 else "might let jobs wait long"
     devices = sum(group.count for group in scenario.group.values() if _diagnoses(make_schedule(group)))
     return (
-        f"cloud: load up to {load:.3g} in the worst year ({devices} devices, {duration(mean_service_s(scenario))} a job, "
-        f"workers: {cloud.workers}); from {HIGH_LOAD} the queue grows long, and a cloud that is so loaded {consequence}"
+        f"cloud: load of at most {load:.3g} in the worst year, an upper bound ({devices} devices, {duration(mean_service_s(scenario))} a job, "
+        f"workers: {cloud.workers}); from {HIGH_LOAD} the cloud {consequence}"
     )
 
 

@@ -54,7 +54,7 @@ def simulate(
     horizon_ns = to_ns(scenario.horizon_s)
     service = RetrainingService(env, scenario.cloud.workers, make_service_time(scenario), executor)
     devices = []
-    for name, plan in plans.items():
+    for plan in plans.values():
         for slot in range(plan.group.count):
             device = _make_device(env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped)
             link = Link(env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s)

@@ -229,8 +229,8 @@ def test_the_cloud_warns_from_a_load_of_nine_tenths(count, warned):
     assert [w for w in outlook(busy).warnings if w.startswith("cloud")] == ([line] if warned else [])
     if warned:
         assert line == (
-            "cloud: load up to 0.902 in the worst year (902 devices, 1 d a job, workers: 1); from 0.9 the queue grows long, "
-            "and a cloud that is so loaded lets jobs wait long"
+            "cloud: load of at most 0.902 in the worst year, an upper bound (902 devices, 1 d a job, workers: 1); from 0.9 the cloud "
+            "might let jobs wait long"
         )
 
 
@@ -346,7 +346,7 @@ def test_validate_fits_the_terminal_and_cuts_no_number_short(scenario_file, colu
     assert all(len(line) <= int(columns) for line in table)
     warnings = [line for line in out.splitlines() if line.startswith("Warning: ")]
     assert [line.split(" cannot matter")[0] for line in warnings[:2]] == ["Warning: group b: wear", "Warning: group b: drift"]
-    assert warnings[2].startswith("Warning: cloud: load up to ") and len(warnings) == 3
+    assert warnings[2].startswith("Warning: cloud: load of at most ") and len(warnings) == 3
 
 
 def test_torch_is_not_needed():
