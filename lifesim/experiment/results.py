@@ -74,5 +74,7 @@ def read_result(directory: str | Path) -> Result:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read one of a run's CSVs; a group that is called NA or 007 keeps its name."""
-    return pd.read_csv(path, dtype={"group": str}, keep_default_na=False, na_values=[""])
+    """Read one of a run's CSVs: a group that is called NA or 007 keeps its name; times are floats, whole seconds or not."""
+    columns = pd.read_csv(path, nrows=0).columns
+    types = {column: float for column in columns if column.endswith("_s")} | {"group": str}
+    return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])

@@ -47,7 +47,7 @@ COUNTS = {
     "downlink_sent_bytes": Column("B", "redeployments put on the link"),
     "downlink_received_bytes": Column("B", "of them, received by the device"),
     "downlink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
-    "cell_writes": Column("", "programming operations of all cells together"),
+    "cell_writes": Column("", "programming operations of all cells together; those of a rewrite count when it ends"),
 }
 """Integer counts; every one adds up over time, devices and groups."""
 
@@ -87,14 +87,15 @@ DEVICES = {
     "accuracy_min": Column("1", "lowest of them"),
     "accuracy_last": Column("1", "last of them"),
     "first_out_of_spec_s": Column("s", "when it was first out of spec; empty if never"),
-    "first_detection_s": Column("s", "first alarm raised out of spec from then on; empty if none"),
-    "first_repair_s": Column("s", "when it was first in spec again; empty if never"),
+    "first_detection_s": Column("s", "first true alarm from then on, or that very time if an earlier alarm was still unresolved; empty if none"),
+    "first_back_in_spec_s": Column("s", "when it was first in spec again, repaired or by chance; empty if never"),
     "end_of_life_s": Column("s", "when it was retired; empty if it was not"),
     **COUNTS,
     **ENERGY,
 }
 
 SURVIVAL = {
+    "group": Column("", "group of devices"),
     "measure": Column(
         "",
         "in_spec: time until first out of spec; undetected: from then until the first alarm raised out of spec, censored if it was in "

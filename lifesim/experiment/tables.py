@@ -93,49 +93,57 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
 
 
 def milestones(account: DeviceAccount) -> dict[str, int | None]:
-    """Return when a device was first out of spec, detected, repaired and retired (ns; None where it was not)."""
+    """Return when a device was first out of spec, detected, in spec again, and retired (ns; None where it was not)."""
     spans = [span for spans in account.observed.spans for span in spans if span.end_ns > span.start_ns]
     lost = next((span.start_ns for span in spans if not span.in_spec), None)
-    moments = dict.fromkeys(("first_out_of_spec", "first_detection", "first_repair", "end_of_life"))
+    moments = dict.fromkeys(("first_out_of_spec", "first_detection", "first_back_in_spec", "end_of_life"))
     if lost is not None:
         moments["first_out_of_spec"] = lost
-        moments["first_repair"] = next((s.start_ns for s in spans if s.in_spec and s.start_ns > lost), None)
+        moments["first_back_in_spec"] = next((s.start_ns for s in spans if s.in_spec and s.start_ns > lost), None)
+        already_known = any(s.known for s in account.record.segments if s.start_ns <= lost < s.end_ns)
         alarms = (e.time_ns for e in account.events if e.kind == "alarm" and e.detail == "true")
-        moments["first_detection"] = next((time_ns for time_ns in alarms if time_ns >= lost), None)
+        moments["first_detection"] = lost if already_known else next((t for t in alarms if t >= lost), None)
     moments["end_of_life"] = next((e.time_ns for e in account.events if e.kind == "retirement"), None)
     return moments
 
 
 def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
-    """Return survival.csv: Kaplan-Meier curves of staying in spec, of staying undetected once out of spec, of staying in service."""
-    moments = [milestones(account) for account in accounts]
-    served = [horizon_ns if m["end_of_life"] is None else m["end_of_life"] for m in moments]
-    lost = [(m, end) for m, end in zip(moments, served, strict=True) if m["first_out_of_spec"] is not None]
-    # A repair without an alarm (a reload, a blind refresh) ends the observation: the detection would have come later.
-    detected = [
-        m["first_detection"] is not None and (m["first_repair"] is None or m["first_detection"] <= m["first_repair"])
-        for m, _ in lost
-    ]
-    undetected_until = [
-        m["first_detection"] if seen else end if m["first_repair"] is None else m["first_repair"]
-        for (m, end), seen in zip(lost, detected, strict=True)
-    ]
-    measures = {
-        "in_spec": (
-            [end if m["first_out_of_spec"] is None else m["first_out_of_spec"] for m, end in zip(moments, served, strict=True)],
-            [m["first_out_of_spec"] is not None for m in moments],
-        ),
-        "undetected": ([t - m["first_out_of_spec"] for t, (m, _) in zip(undetected_until, lost, strict=True)], detected),
-        "in_service": (served, [m["end_of_life"] is not None for m in moments]),
-    }
+    """Return survival.csv: Kaplan-Meier curves of each group.
+
+    Of staying in spec, of staying undetected once out of spec, of staying in service.
+    """
     table: Table = {column: [] for column in schema.SURVIVAL}
-    for measure, (durations_ns, happened) in measures.items():
-        curve = kaplan_meier(np.array(durations_ns, np.int64), np.array(happened, bool))
-        table["measure"] += [measure] * len(curve.time_ns)
-        table["time_s"] += _seconds(curve.time_ns.tolist())
-        for column in ("at_risk", "events", "censored", "survival", "standard_error"):
-            table[column] += getattr(curve, column).tolist()
+    for group in dict.fromkeys(account.record.group for account in accounts):
+        moments = [milestones(account) for account in accounts if account.record.group == group]
+        observations = {
+            "in_spec": [_first(m["first_out_of_spec"], m["end_of_life"], horizon_ns) for m in moments],
+            "undetected": [
+                _first(m["first_detection"], _earliest(m["first_back_in_spec"], m["end_of_life"]), horizon_ns, m["first_out_of_spec"])
+                for m in moments
+                if m["first_out_of_spec"] is not None
+            ],
+            "in_service": [_first(m["end_of_life"], None, horizon_ns) for m in moments],
+        }
+        for measure, observed in observations.items():
+            durations_ns, happened = zip(*observed, strict=True) if observed else ((), ())
+            curve = kaplan_meier(np.array(durations_ns, np.int64), np.array(happened, bool))
+            table["group"] += [group] * len(curve.time_ns)
+            table["measure"] += [measure] * len(curve.time_ns)
+            table["time_s"] += _seconds(curve.time_ns.tolist())
+            for column in ("at_risk", "events", "censored", "survival", "standard_error"):
+                table[column] += getattr(curve, column).tolist()
     return table
+
+
+def _first(event_ns: int | None, ended_ns: int | None, horizon_ns: int, since_ns: int = 0) -> tuple[int, bool]:
+    """Return how long something was waited for from ``since_ns`` on, and whether it happened before the observation ended."""
+    end_ns = horizon_ns if ended_ns is None else ended_ns
+    happened = event_ns is not None and event_ns <= end_ns
+    return (event_ns if happened else end_ns) - since_ns, happened
+
+
+def _earliest(*times_ns: int | None) -> int | None:
+    return min((time_ns for time_ns in times_ns if time_ns is not None), default=None)
 
 
 def csv_bytes(table: Table) -> bytes:

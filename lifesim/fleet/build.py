@@ -12,7 +12,6 @@ from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
 from lifesim.fleet.device import DeviceCosts, Policy
 from lifesim.fleet.hardware import (
-    REPLICATION,
     OperationTable,
     device_key,
     layer_cells,
@@ -115,13 +114,13 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
 
 
 def make_service_time(scenario: Scenario) -> ServiceTime:
-    """Return how long the cloud's jobs take."""
+    """Return how long the cloud's jobs take, whose payload is the device's desk."""
     service = scenario.cloud.service
     match service.kind:
         case "fixed":
             return fixed_service(service.time_s)
         case "lognormal":
-            return lognormal_service(service.median_s, service.sigma_ln, scenario.seed, REPLICATION)
+            return lognormal_service(service.median_s, service.sigma_ln, lambda job: job.payload.service_key)
         case "work":
             return work_service(lambda job: scenario.cloud.retraining.steps, service.step_time_s)
 

@@ -144,7 +144,7 @@ class Device:
         self.log("alarm", finding.reads, "" if finding.without_noise else "noise")
 
     def _recover(self) -> Process:
-        """March, refresh, and if there are new permanent faults call the cloud."""
+        """March, refresh, and if there are new permanent faults call the cloud; return how many there are."""
         self._end_stretch()
         self._enter(State.DIAGNOSING)
         found = self.twin.march(self._costs.march.writes_per_cell)
@@ -160,6 +160,7 @@ class Device:
         # A redeployment that waits in the inbox is installed next; it will be seen then that its map is not the newest.
         if new and not self.inbox.triggered:
             self._call_cloud()
+        return new
 
     def _call_cloud(self) -> None:
         self._waiting = True
@@ -185,15 +186,20 @@ class Device:
         self.twin.program(self.env.now, self._costs.programming.writes_per_cell)
         self._start_stretch()
         self.log("reprogramming", len(redeployment.delta))
-        if not redeployment.in_spec:
+        failed = not redeployment.in_spec
+        if failed:
             self.log("validation_failed")
-        alarm = yield from self._verify()
-        self._failed_redeployments = 0 if redeployment.in_spec and not alarm else self._failed_redeployments + 1
+            if self._failed_redeployments + 1 >= self._policy.retire_after:
+                self._failed_redeployments += 1
+                return  # about to be retired: neither tested nor retrained any more
+        self._alarm_unresolved = yield from self._verify()
+        if self._alarm_unresolved:
+            # Faults that came while the job was in flight excuse an alarm; else the model does not do what the cloud said.
+            new = yield from self._recover()
+            failed = failed or not new
+        self._failed_redeployments = self._failed_redeployments + 1 if failed else 0
         if self._failed_redeployments >= self._policy.retire_after:
-            return  # about to be retired: neither diagnosed nor retrained any more
-        self._alarm_unresolved = alarm
-        if alarm:
-            yield from self._recover()
+            return
         # Faults found since the map was sent: while the job was in flight, or just now.
         if redeployment.map_digest != self._known_map.digest() and not self._waiting:
             self._alarm_unresolved = True

@@ -6,25 +6,25 @@ The bytes are the real ones: the link's time and counters follow from their numb
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
 import numpy as np
-import zstandard
 
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.criteria import Golden
 from lifesim.detection.examples import fgsm_examples, select_test_pictures
-from lifesim.errors import LifesimError
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
+from lifesim.recovery.coding import MessageError, Reader, seal, unseal
 from lifesim.recovery.delta import encode_delta
 from lifesim.recovery.retraining import RetrainingSettings, retrain
 from lifesim.streams import stream_key
 
-_HEADER = struct.Struct("<?16sHIII")  # in spec, digest of the map, pictures, bytes of delta, of pictures, of golden scores
-_ZSTD_LEVEL = 19
+_MAGIC = b"LSRD"
+_HEAD = struct.Struct("<?16sHI")  # in spec, digest of the map, number of pictures, bytes of the delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,30 +65,26 @@ class Redeployment:
 
     def encode(self) -> bytes:
         """Return the bytes that travel."""
-        compress = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress
-        pictures = compress(self.test_set.pictures.tobytes())
-        golden = self.test_set.golden
-        scores = compress(golden.classes.astype("<u2").tobytes() + golden.thousandths.astype("<u2").tobytes())
-        header = _HEADER.pack(
-            self.in_spec, self.map_digest, len(self.test_set.pictures), len(self.delta), len(pictures), len(scores)
-        )
-        return header + self.delta + pictures + scores
+        golden, pictures = self.test_set.golden, self.test_set.pictures
+        head = _HEAD.pack(self.in_spec, self.map_digest, len(pictures), len(self.delta))
+        scores = golden.classes.astype("<u2").tobytes() + golden.thousandths.astype("<u2").tobytes()
+        return seal(_MAGIC, head, self.delta + scores + pictures.tobytes())
 
     @classmethod
     def decode(cls, data: bytes, picture_shape: tuple[int, ...]) -> Redeployment:
-        """Read a message; raises LifesimError if it is incomplete (the delta inside is verified when it is applied)."""
+        """Read a message. Raises MessageError if it is not whole and undamaged."""
         try:
-            in_spec, map_digest, count, *lengths = _HEADER.unpack_from(data)
-            if len(data) != _HEADER.size + sum(lengths):
-                raise ValueError(f"{len(data)} bytes instead of {_HEADER.size + sum(lengths)}")
-            delta, pictures, scores = _split(data[_HEADER.size :], lengths)
-            decompress = zstandard.ZstdDecompressor().decompress
-            stored = np.frombuffer(decompress(pictures), np.uint8).reshape(count, *picture_shape)
-            classes, thousandths = np.frombuffer(decompress(scores), "<u2").reshape(2, count)
-        except (struct.error, ValueError, zstandard.ZstdError) as error:
-            raise LifesimError(f"redeployment message cannot be read: {error}") from error
+            head, body = unseal(_MAGIC, _HEAD.size, data)
+            in_spec, map_digest, count, delta_size = _HEAD.unpack(head)
+            reader = Reader(body)
+            delta = reader.take(delta_size).tobytes()
+            classes, thousandths = reader.take(4 * count).view("<u2").reshape(2, count)
+            pictures = reader.take(count * math.prod(picture_shape)).reshape(count, *picture_shape)
+            reader.end()
+        except MessageError as error:
+            raise MessageError(f"redeployment message cannot be read: {error}") from error
         golden = Golden(classes.astype(np.int16), thousandths.astype(np.int32))
-        return cls(in_spec, map_digest, delta, TestSet(stored, golden))
+        return cls(in_spec, map_digest, delta, TestSet(pictures, golden))
 
 
 def prepare(task: Retraining) -> bytes:
@@ -122,7 +118,3 @@ def validation_correct(model: Model, held: tuple[np.ndarray, ...], dataset: str,
     evaluator = Evaluator.of(model, torch_device)
     return int(evaluator.correct([held], pictures, labels)[0])
 
-
-def _split(data: bytes, lengths: list[int]) -> list[bytes]:
-    ends = np.cumsum(lengths)
-    return [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]

@@ -31,6 +31,7 @@ class Desk:
     model: Model
     layer_cells: tuple[int, ...]
     task: Callable[[Model, FaultMap], Retraining]
+    service_key: int  # of the stream of its jobs' service times
     newest_map: FaultMap | None = None
     pending: bool = False
     result: Future[bytes] | None = None

@@ -18,14 +18,14 @@ def fixed_service(service_s: float) -> ServiceTime:
     return lambda job: service_ns
 
 
-def lognormal_service(median_s: float, sigma: float, *key: int | str) -> ServiceTime:
-    """A job takes median_s * exp(sigma * z), z drawn from the stream (``key``, "service", device, ordinal).
+def lognormal_service(median_s: float, sigma: float, key_of: Callable[[Job], int]) -> ServiceTime:
+    """A job takes median_s * exp(sigma * z), z drawn from the stream (``key_of`` the job's device, ordinal).
 
-    So a device's n-th job takes as long whenever it is sent and whatever the others send.
+    So a device's n-th job takes as long whenever it is sent, and whatever the others send.
     """
 
     def service_ns(job: Job) -> int:
-        z = generator(stream_key(*key, "service", job.device, job.ordinal)).standard_normal()
+        z = generator(stream_key(key_of(job), job.ordinal)).standard_normal()
         return to_ns(median_s * math.exp(sigma * z))
 
     return service_ns

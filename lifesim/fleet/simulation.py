@@ -58,7 +58,8 @@ def simulate(
         for slot in range(plan.group.count):
             device = _make_device(env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped)
             link = Link(env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s)
-            service.open_desk(Desk(device, link, plan.model, plan.layer_cells, plan.task(scenario, torch_device)))
+            task, key = plan.task(scenario, torch_device), device_key(scenario.seed, plan.name, slot, "service")
+            service.open_desk(Desk(device, link, plan.model, plan.layer_cells, task, key))
             on_record(device.record)
             devices.append(device)
     for step in range(1, PROGRESS_STEPS + 1):

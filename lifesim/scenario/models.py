@@ -320,7 +320,7 @@ class Policy(Table):
     while_waiting: Literal["degraded", "offline"] = "degraded"
     """While the cloud retrains: serve with the faults there are (degraded), or not at all (offline)."""
     retire_after: int = Field(default=3, ge=1)
-    """The device is retired after so many redeployments in a row that failed: validated out of spec, or alarming at once."""
+    """The device is retired after so many redeployments in a row that failed (see docs/model.md)."""
 
 
 class Group(Table):

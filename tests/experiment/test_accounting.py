@@ -113,6 +113,8 @@ def test_every_visit_of_the_grid_is_counted_once(lived) -> None:
         after_redeployment = (
             sum(e.kind == "reprogramming" for e in record.events) - kinds(ledger)["verification"]
         )
+        if [e.kind for e in record.events[-2:]] == ["validation_failed", "retirement"]:
+            after_redeployment -= 1  # retired without another test
         if lived.plans[record.group].group.schedule.kind in ("periodic", "readback"):
             visits -= after_redeployment
         begun = grid.first_at_or_after(end_ns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
 from lifesim.scenario.load import load_scenario
 from lifesim.scenario.models import Scenario
+from lifesim.streams import stream_key
 
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.toml"
 PINNED = [
@@ -123,7 +125,8 @@ def test_a_device_s_phase_is_the_same_share_of_any_interval(plan: Plan) -> None:
 
 
 def job(device: int = 0, ordinal: int = 0) -> Job:
-    return Job(device, ordinal, 0, None, simpy.Environment().event())
+    desk = SimpleNamespace(service_key=stream_key("service of", device))
+    return Job(device, ordinal, 0, desk, simpy.Environment().event())
 
 
 def test_service_times() -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lifesim.fleet.clock import TEST, to_ns, wait
 from lifesim.fleet.cloud import Cloud, queue_load
 from lifesim.fleet.service import fixed_service, lognormal_service, work_service
+from lifesim.streams import stream_key
 
 
 def cloud(env, workers=1, service_ns=10, on_start=lambda job: None):
@@ -152,16 +153,16 @@ def test_fixed_and_work():
 
 
 def test_a_drawn_time_belongs_to_the_devices_nth_job():
-    service = lognormal_service(30.0, 0.5, 7, 0)
+    service = lognormal_service(30.0, 0.5, lambda job: stream_key(7, job.device))
     times = {(d, n): service(Numbered(d, n)) for d in range(3) for n in range(3)}
     assert len(set(times.values())) == 9
-    again = lognormal_service(30.0, 0.5, 7, 0)
+    again = lognormal_service(30.0, 0.5, lambda job: stream_key(7, job.device))
     assert all(again(Numbered(d, n)) == times[d, n] for d, n in reversed(times))
-    assert lognormal_service(30.0, 0.5, 8, 0)(Numbered(0)) != times[0, 0]
+    assert lognormal_service(30.0, 0.5, lambda job: stream_key(8, job.device))(Numbered(0)) != times[0, 0]
 
 
 def test_drawn_times_are_lognormal():
-    service = lognormal_service(30.0, 0.5, 7, 0)
+    service = lognormal_service(30.0, 0.5, lambda job: stream_key(7, job.device))
     logs = np.log([service(Numbered(d)) / 1e9 for d in range(4000)])
     assert abs(logs.mean() - math.log(30)) < 3 * 0.5 / math.sqrt(4000)
     assert abs(logs.std() - 0.5) < 3 * 0.5 / math.sqrt(8000)

@@ -31,6 +31,7 @@ from lifesim.fleet.service import lognormal_service
 from lifesim.network.architecture import load_architecture
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Scenario
+from lifesim.streams import stream_key
 
 OVEN = {"preset": "indoor", "mean_c": 85, "season_amplitude_c": 0, "day_amplitude_c": 0, "self_heating_c": 0}
 CELLS = {"fc1": 784 * 64 * 16, "fc2": 64 * 32 * 16, "fc3": 32 * 10 * 16}
@@ -162,7 +163,7 @@ def test_mean_service_times():
     assert mean_service_s(scenario(cloud=service(kind="fixed", time_s=12))) == 12
     work = {"workers": 1, "service": {"kind": "work", "step_time_s": 0.5}, "retraining": {"steps": 80}}
     assert mean_service_s(scenario(cloud=work)) == 40
-    draw = lognormal_service(30, 0.5, 1)
+    draw = lognormal_service(30, 0.5, lambda job: stream_key(1, job.device))
     times = [draw(types.SimpleNamespace(device=0, ordinal=n)) / 1e9 for n in range(3000)]
     assert abs(np.mean(times) - mean_service_s(drawn)) < 3 * np.std(times) / math.sqrt(len(times))
 
