@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import simpy
 
-NS_PER_S = 1_000_000_000
+from lifesim.crossbar.ageing import NS_PER_S
 
 NORMAL = 1  # simpy.events.NORMAL
 TEST = 2
