@@ -293,7 +293,10 @@ def _print_outlook(expected: Outlook) -> None:
         settings, duty, costs = group.group, group.duty, group.operations
         visits = "" if duty.interval_s is None else f" every {duration(duty.interval_s)}"
         technology, site = settings.technology.preset or "custom", settings.site.preset or "custom"
-        print(f"Group {group.name}: {settings.count} x {settings.network.preset}, {technology}, {site}; ", end="")
+        print(
+            f"Group {group.name}: {settings.count} x {settings.network.preset}, {technology}, {site}; ",
+            end="",
+        )
         print(f"{settings.schedule.kind}{visits}")
         console.print(_layer_table(group, expected.times_s))
         if duty.interval_s is not None:
@@ -306,7 +309,9 @@ def _print_outlook(expected: Outlook) -> None:
             f"read-back {duration(costs.readback.latency_ns / 1e9)}, March C- {duration(costs.march.latency_ns / 1e9)}, "
             f"refresh {duration(costs.programming.latency_ns / 1e9)}.\n"
         )
-    print("Expected faulty cells of the nominal device, without what alarms lead to; drift between rewrites at its worst.")
+    print(
+        "Expected faulty cells of the nominal device, without what alarms lead to; drift between rewrites at its worst."
+    )
     print(f"Never: not within {duration(NEVER_S)}.")
     load = f"load in the worst year at most {expected.cloud_load:.2g}" if expected.cloud_load else "no load"
     print(f"Cloud: {load}; a job takes {duration(expected.service_s)} on average.")

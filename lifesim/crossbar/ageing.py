@@ -74,9 +74,21 @@ class Bank:
     absolute clock, so its number and the time since it follow from the time alone, however many there have been.
     """
 
-    __slots__ = ("n_cells", "wear", "retention", "reload_period_ns", "_key", "_wear_fates", "_own_fates", "_epoch_fates", "_n_own")
+    __slots__ = (
+        "n_cells",
+        "wear",
+        "retention",
+        "reload_period_ns",
+        "_key",
+        "_wear_fates",
+        "_own_fates",
+        "_epoch_fates",
+        "_n_own",
+    )
 
-    def __init__(self, key: int, n_cells: int, wear: Wear, retention: Retention, reload_period_ns: int | None = None):
+    def __init__(
+        self, key: int, n_cells: int, wear: Wear, retention: Retention, reload_period_ns: int | None = None
+    ):
         self.n_cells = n_cells
         self.wear = wear
         self.retention = retention
@@ -84,7 +96,9 @@ class Bank:
         self._key = key
         self._wear_fates = CellFates(stream_key(key, "endurance"), n_cells, wear.limits)
         self._n_own = round(retention.cell_share * n_cells)
-        self._own_fates = CellFates(stream_key(key, "retention of the cell"), self._n_own, retention.limits, self._place_own)
+        self._own_fates = CellFates(
+            stream_key(key, "retention of the cell"), self._n_own, retention.limits, self._place_own
+        )
         self._epoch_fates: tuple[int, CellFates] | None = None
 
     def at(self, programmed: Programmed, time_ns: int) -> Programmed:
@@ -95,7 +109,9 @@ class Bank:
         if last <= before:
             return programmed
         reloads = last - before
-        return Programmed(last * self.reload_period_ns, programmed.epoch + reloads, programmed.operations + reloads)
+        return Programmed(
+            last * self.reload_period_ns, programmed.epoch + reloads, programmed.operations + reloads
+        )
 
     def faults_at(self, programmed: Programmed, time_ns: int) -> BankFaults:
         """Return the faulty cells at ``time_ns`` (not before ``programmed.time_ns``)."""
@@ -114,7 +130,9 @@ class Bank:
 
     def stuck_values(self, cells: np.ndarray) -> np.ndarray:
         """Return the bit (uint8) at which each of ``cells`` sticks once it does: a property of the cell."""
-        return (uniforms(stream_key(self._key, "polarity"), cells) < self.wear.stuck_at_1_share).astype(np.uint8)
+        return (uniforms(stream_key(self._key, "polarity"), cells) < self.wear.stuck_at_1_share).astype(
+            np.uint8
+        )
 
     def _place_own(self, indices: np.ndarray) -> np.ndarray:
         return permute(stream_key(self._key, "retention population"), self.n_cells, indices)

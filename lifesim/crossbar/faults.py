@@ -42,7 +42,9 @@ class FaultMap:
 
     def new_since(self, other: FaultMap) -> int:
         """Number of cells in this map that are not in ``other``."""
-        return sum(len(np.setdiff1d(c, o, assume_unique=True)) for c, o in zip(self.cells, other.cells, strict=True))
+        return sum(
+            len(np.setdiff1d(c, o, assume_unique=True)) for c, o in zip(self.cells, other.cells, strict=True)
+        )
 
     def digest(self) -> bytes:
         """A 16-byte hash of the content."""
@@ -64,7 +66,10 @@ def write_bits(codes: np.ndarray, cells: np.ndarray, values: np.ndarray) -> np.n
     if len(cells):
         # One weight may have several such cells; ufunc.at applies them one after the other.
         flat = forced.reshape(-1).view(np.uint16)
-        weights, bits = cells // CELLS_PER_WEIGHT, np.uint16(1) << (cells % CELLS_PER_WEIGHT).astype(np.uint16)
+        weights, bits = (
+            cells // CELLS_PER_WEIGHT,
+            np.uint16(1) << (cells % CELLS_PER_WEIGHT).astype(np.uint16),
+        )
         ones = np.asarray(values, dtype=bool)
         np.bitwise_or.at(flat, weights[ones], bits[ones])
         np.bitwise_and.at(flat, weights[~ones], ~bits[~ones])
@@ -73,7 +78,9 @@ def write_bits(codes: np.ndarray, cells: np.ndarray, values: np.ndarray) -> np.n
 
 def apply_map(codes: Sequence[np.ndarray], fault_map: FaultMap) -> tuple[np.ndarray, ...]:
     """Return the codes that a device with these stuck cells holds after ``codes`` have been programmed."""
-    return tuple(write_bits(c, m, v) for c, m, v in zip(codes, fault_map.cells, fault_map.values, strict=True))
+    return tuple(
+        write_bits(c, m, v) for c, m, v in zip(codes, fault_map.cells, fault_map.values, strict=True)
+    )
 
 
 def differing_cells(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -81,4 +88,7 @@ def differing_cells(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
     difference = (codes.reshape(-1) ^ others.reshape(-1)).view(np.uint16)
     weights = np.flatnonzero(difference)
     bits = np.unpackbits(difference[weights].astype("<u2").view(np.uint8), bitorder="little")
-    return np.flatnonzero(bits) % CELLS_PER_WEIGHT + np.repeat(weights, CELLS_PER_WEIGHT)[bits.astype(bool)] * CELLS_PER_WEIGHT
+    return (
+        np.flatnonzero(bits) % CELLS_PER_WEIGHT
+        + np.repeat(weights, CELLS_PER_WEIGHT)[bits.astype(bool)] * CELLS_PER_WEIGHT
+    )

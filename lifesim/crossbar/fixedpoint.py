@@ -20,7 +20,9 @@ class FixedPoint:
 
     def __post_init__(self) -> None:
         if self.width != 16 or not 0 <= self.fraction_bits <= self.width - 1:
-            raise ValueError(f"need 16 bits and 0..15 behind the point, got {self.width} and {self.fraction_bits}")
+            raise ValueError(
+                f"need 16 bits and 0..15 behind the point, got {self.width} and {self.fraction_bits}"
+            )
 
     @classmethod
     def tightest(cls, weights: Iterable[np.ndarray], width: int = 16) -> FixedPoint:
@@ -28,7 +30,10 @@ class FixedPoint:
         arrays = [np.asarray(w, dtype=np.float64) for w in weights]
         for fraction_bits in range(width - 1, -1, -1):
             fmt = cls(width, fraction_bits)
-            if all(np.all((np.rint(w / fmt.scale) >= fmt.lowest) & (np.rint(w / fmt.scale) <= fmt.highest)) for w in arrays):
+            if all(
+                np.all((np.rint(w / fmt.scale) >= fmt.lowest) & (np.rint(w / fmt.scale) <= fmt.highest))
+                for w in arrays
+            ):
                 return fmt
         raise ValueError(f"weights do not fit into {width} bits")
 

@@ -99,7 +99,9 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
     return ledger
 
 
-def _book_serving(ledger: DeviceAccount, segment: Segment, spans: list[SpecSpan], edges_ns: list[int]) -> None:
+def _book_serving(
+    ledger: DeviceAccount, segment: Segment, spans: list[SpecSpan], edges_ns: list[int]
+) -> None:
     grid = ledger.record.grid
     for span in spans:
         start_ns, end_ns = max(span.start_ns, segment.start_ns), min(span.end_ns, segment.end_ns)
@@ -163,7 +165,9 @@ def _book_wear(ledger: DeviceAccount, plan: Plan, edges_ns: list[int]) -> None:
     starts = [stretch.start_ns for stretch in record.stretches]
     operations = np.zeros((len(edges_ns), len(cells)), np.int64)
     reloads = np.zeros_like(operations)
-    reloaded_before = np.cumsum([[0] * len(cells), *(_reloads(s.snapshot, s.end_ns) for s in record.stretches)], axis=0)
+    reloaded_before = np.cumsum(
+        [[0] * len(cells), *(_reloads(s.snapshot, s.end_ns) for s in record.stretches)], axis=0
+    )
     for row, edge_ns in enumerate(edges_ns):
         index = bisect_right(starts, edge_ns) - 1
         stretch = record.stretches[index]

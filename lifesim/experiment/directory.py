@@ -80,6 +80,8 @@ def _refuse_to_mix(path: Path, force: bool) -> None:
         if path.exists() and not path.is_dir():
             raise UserError(f"{path}: is a file, not a directory")
         if not force and path.is_dir() and any(path.iterdir()):
-            raise UserError(f"{path}: is not empty; use --force to replace the results in it, or -o for another directory")
+            raise UserError(
+                f"{path}: is not empty; use --force to replace the results in it, or -o for another directory"
+            )
     except OSError as error:
         raise UserError(f"{path}: cannot be used: {error.strerror}") from error

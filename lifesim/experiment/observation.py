@@ -75,9 +75,13 @@ def observe(
                 judge.sample((device, i, time_ns))
                 for i, stretch in enumerate(record.stretches)
                 for time_ns in report_times_ns
-                if stretch.start_ns <= time_ns < stretch.end_ns or time_ns == stretch.end_ns == fleet.horizon_ns
+                if stretch.start_ns <= time_ns < stretch.end_ns
+                or time_ns == stretch.end_ns == fleet.horizon_ns
             ],
-            [_spans(crossings.get((device, i), []), stretch, judge, (device, i)) for i, stretch in enumerate(record.stretches)],
+            [
+                _spans(crossings.get((device, i), []), stretch, judge, (device, i))
+                for i, stretch in enumerate(record.stretches)
+            ],
         )
         for device, record in enumerate(fleet.devices)
     ]
@@ -113,7 +117,9 @@ class _Judge:
                 self._correct[state] = -1
                 batch.append((state, held))
             full = batch and len(batch) * 2 * held.model.architecture.weights >= _BYTES_PER_TASK
-            changes_group = number + 1 == len(points) or self._fleet.devices[points[number + 1][0]].group != record.group
+            changes_group = (
+                number + 1 == len(points) or self._fleet.devices[points[number + 1][0]].group != record.group
+            )
             if batch and (full or changes_group):
                 tasks.append(self._submit(self._fleet.plans[record.group], batch))
                 batch = []
@@ -130,7 +136,9 @@ class _Judge:
 
     def _submit(self, plan: Plan, batch: list[tuple[tuple, Held]]) -> tuple[list[tuple], Future]:
         codes = [held.codes() for _, held in batch]
-        future = self._executor.submit(spec_correct, plan.model, plan.group.network.dataset, codes, self._torch_device)
+        future = self._executor.submit(
+            spec_correct, plan.model, plan.group.network.dataset, codes, self._torch_device
+        )
         return [state for state, _ in batch], future
 
     def _collect(self, tasks: list[tuple[list[tuple], Future]], most_waiting: int) -> None:
@@ -139,7 +147,9 @@ class _Judge:
             self._correct.update(zip(states, future.result().tolist(), strict=True))
 
 
-def spec_correct(model: Model, dataset: str, codes: list[tuple[np.ndarray, ...]], torch_device: str) -> np.ndarray:
+def spec_correct(
+    model: Model, dataset: str, codes: list[tuple[np.ndarray, ...]], torch_device: str
+) -> np.ndarray:
     """Return how many pictures of the spec set each copy gets right (int64). Biases and format are those of ``model``."""
     pictures, labels = load_dataset(dataset).part("spec")
     return Evaluator.of(model, torch_device).correct(codes, pictures, labels)
@@ -157,7 +167,9 @@ def _bisect(
     """Return for each (device, stretch) the times at which it crossed, each with the side that it crossed to."""
     ordered = sorted(points)
     open_pieces = [
-        (a, b) for a, b in zip(ordered, ordered[1:], strict=False) if a[:2] == b[:2] and judge.in_spec(a) != judge.in_spec(b)
+        (a, b)
+        for a, b in zip(ordered, ordered[1:], strict=False)
+        if a[:2] == b[:2] and judge.in_spec(a) != judge.in_spec(b)
     ]
     crossings: dict[tuple[int, int], list[tuple[int, bool]]] = {}
     while open_pieces:
@@ -173,11 +185,12 @@ def _bisect(
     return crossings
 
 
-def _spans(crossings: list[tuple[int, bool]], stretch: Stretch, judge: _Judge, where: tuple[int, int]) -> list[SpecSpan]:
+def _spans(
+    crossings: list[tuple[int, bool]], stretch: Stretch, judge: _Judge, where: tuple[int, int]
+) -> list[SpecSpan]:
     start_ns, in_spec = stretch.start_ns, judge.in_spec((*where, stretch.start_ns))
     spans = []
     for time_ns, side in sorted(crossings):
         spans.append(SpecSpan(start_ns, time_ns, in_spec))
         start_ns, in_spec = time_ns, side
     return [*spans, SpecSpan(start_ns, stretch.end_ns, in_spec)]
-

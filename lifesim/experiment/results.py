@@ -13,7 +13,15 @@ import pandas as pd
 from lifesim.errors import UserError
 from lifesim.experiment.summary import summary_text
 
-FILES = ("fleet.csv", "groups.csv", "devices.csv", "survival.csv", "events.parquet", "summary.json", "manifest.json")
+FILES = (
+    "fleet.csv",
+    "groups.csv",
+    "devices.csv",
+    "survival.csv",
+    "events.parquet",
+    "summary.json",
+    "manifest.json",
+)
 
 
 @dataclass(frozen=True)

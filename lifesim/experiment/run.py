@@ -66,11 +66,23 @@ def run_to_directory(
             for warning in expected.warnings:
                 log.warning(warning)
             with make_executor(workers) as executor:
-                _run(scenario, expected, output, executor, stepped, device, progress or _no_progress, log, records)
+                _run(
+                    scenario,
+                    expected,
+                    output,
+                    executor,
+                    stepped,
+                    device,
+                    progress or _no_progress,
+                    log,
+                    records,
+                )
             output.write_manifest("finished")
             log.info("run finished")
         except KeyboardInterrupt:
-            output.write("events.parquet", tables.events_parquet([(record, record.events) for record in records]))
+            output.write(
+                "events.parquet", tables.events_parquet([(record, record.events) for record in records])
+            )
             output.write_manifest("interrupted")
             log.warning("run interrupted")
             raise

@@ -26,9 +26,14 @@ class Column:
 
 
 COUNTS = {
-    "tests": Column("", "visits that read something (test pictures or the array), whatever they found; one in progress at the horizon is not counted"),
+    "tests": Column(
+        "",
+        "visits that read something (test pictures or the array), whatever they found; one in progress at the horizon is not counted",
+    ),
     "tests_missed": Column("", "visits that fell where the device was not serving"),
-    "tests_passed_out_of_spec": Column("", "visits that found nothing although the device was out of spec (missed detections)"),
+    "tests_passed_out_of_spec": Column(
+        "", "visits that found nothing although the device was out of spec (missed detections)"
+    ),
     "alarms_unconfirmed": Column("", "first reads that alarmed and were not confirmed by the re-reads"),
     "alarms_true": Column("", "alarms raised out of spec"),
     "alarms_early": Column("", "alarms raised in spec, that a noise-free read would have raised, too"),
@@ -47,31 +52,48 @@ COUNTS = {
     "downlink_sent_bytes": Column("B", "redeployments put on the link"),
     "downlink_received_bytes": Column("B", "of them, received by the device"),
     "downlink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
-    "cell_writes": Column("", "programming operations of all cells together; those of a rewrite count when it ends"),
+    "cell_writes": Column(
+        "", "programming operations of all cells together; those of a rewrite count when it ends"
+    ),
 }
 """Integer counts; every one adds up over time, devices and groups."""
 
 DURATIONS = {f"{state}_s": Column("s", f"time {meaning}") for state, meaning in STATES.items()}
-SHARES = {f"{state}_share": Column("1", f"share of the device time spent {meaning}") for state, meaning in STATES.items()}
+SHARES = {
+    f"{state}_share": Column("1", f"share of the device time spent {meaning}")
+    for state, meaning in STATES.items()
+}
 TOTALS = {
     "availability": Column("1", "share of the time serving, in spec or not"),
     "in_spec_availability": Column("1", "share of the time serving in spec"),
 }
-ENERGY = {"energy_j": Column("J", "energy of tests, read-backs, March tests, rewrites and reloads; without inference, ADC and radio")}
+ENERGY = {
+    "energy_j": Column(
+        "J",
+        "energy of tests, read-backs, March tests, rewrites and reloads; without inference, ADC and radio",
+    )
+}
 
 FLEET = {
-    "time_s": Column("s", "end of the period that the row is about, since the start; the first row is the start itself"),
+    "time_s": Column(
+        "s", "end of the period that the row is about, since the start; the first row is the start itself"
+    ),
     "devices": Column("", "devices"),
     **DURATIONS,
     **SHARES,
     **TOTALS,
-    "accuracy_devices": Column("", "devices whose accuracy could be observed at that time (not in an intervention, not retired)"),
+    "accuracy_devices": Column(
+        "", "devices whose accuracy could be observed at that time (not in an intervention, not retired)"
+    ),
     "accuracy_mean": Column("1", "mean of their noise-free accuracy on the spec pictures at that time"),
     "accuracy_p05": Column("1", "5th percentile over devices (linear interpolation)"),
     "accuracy_min": Column("1", "lowest accuracy of a device"),
     "in_spec_devices": Column("", "of the observed devices, those in spec at that time"),
     "stuck_cells_mean": Column("", "mean number of stuck cells of an observed device at that time"),
-    "expired_cells_mean": Column("", "mean number of cells of an observed device that have lost their state and not been rewritten since, stuck ones among them"),
+    "expired_cells_mean": Column(
+        "",
+        "mean number of cells of an observed device that have lost their state and not been rewritten since, stuck ones among them",
+    ),
     **COUNTS,
     **ENERGY,
 }
@@ -87,8 +109,13 @@ DEVICES = {
     "accuracy_min": Column("1", "lowest of them"),
     "accuracy_last": Column("1", "last of them"),
     "first_out_of_spec_s": Column("s", "when it was first out of spec; empty if never"),
-    "first_detection_s": Column("s", "first true alarm from then on, or that very time if an earlier alarm was still unresolved; empty if none"),
-    "first_back_in_spec_s": Column("s", "when it was first in spec again, repaired or by chance; empty if never"),
+    "first_detection_s": Column(
+        "s",
+        "first true alarm from then on, or that very time if an earlier alarm was still unresolved; empty if none",
+    ),
+    "first_back_in_spec_s": Column(
+        "s", "when it was first in spec again, repaired or by chance; empty if never"
+    ),
     "end_of_life_s": Column("s", "when it was retired; empty if it was not"),
     **COUNTS,
     **ENERGY,
@@ -104,7 +131,9 @@ SURVIVAL = {
     "time_s": Column("s", "time at which the curve steps"),
     "at_risk": Column("", "devices still under observation just before"),
     "events": Column("", "devices to which it happened at that time"),
-    "censored": Column("", "devices whose observation ended since the step before, up to and including this time"),
+    "censored": Column(
+        "", "devices whose observation ended since the step before, up to and including this time"
+    ),
     "survival": Column("1", "Kaplan-Meier estimate just after"),
     "standard_error": Column("1", "its standard error (Greenwood)"),
 }

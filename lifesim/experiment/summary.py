@@ -18,7 +18,9 @@ if TYPE_CHECKING:  # whoever only reads results does without torch
     from lifesim.scenario.models import Scenario
 
 
-def summarise(scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceAccount], expected: Outlook) -> dict[str, Any]:
+def summarise(
+    scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceAccount], expected: Outlook
+) -> dict[str, Any]:
     """Return the summary of a run as plain JSON values; durations in seconds, shares of device time."""
     time_ns = sum(a.time_ns.sum(axis=0) for a in accounts)
     counts = dict(zip(schema.COUNTS, sum(a.counts.sum(axis=0) for a in accounts).tolist(), strict=True))
@@ -45,7 +47,9 @@ def summarise(scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceA
         "in_spec_availability": int(time_ns[0]) / whole,
         "out_silent_share": int(time_ns[2]) / whole,
         "state_s": {state: to_s(int(ns)) for state, ns in zip(schema.STATES, time_ns, strict=True)},
-        "accuracy_last_mean": _mean([a.observed.samples[-1].correct / fleet.plans[a.record.group].spec_pictures for a in last]),
+        "accuracy_last_mean": _mean(
+            [a.observed.samples[-1].correct / fleet.plans[a.record.group].spec_pictures for a in last]
+        ),
         "in_spec_last": sum(
             a.observed.samples[-1].correct >= fleet.plans[a.record.group].required_correct for a in last
         ),
@@ -78,7 +82,11 @@ def summary_text(summary: dict[str, Any]) -> str:
         f"In spec      {summary['in_spec_availability']:8.3%} of the time (serving {summary['availability']:.5%})",
         f"Silent       {summary['out_silent_share']:8.3%} of the time out of spec with no alarm raised",
         f"At the end   {summary['in_spec_last']} of {summary['running_last']} running devices in spec"
-        + (f", mean accuracy {summary['accuracy_last_mean']:.1%}" if summary["accuracy_last_mean"] is not None else "")
+        + (
+            f", mean accuracy {summary['accuracy_last_mean']:.1%}"
+            if summary["accuracy_last_mean"] is not None
+            else ""
+        )
         + (f"; {counts['retirements']} retired" if counts["retirements"] else ""),
         "",
         f"Tests        {counts['tests']:,}, {counts['tests_missed']:,} missed as the device was not serving, "

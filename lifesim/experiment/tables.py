@@ -33,7 +33,10 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
         for sample in account.observed.samples:
             by_time[sample.time_ns].append((account, sample))
     observed = list(by_time.values())
-    accuracy = [[sample.correct / plans[a.record.group].spec_pictures for a, sample in at_edge] for at_edge in observed]
+    accuracy = [
+        [sample.correct / plans[a.record.group].spec_pictures for a, sample in at_edge]
+        for at_edge in observed
+    ]
     table: Table = {"time_s": _seconds(edges_ns), "devices": [len(accounts)] * len(edges_ns)}
     for i, state in enumerate(schema.STATES):
         table[f"{state}_s"] = _seconds(time_ns[:, i].tolist())
@@ -45,11 +48,13 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     table["accuracy_p05"] = [float(np.percentile(a, 5)) if a else None for a in accuracy]
     table["accuracy_min"] = [min(a, default=None) for a in accuracy]
     table["in_spec_devices"] = [
-        sum(sample.correct >= plans[a.record.group].required_correct for a, sample in at_edge) for at_edge in observed
+        sum(sample.correct >= plans[a.record.group].required_correct for a, sample in at_edge)
+        for at_edge in observed
     ]
     for cells in ("stuck_cells", "expired_cells"):
         table[f"{cells}_mean"] = [
-            float(np.mean([getattr(sample, cells) for _, sample in at_edge])) if at_edge else None for at_edge in observed
+            float(np.mean([getattr(sample, cells) for _, sample in at_edge])) if at_edge else None
+            for at_edge in observed
         ]
     table |= {name: counts[:, i].tolist() for i, name in enumerate(schema.COUNTS)}
     table["energy_j"] = energy_j
@@ -99,7 +104,9 @@ def milestones(account: DeviceAccount) -> dict[str, int | None]:
     moments = dict.fromkeys(("first_out_of_spec", "first_detection", "first_back_in_spec", "end_of_life"))
     if lost is not None:
         moments["first_out_of_spec"] = lost
-        moments["first_back_in_spec"] = next((s.start_ns for s in spans if s.in_spec and s.start_ns > lost), None)
+        moments["first_back_in_spec"] = next(
+            (s.start_ns for s in spans if s.in_spec and s.start_ns > lost), None
+        )
         already_known = any(s.known for s in account.record.segments if s.start_ns <= lost < s.end_ns)
         alarms = (e.time_ns for e in account.events if e.kind == "alarm" and e.detail == "true")
         moments["first_detection"] = lost if already_known else next((t for t in alarms if t >= lost), None)
@@ -118,7 +125,12 @@ def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
         observations = {
             "in_spec": [_first(m["first_out_of_spec"], m["end_of_life"], horizon_ns) for m in moments],
             "undetected": [
-                _first(m["first_detection"], _earliest(m["first_back_in_spec"], m["end_of_life"]), horizon_ns, m["first_out_of_spec"])
+                _first(
+                    m["first_detection"],
+                    _earliest(m["first_back_in_spec"], m["end_of_life"]),
+                    horizon_ns,
+                    m["first_out_of_spec"],
+                )
                 for m in moments
                 if m["first_out_of_spec"] is not None
             ],
@@ -135,7 +147,9 @@ def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
     return table
 
 
-def _first(event_ns: int | None, ended_ns: int | None, horizon_ns: int, since_ns: int = 0) -> tuple[int, bool]:
+def _first(
+    event_ns: int | None, ended_ns: int | None, horizon_ns: int, since_ns: int = 0
+) -> tuple[int, bool]:
     """Return how long something was waited for from ``since_ns`` on, and whether it happened before the observation ended."""
     end_ns = horizon_ns if ended_ns is None else ended_ns
     happened = event_ns is not None and event_ns <= end_ns
@@ -156,7 +170,11 @@ def csv_bytes(table: Table) -> bytes:
 def events_parquet(traces: Sequence[tuple[DeviceRecord, Sequence[Event]]]) -> bytes:
     """Return the trace as Parquet, ordered by (time, device), the events of one device and instant as they happened."""
     rows = sorted(
-        ((event.time_ns, record.device, i, record.group, event) for record, events in traces for i, event in enumerate(events)),
+        (
+            (event.time_ns, record.device, i, record.group, event)
+            for record, events in traces
+            for i, event in enumerate(events)
+        ),
         key=lambda row: row[:3],
     )
     names = pa.dictionary(pa.int32(), pa.string())
@@ -177,9 +195,14 @@ def events_parquet(traces: Sequence[tuple[DeviceRecord, Sequence[Event]]]) -> by
 
 def _seconds(times_ns: Sequence[int | None]) -> list[str | None]:
     """Return exact decimal seconds: sums of what stands in the file are exact, too."""
-    return [None if t is None else f"{t // NS_PER_S}.{t % NS_PER_S:09d}".rstrip("0").rstrip(".") for t in times_ns]
+    return [
+        None if t is None else f"{t // NS_PER_S}.{t % NS_PER_S:09d}".rstrip("0").rstrip(".") for t in times_ns
+    ]
 
 
 def _shares(part_ns: np.ndarray, all_ns: np.ndarray) -> list[float | None]:
     wholes = all_ns.sum(axis=1).tolist()
-    return [part / whole if whole else None for part, whole in zip(part_ns.sum(axis=1).tolist(), wholes, strict=True)]
+    return [
+        part / whole if whole else None
+        for part, whole in zip(part_ns.sum(axis=1).tolist(), wholes, strict=True)
+    ]

@@ -137,4 +137,3 @@ def make_grid(plan: Plan, seed: int, slot: int) -> Grid | None:
 def _required(correct: int, pictures: int, tolerance: float) -> int:
     # In spec: accuracy >= clean accuracy - tolerance. Rounded first, so that 1 % of 1,000 pictures is 10 of them and not 10.000000001.
     return int(np.ceil(round(correct - tolerance * pictures, 6)))
-

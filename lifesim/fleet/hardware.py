@@ -105,7 +105,9 @@ def check_timing(scenario: Scenario) -> None:
         raise UserError("\n".join(mistakes))
 
 
-def make_silicon(group: Group, architecture: Architecture, scenario: Scenario, name: str, slot: int) -> Silicon:
+def make_silicon(
+    group: Group, architecture: Architecture, scenario: Scenario, name: str, slot: int
+) -> Silicon:
     """Return the banks of one device, with its own place in the device-to-device spread."""
     technology = group.technology
     spread = generator(device_key(scenario.seed, name, slot, "spread")).standard_normal(2)

@@ -31,7 +31,10 @@ from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.units import UNITS
 
-NOTICEABLE, HARMFUL = 1e-4, 1e-3  # shares of a layer's cells; LeNet leaves the spec at 0.14 % of cells stuck, uniformly placed
+NOTICEABLE, HARMFUL = (
+    1e-4,
+    1e-3,
+)  # shares of a layer's cells; LeNet leaves the spec at 0.14 % of cells stuck, uniformly placed
 BUSY = 0.01  # share of the time that visits take
 HIGH_LOAD = 0.9  # of the cloud: the queue grows long from here, without end from 1
 NEVER_S = 1000 * S_PER_YEAR
@@ -163,7 +166,9 @@ def number(value: float) -> str:
     if 0 < value < 0.01:
         return "<0.01"
     value = float(f"{value:.3g}")
-    sizes = [(suffix, size) for suffix, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)) if size <= value]
+    sizes = [
+        (suffix, size) for suffix, size in (("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)) if size <= value
+    ]
     suffix, size = sizes[-1] if sizes else ("", 1.0)
     return f"{value / size:g}{suffix}" if value >= 1 else f"{value:.2g}"
 
@@ -261,7 +266,9 @@ def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> floa
 def _wear(group: Group, layer: str, schedule_cycles_per_s: float) -> ExpectedWear:
     technology = group.technology
     endurance = Weibull(technology.endurance_scale_cycles, technology.endurance_shape)
-    return ExpectedWear(endurance, group.workload.reloads_per_day.get(layer, 0.0) / S_PER_DAY + schedule_cycles_per_s)
+    return ExpectedWear(
+        endurance, group.workload.reloads_per_day.get(layer, 0.0) / S_PER_DAY + schedule_cycles_per_s
+    )
 
 
 def _rewritten_every_s(group: Group, layer: str, duty: Duty) -> float:

@@ -97,4 +97,6 @@ class DeviceRecord:
     segments: list[Segment] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    missed_visits: list[tuple[int, int]] = field(default_factory=list)  # [first, end) of visits that fell where it was not serving
+    missed_visits: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # [first, end) of visits that fell where it was not serving

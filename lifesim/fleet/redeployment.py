@@ -97,16 +97,25 @@ def prepare(task: Retraining) -> bytes:
         in_spec=correct >= task.required_correct,
         map_digest=task.fault_map.digest(),
         delta=encode_delta(task.model, model),
-        test_set=make_test_set(model, held, task.dataset, task.test_pictures, task.fgsm_epsilon, task.torch_device),
+        test_set=make_test_set(
+            model, held, task.dataset, task.test_pictures, task.fgsm_epsilon, task.torch_device
+        ),
     )
     return message.encode()
 
 
 def make_test_set(
-    model: Model, held: tuple[np.ndarray, ...], dataset: str, count: int, fgsm_epsilon: float, torch_device: str
+    model: Model,
+    held: tuple[np.ndarray, ...],
+    dataset: str,
+    count: int,
+    fgsm_epsilon: float,
+    torch_device: str,
 ) -> TestSet:
     """Return ``count`` adversarial examples against the codes that the device holds, with their noise-free golden scores."""
-    originals, labels = select_test_pictures(load_dataset(dataset), count, stream_key("test pictures", model.digest.hex()))
+    originals, labels = select_test_pictures(
+        load_dataset(dataset), count, stream_key("test pictures", model.digest.hex())
+    )
     evaluator = Evaluator.of(model, torch_device)
     pictures = fgsm_examples(evaluator, held, originals, labels, fgsm_epsilon)
     return TestSet(pictures, Golden.of(evaluator.confidences([held], pictures, None)[0]))
@@ -117,4 +126,3 @@ def validation_correct(model: Model, held: tuple[np.ndarray, ...], dataset: str,
     pictures, labels = load_dataset(dataset).part("validation")
     evaluator = Evaluator.of(model, torch_device)
     return int(evaluator.correct([held], pictures, labels)[0])
-

@@ -82,7 +82,9 @@ class RetrainingService:
         job = yield self.cloud.submit(desk.device.number, desk).done
         message = desk.result.result()
         desk.device.log("retraining_end", job.service_ns)
-        desk.model = apply_delta(desk.model, Redeployment.decode(message, desk.model.architecture.input_shape).delta)
+        desk.model = apply_delta(
+            desk.model, Redeployment.decode(message, desk.model.architecture.input_shape).delta
+        )
         desk.device.log("redeployment_sent", len(message))
         yield desk.link.send(len(message), Direction.DOWN)
         desk.device.log("redeployment_received", len(message))

@@ -25,7 +25,9 @@ class Snapshot:
 
     def operations_at(self, time_ns: int) -> np.ndarray:
         """Return the programming operations per cell of each bank since the device was made (int64 [banks])."""
-        return np.array([b.at(p, time_ns).operations for b, p in zip(self.silicon.banks, self.programmed, strict=True)])
+        return np.array(
+            [b.at(p, time_ns).operations for b, p in zip(self.silicon.banks, self.programmed, strict=True)]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,9 @@ class Held:
         held = []
         for codes, faults in zip(self.model.codes, self.faults, strict=True):
             if len(faults.expired):
-                codes = write_bits(codes, faults.expired, np.full(len(faults.expired), self.expired_value, np.uint8))
+                codes = write_bits(
+                    codes, faults.expired, np.full(len(faults.expired), self.expired_value, np.uint8)
+                )
             held.append(write_bits(codes, faults.stuck, faults.stuck_values) if len(faults.stuck) else codes)
         return tuple(held)
 

@@ -56,9 +56,16 @@ def simulate(
     devices = []
     for plan in plans.values():
         for slot in range(plan.group.count):
-            device = _make_device(env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped)
-            link = Link(env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s)
-            task, key = plan.task(scenario, torch_device), device_key(scenario.seed, plan.name, slot, "service")
+            device = _make_device(
+                env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped
+            )
+            link = Link(
+                env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s
+            )
+            task, key = (
+                plan.task(scenario, torch_device),
+                device_key(scenario.seed, plan.name, slot, "service"),
+            )
             service.open_desk(Desk(device, link, plan.model, plan.layer_cells, task, key))
             on_record(device.record)
             devices.append(device)
@@ -68,7 +75,9 @@ def simulate(
     service.close()
     for device in devices:
         device.finish()
-    return FleetRecord(plans, [d.record for d in devices], service.cloud.totals, service.cloud.busy_ns, horizon_ns)
+    return FleetRecord(
+        plans, [d.record for d in devices], service.cloud.totals, service.cloud.busy_ns, horizon_ns
+    )
 
 
 def make_plans(scenario: Scenario, torch_device: str = "cpu") -> dict[str, Plan]:

@@ -45,7 +45,9 @@ class DeviceTwin:
         self._noise_key = noise_key
         self._evaluator = Evaluator.of(model, torch_device)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in silicon.banks)
-        self._alarm_at: dict[int, bool] = {}  # first reads already evaluated; they hold until cells, pictures or baseline change
+        self._alarm_at: dict[
+            int, bool
+        ] = {}  # first reads already evaluated; they hold until cells, pictures or baseline change
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.silicon, self.model, self.programmed)
@@ -72,7 +74,9 @@ class DeviceTwin:
     def read_goldens(self, time_ns: int) -> None:
         codes = self.snapshot().held_at(time_ns).codes()
         reads = range(self.rule.baseline_reads)
-        self.golden = Golden.of(self._read([codes] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0))
+        self.golden = Golden.of(
+            self._read([codes] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0)
+        )
         self._alarm_at.clear()
 
     def read_back(self, time_ns: int) -> None:
@@ -82,7 +86,9 @@ class DeviceTwin:
 
     def halt(self, time_ns: int) -> None:
         """Stop using the crossbars: reloads end here until the next programming."""
-        self.programmed = tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
+        self.programmed = tuple(
+            b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
+        )
 
     def march(self, writes_per_cell: int) -> FaultMap:
         """Run a March test on all cells. Cells that its own writes wear out show up at the next one. The weights are gone."""
@@ -112,7 +118,9 @@ class DeviceTwin:
 
     def _first_reads(self, times_ns: Sequence[int]) -> list[bool]:
         """Return whether the first read of each visit alarms. Visits beyond an alarm that is not confirmed are not read again."""
-        self._alarm_at = {time_ns: alarm for time_ns, alarm in self._alarm_at.items() if time_ns >= times_ns[0]}
+        self._alarm_at = {
+            time_ns: alarm for time_ns, alarm in self._alarm_at.items() if time_ns >= times_ns[0]
+        }
         unknown = [time_ns for time_ns in times_ns if time_ns not in self._alarm_at]
         if unknown:
             codes = [self.snapshot().held_at(time_ns).codes() for time_ns in unknown]

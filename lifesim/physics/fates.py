@@ -29,7 +29,11 @@ class CellFates:
     __slots__ = ("n", "distribution", "_place", "_spacing_key", "_cell_key", "_hazard", "_limits", "_cells")
 
     def __init__(
-        self, key: int, n: int, distribution: LifeDistribution, place: Callable[[np.ndarray], np.ndarray] | None = None
+        self,
+        key: int,
+        n: int,
+        distribution: LifeDistribution,
+        place: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         self.n = n
         self.distribution = distribution
@@ -77,4 +81,6 @@ class CellFates:
         self._hazard = float(hazards[-1])
         self._limits = np.concatenate([self._limits, self.distribution.limit(hazards)])
         cells = permute(self._cell_key, self.n, ranks)
-        self._cells = np.concatenate([self._cells, (self._place(cells) if self._place else cells).astype(np.int32)])
+        self._cells = np.concatenate(
+            [self._cells, (self._place(cells) if self._place else cells).astype(np.int32)]
+        )

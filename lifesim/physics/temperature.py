@@ -16,10 +16,14 @@ DAYS_PER_YEAR = 365  # a year is 365 days throughout, so that season and day rep
 S_PER_YEAR = DAYS_PER_YEAR * S_PER_DAY
 
 
-def acceleration_factor(temperature_c: np.ndarray | float, reference_c: float, activation_energy_ev: float) -> np.ndarray:
+def acceleration_factor(
+    temperature_c: np.ndarray | float, reference_c: float, activation_energy_ev: float
+) -> np.ndarray:
     """Return the Arrhenius factor exp(Ea/k (1/T_ref - 1/T)) by which a process runs faster at ``temperature_c`` than at ``reference_c``."""
     inverse_k = 1.0 / (np.asarray(temperature_c, dtype=np.float64) + KELVIN_AT_0_C)
-    return np.exp(activation_energy_ev / BOLTZMANN_EV_PER_K * (1.0 / (reference_c + KELVIN_AT_0_C) - inverse_k))
+    return np.exp(
+        activation_energy_ev / BOLTZMANN_EV_PER_K * (1.0 / (reference_c + KELVIN_AT_0_C) - inverse_k)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,13 @@ class TemperatureProfile:
     def temperature_c(self, time_s: np.ndarray | float) -> np.ndarray:
         """Return the cell temperature at ``time_s`` seconds after the start."""
         days = np.asarray(time_s, dtype=np.float64) / S_PER_DAY
-        season = np.cos(2 * np.pi * (days + self.start_day_of_year - self.hottest_day_of_year) / DAYS_PER_YEAR)
+        season = np.cos(
+            2 * np.pi * (days + self.start_day_of_year - self.hottest_day_of_year) / DAYS_PER_YEAR
+        )
         day = np.cos(2 * np.pi * (days - self.hottest_hour / 24.0))
-        return self.mean_c + self.self_heating_c + self.season_amplitude_c * season + self.day_amplitude_c * day
+        return (
+            self.mean_c + self.self_heating_c + self.season_amplitude_c * season + self.day_amplitude_c * day
+        )
 
 
 class EquivalentTime:
@@ -54,8 +62,14 @@ class EquivalentTime:
     """
 
     def __init__(self, profile: TemperatureProfile, reference_c: float, activation_energy_ev: float):
-        hours = np.arange(DAYS_PER_YEAR * 24, dtype=np.float64)[:, None] + 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)
-        factors = acceleration_factor(profile.temperature_c(hours * S_PER_H), reference_c, activation_energy_ev)
+        hours = (
+            np.arange(DAYS_PER_YEAR * 24, dtype=np.float64)[:, None]
+            + 0.5
+            + np.array([-0.5, 0.5]) / np.sqrt(3.0)
+        )
+        factors = acceleration_factor(
+            profile.temperature_c(hours * S_PER_H), reference_c, activation_energy_ev
+        )
         cumulative_s = np.concatenate([[0.0], np.cumsum(factors.mean(axis=1) * S_PER_H)])
         # In multiples of 2**-43 of about a year's total, whole years and hours add without rounding for a thousand years.
         quantum_s = 2.0 ** (math.frexp(cumulative_s[-1])[1] - 43)
@@ -75,6 +89,8 @@ class EquivalentTime:
 
 
 @functools.lru_cache(maxsize=64)
-def equivalent_time(profile: TemperatureProfile, reference_c: float, activation_energy_ev: float) -> EquivalentTime:
+def equivalent_time(
+    profile: TemperatureProfile, reference_c: float, activation_energy_ev: float
+) -> EquivalentTime:
     """Return the (shared) integral for a site and a technology; all devices of a group use the same table."""
     return EquivalentTime(profile, reference_c, activation_energy_ev)

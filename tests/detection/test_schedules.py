@@ -90,4 +90,4 @@ def test_costs():
         NO_COST,
         NO_COST,
     ]
-    assert NO_COST == Cost(0, 0.0, 0)
+    assert Cost(0, 0.0, 0) == NO_COST

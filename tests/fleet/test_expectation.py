@@ -57,7 +57,7 @@ def test_a_rewritten_layer_is_as_old_as_its_hottest_period_so_far(period_s, unti
     """Brute force: a window of one period slid over the years in steps of 30 min is never older, and nearly as old."""
     limits = Lognormal(S_PER_DAY, 1.5)
     share = float(ExpectedDrift(limits, SEASONS, period_s).share(until_s))
-    ends = np.append(np.arange(0.0, until_s, 1800.0), until_s)[::7 if until_s > S_PER_YEAR else 1]
+    ends = np.append(np.arange(0.0, until_s, 1800.0), until_s)[:: 7 if until_s > S_PER_YEAR else 1]
     oldest = max(SEASONS.at(end) - SEASONS.at(max(end - period_s, 0.0)) for end in ends)
     brute = float(failed_share(limits, oldest))
     assert share >= brute * (1 - 1e-9)
@@ -91,7 +91,9 @@ def test_simulated_banks_scatter_around_the_expectation(reload_period_s):
     ]
     operations_per_s = 0.0 if period_ns is None else 1 / reload_period_s
     # 72 reloads have happened, and 73 - 1e-6 are expected of a continuous count.
-    wear = ExpectedWear(endurance, operations_per_s).share(end_s - S_PER_DAY * (5.0 if operations_per_s else 0.0))
+    wear = ExpectedWear(endurance, operations_per_s).share(
+        end_s - S_PER_DAY * (5.0 if operations_per_s else 0.0)
+    )
     drift = ExpectedDrift(limits, AT_REFERENCE, reload_period_s).share(end_s)
     for share, counts in ((wear, [len(f.stuck) for f in faults]), (drift, [len(f.expired) for f in faults])):
         standard_error = math.sqrt(n_cells * share * (1 - share) / n_banks)

@@ -52,7 +52,9 @@ def group(**changes):
 
 def scenario(*groups, **changes):
     groups = {f"g{number}": table for number, table in enumerate(groups or [group()])}
-    return Scenario.model_validate({"name": "test", "seed": 3, "horizon_s": "10 y", "group": groups, **changes})
+    return Scenario.model_validate(
+        {"name": "test", "seed": 3, "horizon_s": "10 y", "group": groups, **changes}
+    )
 
 
 def every(kind, interval="7 d"):
@@ -115,7 +117,9 @@ def test_simulated_silicon_has_the_faults_that_were_expected():
     architecture = load_architecture("mlp")
     expected = outlook(a_scenario)
     fresh = Programmed(0, 0, 1)
-    silicon = [make_silicon(a_scenario.group["g0"], architecture, a_scenario, "g0", slot) for slot in range(devices)]
+    silicon = [
+        make_silicon(a_scenario.group["g0"], architecture, a_scenario, "g0", slot) for slot in range(devices)
+    ]
     for at, time_s in enumerate(expected.times_s):
         for number_of_layer, layer in enumerate(CELLS):
             faults = [s.banks[number_of_layer].faults_at(fresh, to_ns(time_s) - 1) for s in silicon]
@@ -189,14 +193,22 @@ def test_load_is_bounded_by_the_stuck_cells_where_few_visits_find_any():
 
 def test_the_mean_over_the_spread_stays_below_the_bound():
     """400 devices with spread: new stuck cells in the last year, on average, against those that the bound allows."""
-    spread = group(technology=technology(endurance_scale_cycles=1e8, endurance_spread_sigma_ln=0.3), schedule=every("periodic", "1 ms"))
+    spread = group(
+        technology=technology(endurance_scale_cycles=1e8, endurance_spread_sigma_ln=0.3),
+        schedule=every("periodic", "1 ms"),
+    )
     a_scenario = scenario(spread, cloud=service(kind="fixed", time_s=1))
     load = cloud_load(a_scenario)
     calls_per_s = load / (10 / 2 - load)  # rho = N D / (c (tau + D)), D = 1 s, solved for 1 / tau
     architecture = load_architecture("mlp")
     gained = [
-        sum(len(bank.stuck_at(10 * 288 * 365)) - len(bank.stuck_at(9 * 288 * 365)) for bank in silicon.banks[:1])
-        for silicon in (make_silicon(a_scenario.group["g0"], architecture, a_scenario, "g0", n) for n in range(400))
+        sum(
+            len(bank.stuck_at(10 * 288 * 365)) - len(bank.stuck_at(9 * 288 * 365))
+            for bank in silicon.banks[:1]
+        )
+        for silicon in (
+            make_silicon(a_scenario.group["g0"], architecture, a_scenario, "g0", n) for n in range(400)
+        )
     ]
     assert 0 < np.mean(gained) < calls_per_s * S_PER_YEAR
 
@@ -213,7 +225,9 @@ def test_groups_add_up_and_schedules_that_never_call_have_no_load():
 
 
 def test_load_is_finite_where_no_cell_survives_the_first_programming():
-    hopeless = group(technology=technology(endurance_scale_cycles=1e-40, endurance_shape=20, endurance_spread_sigma_ln=5))
+    hopeless = group(
+        technology=technology(endurance_scale_cycles=1e-40, endurance_shape=20, endurance_spread_sigma_ln=5)
+    )
     dead = scenario(hopeless, cloud=service(kind="fixed", time_s=60))
     assert cloud_load(dead) == pytest.approx(10 * 60 / (2 * (7 * S_PER_DAY + 60)))
 
@@ -221,7 +235,9 @@ def test_load_is_finite_where_no_cell_survives_the_first_programming():
 @pytest.mark.parametrize(("count", "warned"), [(898, False), (902, True)])
 def test_the_cloud_warns_from_a_load_of_nine_tenths(count, warned):
     """One worker, jobs of a day, calls every 999 days: N / 1000."""
-    worn = group(count=count, technology=technology(endurance_scale_cycles=1e5), schedule=every("periodic", "999 d"))
+    worn = group(
+        count=count, technology=technology(endurance_scale_cycles=1e5), schedule=every("periodic", "999 d")
+    )
     cloud = {"workers": 1, "service": {"kind": "fixed", "time_s": "1 d"}}
     busy = scenario(worn, group(schedule={"kind": "never"}), cloud=cloud)
     assert cloud_load(busy) == pytest.approx(count / 1000)
@@ -247,7 +263,9 @@ def test_a_mechanism_that_cannot_matter():
     """The rule: below one faulty cell in the whole network. 1 - exp(-(x / scale)^2) of fc1's 802,816 cells, x = 1,051,201."""
     threshold = 1_051_201 * math.sqrt(CELLS["fc1"])
     for scale, warned in ((threshold * 1.01, True), (threshold * 0.99, False)):
-        lines = warnings_about(group(technology=technology(retention_median_s="40 y", endurance_scale_cycles=scale)))
+        lines = warnings_about(
+            group(technology=technology(retention_median_s="40 y", endurance_scale_cycles=scale))
+        )
         assert bool(lines) == warned
         if warned:
             assert lines == (
@@ -289,7 +307,9 @@ def test_wear_that_only_later_outruns_the_schedule():
 
 
 def test_dead_at_birth():
-    lines = warnings_about(group(technology=technology(endurance_scale_cycles=10), schedule={"kind": "never"}))
+    lines = warnings_about(
+        group(technology=technology(endurance_scale_cycles=10), schedule={"kind": "never"})
+    )
     assert lines == (
         "group g0: wear is faster than the schedule: up to 1.00% of the cells of fc3 are faulty at birth (likewise fc1, fc2)",
     )
@@ -317,7 +337,15 @@ def test_durations(seconds, text):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (0.0099, "<0.01"), (0.784, "0.78"), (3.456, "3.46"), (999.7, "1k"), (17_654, "17.7k"), (6_400_000, "6.4M")],
+    [
+        (0, "0"),
+        (0.0099, "<0.01"),
+        (0.784, "0.78"),
+        (3.456, "3.46"),
+        (999.7, "1k"),
+        (17_654, "17.7k"),
+        (6_400_000, "6.4M"),
+    ],
 )
 def test_numbers(value, text):
     assert number(value) == text
@@ -346,7 +374,10 @@ def test_validate_fits_the_terminal_and_cuts_no_number_short(scenario_file, colu
     assert len(table) == 2 * 4 + 2 * 3
     assert all(len(line) <= int(columns) for line in table)
     warnings = [line for line in out.splitlines() if line.startswith("Warning: ")]
-    assert [line.split(" cannot matter")[0] for line in warnings[:2]] == ["Warning: group b: wear", "Warning: group b: drift"]
+    assert [line.split(" cannot matter")[0] for line in warnings[:2]] == [
+        "Warning: group b: wear",
+        "Warning: group b: drift",
+    ]
     assert warnings[2].startswith("Warning: cloud: load of at most ") and len(warnings) == 3
 
 
@@ -361,7 +392,10 @@ def test_torch_is_not_needed():
         ({"schedule": {"kind": "periodic", "interval_s": 0.003}}, "schedule.interval_s"),
         ({"schedule": {"kind": "march_scrub", "interval_s": 0.2}}, "schedule.interval_s"),
         ({"schedule": {"kind": "blind_refresh", "interval_s": 0.1}}, "schedule.interval_s"),
-        ({"workload": {"reloads_per_day": {"conv2": 86_400.0, "fc1": 86_400.0}}, "network": "lenet"}, "reloads_per_day.fc1"),
+        (
+            {"workload": {"reloads_per_day": {"conv2": 86_400.0, "fc1": 86_400.0}}, "network": "lenet"},
+            "reloads_per_day.fc1",
+        ),
     ],
 )
 def test_what_does_not_fit_into_its_interval_is_refused(changes, key):

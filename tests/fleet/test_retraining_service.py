@@ -52,7 +52,9 @@ class Setting:
         self.devices = [Listener(self.env, number) for number in range(devices)]
         self.links = [Link(self.env, 800.0, 800.0, 5.0) for _ in self.devices]
         for device, link in zip(self.devices, self.links, strict=True):
-            self.service.open_desk(Desk(device, link, model, self.cells, self._task, service_key=device.number))
+            self.service.open_desk(
+                Desk(device, link, model, self.cells, self._task, service_key=device.number)
+            )
 
     def _task(self, model: Model, fault_map: FaultMap) -> tuple[Model, FaultMap]:
         self.tasks.append((model, fault_map))

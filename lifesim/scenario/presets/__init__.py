@@ -15,7 +15,12 @@ from typing import Any
 
 from lifesim.errors import UserError, did_you_mean
 
-STANDINGS = {"F": "found in a source", "C": "computed from sources", "M": "remembered, re-check", "A": "assumption"}
+STANDINGS = {
+    "F": "found in a source",
+    "C": "computed from sources",
+    "M": "remembered, re-check",
+    "A": "assumption",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,14 @@ def preset_kinds() -> list[str]:
 @functools.cache
 def _load_kind(kind: str) -> dict[str, Preset]:
     if kind not in preset_kinds():
-        raise UserError(f"no presets of kind {kind!r}; kinds: {', '.join(preset_kinds())}{did_you_mean(kind, preset_kinds())}")
+        raise UserError(
+            f"no presets of kind {kind!r}; kinds: {', '.join(preset_kinds())}{did_you_mean(kind, preset_kinds())}"
+        )
     tables = tomllib.loads(resources.files(__name__).joinpath(f"{kind}.toml").read_text(encoding="utf-8"))
     return {
-        name: Preset(kind, name, table["summary"], {k: Parameter(**v) for k, v in table.items() if k != "summary"})
+        name: Preset(
+            kind, name, table["summary"], {k: Parameter(**v) for k, v in table.items() if k != "summary"}
+        )
         for name, table in tables.items()
     }
 
@@ -68,5 +77,7 @@ def load_preset(kind: str, name: str) -> Preset:
     """Return one preset. Raises UserError, naming the nearest, for an unknown kind or name."""
     presets = _load_kind(kind)
     if name not in presets:
-        raise UserError(f"no {kind} preset {name!r}; there are: {', '.join(presets)}{did_you_mean(name, presets)}")
+        raise UserError(
+            f"no {kind} preset {name!r}; there are: {', '.join(presets)}{did_you_mean(name, presets)}"
+        )
     return presets[name]
