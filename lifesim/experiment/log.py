@@ -22,7 +22,7 @@ def open_log(path: str | Path | None, **context: Any) -> Iterator[Any]:
         yield structlog.wrap_logger(None, processors=[_drop])
         return
     try:
-        file = open(path, "a", encoding="utf-8")
+        file = open(path, "a", encoding="utf-8")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise UserError(f"--log-json {path}: cannot be written: {error.strerror}") from error
     processors = [
