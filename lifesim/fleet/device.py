@@ -248,7 +248,7 @@ class Device:
             yield self.inbox
             return None
         self._miss_visits_before(self.env.now)
-        first = segment.first_visit = self._grid.first_at_or_after(self.env.now)
+        first = segment.first_visit = self._next_visit
         finding = yield from (self._step(first) if self._stepped else self._skip_ahead(first))
         segment.end_visit = self._next_visit
         if finding is not None:
@@ -265,7 +265,7 @@ class Device:
             wake_ns = grid.start_ns(self._next_visit)
             yield self.inbox | wait(self.env, wake_ns - self.env.now, TEST)
             if self.inbox.triggered:
-                self._next_visit = grid.first_at_or_after(self.env.now)
+                self._next_visit = max(serving_from, grid.first_at_or_after(self.env.now))
                 in_progress = self._next_visit - 1
                 if in_progress >= serving_from and grid.end_ns(in_progress) > self.env.now:
                     yield wait(self.env, grid.end_ns(in_progress) - self.env.now, TEST)

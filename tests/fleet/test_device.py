@@ -430,3 +430,12 @@ def test_a_longer_horizon_does_not_change_what_came_before(life, factor):
     assert [(s.state, s.start_ns, s.known) for s in long.segments][: len(short.segments)] == [
         (s.state, s.start_ns, s.known) for s in short.segments
     ]
+
+
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_rewrite_that_takes_no_time_is_not_repeated(stepped):
+    """The visit that led to it is over, although the clock still stands at its beginning."""
+    life = QUIET | {"schedule": "blind_refresh", "programming_ns": 0, "baseline_reads": 0, "horizon_ns": 350}
+    record, _ = record_of(life, stepped)
+    starts = [e.time_ns for e in record.events if e.kind == "refresh"]
+    assert starts == [record.grid.start_ns(k) for k in range(record.grid.first_at_or_after(350))]
