@@ -11,15 +11,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
-import numpy as np
-
 from lifesim.fleet.build import Plan
 from lifesim.fleet.records import Stretch
 from lifesim.fleet.silicon import Held
 from lifesim.fleet.simulation import FleetRecord
-from lifesim.network.datasets import load_dataset
-from lifesim.network.evaluate import Evaluator
-from lifesim.network.model import Model
+from lifesim.network.evaluate import correct_in_part
 
 _BYTES_PER_TASK = 8 << 20
 
@@ -137,7 +133,7 @@ class _Judge:
     def _submit(self, plan: Plan, batch: list[tuple[tuple, Held]]) -> tuple[list[tuple], Future]:
         codes = [held.codes() for _, held in batch]
         future = self._executor.submit(
-            spec_correct, plan.model, plan.group.network.dataset, codes, self._torch_device
+            correct_in_part, plan.model, codes, plan.group.network.dataset, "spec", self._torch_device
         )
         return [state for state, _ in batch], future
 
@@ -145,14 +141,6 @@ class _Judge:
         while len(tasks) > most_waiting:
             states, future = tasks.pop(0)
             self._correct.update(zip(states, future.result().tolist(), strict=True))
-
-
-def spec_correct(
-    model: Model, dataset: str, codes: list[tuple[np.ndarray, ...]], torch_device: str
-) -> np.ndarray:
-    """Return how many pictures of the spec set each copy gets right (int64). Biases and format are those of ``model``."""
-    pictures, labels = load_dataset(dataset).part("spec")
-    return Evaluator.of(model, torch_device).correct(codes, pictures, labels)
 
 
 def _grid(stretch: Stretch, report_times_ns: Iterable[int]) -> list[int]:

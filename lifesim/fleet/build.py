@@ -19,16 +19,16 @@ from lifesim.fleet.hardware import (
     operation_table,
 )
 from lifesim.fleet.records import Grid
-from lifesim.fleet.redeployment import Retraining, TestSet, make_test_set, validation_correct
+from lifesim.fleet.redeployment import Retraining, TestSet, make_test_set
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
 from lifesim.network.datasets import load_dataset
-from lifesim.network.evaluate import Evaluator
+from lifesim.network.evaluate import correct_in_part
 from lifesim.network.model import Model
 from lifesim.network.store import trained_model
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.presets import load_preset
-from lifesim.streams import uniforms
+from lifesim.streams import first_uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +92,8 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
     epsilon = load_preset("network", group.network.preset).values["fgsm_epsilon"]
     operations = operation_table(model.architecture, group.aet.pictures)
     schedule = make_schedule(group)
-    pictures, labels = load_dataset(group.network.dataset).part("spec")
-    correct = int(Evaluator.of(model, torch_device).correct([model.codes], pictures, labels)[0])
-    validation = validation_correct(model, model.codes, group.network.dataset, torch_device)
-    n_validation = len(load_dataset(group.network.dataset).part("validation")[1])
+    correct, pictures = _clean(model, group.network.dataset, "spec", torch_device)
+    validation, n_validation = _clean(model, group.network.dataset, "validation", torch_device)
     return Plan(
         name=name,
         group=group,
@@ -107,8 +105,8 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         operations=operations,
         schedule=schedule,
         spec_correct=correct,
-        spec_pictures=len(labels),
-        required_correct=_required(correct, len(labels), scenario.spec.tolerance),
+        spec_pictures=pictures,
+        required_correct=_required(correct, pictures, scenario.spec.tolerance),
         required_validation=_required(validation, n_validation, scenario.spec.tolerance),
     )
 
@@ -130,8 +128,14 @@ def make_grid(plan: Plan, seed: int, slot: int) -> Grid | None:
     interval_ns = plan.schedule.interval_ns
     if interval_ns is None:
         return None
-    share = uniforms(device_key(seed, plan.name, slot, "phase"), np.zeros(1))[0]
+    share = first_uniform(device_key(seed, plan.name, slot, "phase"))
     return Grid(int(share * interval_ns), interval_ns, plan.schedule.visit_cost(plan.costs.visit).latency_ns)
+
+
+def _clean(model: Model, dataset: str, part: str, torch_device: str) -> tuple[int, int]:
+    """Return how many pictures of the part the network without faults gets right, and how many there are."""
+    (correct,) = correct_in_part(model, [model.codes], dataset, part, torch_device)
+    return int(correct), len(load_dataset(dataset).split[part])
 
 
 def _required(correct: int, pictures: int, tolerance: float) -> int:

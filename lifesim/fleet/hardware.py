@@ -10,6 +10,7 @@ from lifesim.crossbar.ageing import Bank, Retention, Wear
 from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
+    cell_count,
     inference_cost,
     march_cost,
     programming_cost,
@@ -56,8 +57,8 @@ def operation_table(architecture: Architecture, test_pictures: int) -> Operation
 
 def layer_cells(architecture: Architecture) -> tuple[int, ...]:
     """Return how many cells each crossbar layer occupies."""
-    per_weight = OperationCosts.preset(OPERATION_COSTS).cells_per_weight
-    return tuple(layer.weights * per_weight for layer in architecture.crossbar_layers)
+    costs = OperationCosts.preset(OPERATION_COSTS)
+    return tuple(cell_count(costs, [layer]) for layer in architecture.crossbar_layers)
 
 
 def make_schedule(group: Group) -> Schedule:

@@ -16,7 +16,7 @@ from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.criteria import Golden
 from lifesim.detection.examples import fgsm_examples, select_test_pictures
 from lifesim.network.datasets import load_dataset
-from lifesim.network.evaluate import Evaluator
+from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
 from lifesim.recovery.delta import encode_delta
@@ -92,9 +92,9 @@ def prepare(task: Retraining) -> bytes:
     dataset = load_dataset(task.dataset)
     model = retrain(task.model, task.fault_map, dataset, task.settings, device=task.torch_device)
     held = apply_map(model.codes, task.fault_map)
-    correct = validation_correct(model, held, task.dataset, task.torch_device)
+    (correct,) = correct_in_part(model, [held], task.dataset, "validation", task.torch_device)
     message = Redeployment(
-        in_spec=correct >= task.required_correct,
+        in_spec=bool(correct >= task.required_correct),
         map_digest=task.fault_map.digest(),
         delta=encode_delta(task.model, model),
         test_set=make_test_set(
@@ -119,10 +119,3 @@ def make_test_set(
     evaluator = Evaluator.of(model, torch_device)
     pictures = fgsm_examples(evaluator, held, originals, labels, fgsm_epsilon)
     return TestSet(pictures, Golden.of(evaluator.confidences([held], pictures, None)[0]))
-
-
-def validation_correct(model: Model, held: tuple[np.ndarray, ...], dataset: str, torch_device: str) -> int:
-    """Return how many of the cloud's validation pictures the codes ``held`` get right."""
-    pictures, labels = load_dataset(dataset).part("validation")
-    evaluator = Evaluator.of(model, torch_device)
-    return int(evaluator.correct([held], pictures, labels)[0])

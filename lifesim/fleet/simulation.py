@@ -55,6 +55,7 @@ def simulate(
     service = RetrainingService(env, scenario.cloud.workers, make_service_time(scenario), executor)
     devices = []
     for plan in plans.values():
+        task = plan.task(scenario, torch_device)
         for slot in range(plan.group.count):
             device = _make_device(
                 env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped
@@ -62,10 +63,7 @@ def simulate(
             link = Link(
                 env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s
             )
-            task, key = (
-                plan.task(scenario, torch_device),
-                device_key(scenario.seed, plan.name, slot, "service"),
-            )
+            key = device_key(scenario.seed, plan.name, slot, "service")
             service.open_desk(Desk(device, link, plan.model, plan.layer_cells, task, key))
             on_record(device.record)
             devices.append(device)

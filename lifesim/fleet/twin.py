@@ -45,9 +45,8 @@ class DeviceTwin:
         self._noise_key = noise_key
         self._evaluator = Evaluator.of(model, torch_device)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in silicon.banks)
-        self._alarm_at: dict[
-            int, bool
-        ] = {}  # first reads already evaluated; they hold until cells, pictures or baseline change
+        # First reads already evaluated; they hold until cells, pictures or baseline change.
+        self._alarm_at: dict[int, bool] = {}
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.silicon, self.model, self.programmed)
@@ -58,7 +57,7 @@ class DeviceTwin:
         position = next((i for i, alarm in enumerate(self._first_reads(times_ns)) if alarm), None)
         if position is None:
             return None
-        codes = self.snapshot().held_at(times_ns[position]).codes()
+        codes = self._held(times_ns[position])
         rereads = range(1, self.rule.rereads + 1)
         again = self._read([codes] * len(rereads), [(times_ns[position], read) for read in rereads])
         if not self.rule.alarms(self.golden, again).all():
@@ -72,7 +71,7 @@ class DeviceTwin:
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
     def read_goldens(self, time_ns: int) -> None:
-        codes = self.snapshot().held_at(time_ns).codes()
+        codes = self._held(time_ns)
         reads = range(self.rule.baseline_reads)
         self.golden = Golden.of(
             self._read([codes] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0)
@@ -112,8 +111,7 @@ class DeviceTwin:
         self.model = apply_delta(self.model, redeployment.delta)
         self.test_set = redeployment.test_set
         self.golden = redeployment.test_set.golden
-        held = apply_map(self.model.codes, known)
-        self._known_wrong = tuple(differing_cells(c, h) for c, h in zip(self.model.codes, held, strict=True))
+        self._known_wrong = self._differing(apply_map(self.model.codes, known))
         return redeployment
 
     def _first_reads(self, times_ns: Sequence[int]) -> list[bool]:
@@ -123,14 +121,20 @@ class DeviceTwin:
         }
         unknown = [time_ns for time_ns in times_ns if time_ns not in self._alarm_at]
         if unknown:
-            codes = [self.snapshot().held_at(time_ns).codes() for time_ns in unknown]
+            codes = [self._held(time_ns) for time_ns in unknown]
             alarms = self.rule.alarms(self.golden, self._read(codes, [(time_ns, 0) for time_ns in unknown]))
             self._alarm_at.update(zip(unknown, alarms.tolist(), strict=True))
         return [self._alarm_at[time_ns] for time_ns in times_ns]
 
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
-        held = self.snapshot().held_at(time_ns).codes()
+        return self._differing(self._held(time_ns))
+
+    def _differing(self, held: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """Return per layer the cells that hold something else than the backup."""
         return tuple(differing_cells(c, h) for c, h in zip(self.model.codes, held, strict=True))
+
+    def _held(self, time_ns: int) -> tuple[np.ndarray, ...]:
+        return self.snapshot().held_at(time_ns).codes()
 
     def _read(self, codes: Sequence[tuple[np.ndarray, ...]], reads: Sequence[tuple[int, int]]) -> np.ndarray:
         """Return confidences [len(codes), m, classes] of noisy reads; ``reads`` gives the visit's time and the read's number of each."""

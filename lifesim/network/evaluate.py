@@ -16,6 +16,7 @@ import torch
 
 from lifesim.crossbar.fixedpoint import FixedPoint
 from lifesim.network.architecture import Architecture
+from lifesim.network.datasets import load_dataset
 from lifesim.network.forward import LayerNoise, compute_layout, forward, single_threaded, to_input, to_rows
 from lifesim.network.model import Model
 
@@ -161,6 +162,14 @@ class Evaluator:
             LayerNoise(sigma, part.reshape(self.copies_per_chunk, -1, layer.fan_out))
             for part, layer in zip(full.split(sizes, dim=2), self.architecture.crossbar_layers, strict=True)
         ]
+
+
+def correct_in_part(
+    model: Model, copies: Sequence[Sequence[np.ndarray]], dataset: str, part: str, device: str = "cpu"
+) -> np.ndarray:
+    """Return how many pictures of a data set's part each copy of ``model`` gets right, int64 [K]."""
+    pictures, labels = load_dataset(dataset).part(part)
+    return Evaluator.of(model, device).correct(copies, pictures, labels)
 
 
 def _filled(array: np.ndarray) -> np.ndarray:

@@ -137,7 +137,7 @@ class Reader(Executor):
     def __init__(self) -> None:
         self.asked: list[int] = []
 
-    def submit(self, fn, plan, dataset, codes, device) -> Future:
+    def submit(self, fn, model, codes, dataset, part, device) -> Future:
         self.asked += codes
         future: Future = Future()
         future.set_result(np.array(codes))

@@ -10,13 +10,17 @@ import pytest
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.criteria import deviates
 from lifesim.errors import LifesimError
-from lifesim.fleet.redeployment import Redeployment, Retraining, make_test_set, prepare, validation_correct
-from lifesim.network.evaluate import Evaluator
+from lifesim.fleet.redeployment import Redeployment, Retraining, make_test_set, prepare
+from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.delta import DeltaError, apply_delta
 from lifesim.recovery.retraining import RetrainingSettings
 
 SETTINGS = RetrainingSettings(steps=10, batch_size=32, learning_rate=0.05, trainable_fraction=0.05)
+
+
+def validation_correct(model, held) -> int:
+    return int(correct_in_part(model, [held], "mnist5k", "validation")[0])
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +70,9 @@ def test_the_goldens_are_what_the_device_shows_with_its_stuck_cells(
 
 
 def test_it_helps(task: Retraining, decoded: Redeployment) -> None:
-    masked = validation_correct(task.model, apply_map(task.model.codes, task.fault_map), "mnist5k", "cpu")
+    masked = validation_correct(task.model, apply_map(task.model.codes, task.fault_map))
     new = apply_delta(task.model, decoded.delta)
-    assert validation_correct(new, apply_map(new.codes, task.fault_map), "mnist5k", "cpu") > masked
+    assert validation_correct(new, apply_map(new.codes, task.fault_map)) > masked
 
 
 @pytest.mark.parametrize(("above", "in_spec"), [(0, True), (1, False)])
@@ -76,7 +80,7 @@ def test_in_spec_is_the_cloud_s_validation_under_the_map(
     task: Retraining, decoded: Redeployment, above: int, in_spec: bool
 ) -> None:
     new = apply_delta(task.model, decoded.delta)
-    correct = validation_correct(new, apply_map(new.codes, task.fault_map), "mnist5k", "cpu")
+    correct = validation_correct(new, apply_map(new.codes, task.fault_map))
     judged = prepare(dataclasses.replace(task, required_correct=correct + above))
     assert Redeployment.decode(judged, task.model.architecture.input_shape).in_spec == in_spec
 
