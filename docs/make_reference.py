@@ -17,7 +17,9 @@ from pydantic_core import PydanticUndefined
 
 from lifesim.experiment import schema
 from lifesim.scenario import models
+from lifesim.scenario.cloud import Retraining
 from lifesim.scenario.presets import load_preset
+from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import UNITS, Quantity
 
 HERE = Path(__file__).resolve().parent
@@ -153,7 +155,7 @@ schedule = {{ kind = "periodic", interval_s = "7 d" }}
 """
 
 # heading of a section, model; the kinds of a schedule and of a service follow from the models
-_SECTIONS: tuple[tuple[str, str, type[models.Table]], ...] = (
+_SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("The file", "", models.Scenario),
     ("[spec]", "", models.Spec),
     ("[group.NAME]", "", models.Group),
@@ -167,7 +169,7 @@ _SECTIONS: tuple[tuple[str, str, type[models.Table]], ...] = (
     ("policy", "group.NAME.policy", models.Policy),
     ("[cloud]", "", models.Cloud),
     ("service", "cloud.service", models.Cloud),
-    ("retraining", "cloud.retraining", models.Retraining),
+    ("retraining", "cloud.retraining", Retraining),
 )
 
 
@@ -187,7 +189,7 @@ def scenario_page() -> str:
             parts[-1] = parts[-1].removesuffix("\n")
             continue
         parts.append(f"{_sentence(model)}\n\n")
-        if issubclass(model, models.PresetTable):
+        if issubclass(model, PresetTable):
             parts += [
                 f"- `{name}`: {load_preset(model.kind_of_preset, name).summary}\n" for name in model.names()
             ]
@@ -196,7 +198,7 @@ def scenario_page() -> str:
     return "".join(parts)
 
 
-def _sentence(model: type[models.Table]) -> str:
+def _sentence(model: type[Table]) -> str:
     return " ".join(model.__doc__.split())
 
 
@@ -214,7 +216,7 @@ def _default(key: str, field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return ""
     default = field.default
-    if isinstance(default, models.Table):
+    if isinstance(default, Table):
         return f"kind `{default.kind}`" if hasattr(default, "kind") else "its defaults"
     return "" if default is None else f"`{default}`" if default != {} else "none"
 
@@ -236,7 +238,7 @@ def _allowed(field: FieldInfo) -> str:
         entry = FieldInfo.from_annotation(get_args(annotation)[1])
         return "tables by name" if _is_table(entry.annotation) else f"table of numbers{_bounds(entry)}"
     if _is_table(annotation):
-        return "preset or table" if issubclass(annotation, models.PresetTable) else "table"
+        return "preset or table" if issubclass(annotation, PresetTable) else "table"
     words = {int: "whole number", float: "number", str: "text"}
     return words.get(annotation, "date") + _bounds(field)
 
@@ -267,15 +269,15 @@ def _large(value: float) -> str:
 
 
 def _is_table(annotation: Any) -> bool:
-    return isinstance(annotation, type) and issubclass(annotation, models.Table)
+    return isinstance(annotation, type) and issubclass(annotation, Table)
 
 
-def _kinds(field: FieldInfo) -> dict[str, type[models.Table]]:
+def _kinds(field: FieldInfo) -> dict[str, type[Table]]:
     """Return kind -> model where a field takes one of several tables, else nothing."""
     return dict(_tables_of(field.annotation))
 
 
-def _tables_of(annotation: Any) -> Iterator[tuple[str, type[models.Table]]]:
+def _tables_of(annotation: Any) -> Iterator[tuple[str, type[Table]]]:
     if get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     for arm in get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else ():

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from lifesim.errors import UserError, did_you_mean
-from lifesim.scenario.models import DIRECTORY_NAME_RULE, GROUP_NAME_RULE, Group, PresetTable, Scenario, Table
+from lifesim.scenario.models import DIRECTORY_NAME_RULE, GROUP_NAME_RULE, Group, Scenario
+from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import Quantity
 
 _GIVEN_WIDTH = 60

@@ -9,7 +9,8 @@ import pytest
 
 from lifesim.errors import UserError
 from lifesim.scenario.load import canonical_json, load_scenario, scenario_digest
-from lifesim.scenario.models import Group, Periodic, Scenario
+from lifesim.scenario.models import Group, Scenario
+from lifesim.scenario.schedule import Periodic
 
 BROKEN = Path(__file__).parent / "broken"
 GOOD = """

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 
 from lifesim.errors import UserError
-from lifesim.scenario.models import Link, Network, PresetTable, Site, Technology
+from lifesim.scenario.link import Link
+from lifesim.scenario.network import Network
 from lifesim.scenario.presets import STANDINGS, load_preset, preset_kinds, preset_names
+from lifesim.scenario.site import Site
+from lifesim.scenario.table import PresetTable
+from lifesim.scenario.technology import Technology
 
 ALL = [(kind, name) for kind in preset_kinds() for name in preset_names(kind)]
 MODELS: dict[str, type[PresetTable]] = {"technology": Technology, "site": Site, "link": Link}

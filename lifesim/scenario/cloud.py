@@ -1,0 +1,62 @@
+"""Who retrains, and how long it takes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lifesim.scenario.table import Sigma, Span, Table
+
+
+class FixedService(Table):
+    """Every retraining job takes the same time."""
+
+    kind: Literal["fixed"]
+    time_s: Span
+    """Time of a job, in s."""
+
+
+class LognormalService(Table):
+    """The time of a retraining job is drawn from a lognormal distribution."""
+
+    kind: Literal["lognormal"]
+    median_s: Span = Field(default="30 s", validate_default=True)  # type: ignore[assignment]
+    """Median time of a job, in s."""
+    sigma_ln: Sigma = 0.5
+    """Sigma of the natural logarithm of the time."""
+
+
+class WorkService(Table):
+    """The time of a retraining job is its number of training steps times the time of a step."""
+
+    kind: Literal["work"]
+    step_time_s: Span
+    """Time of a training step, in s."""
+
+
+Service = Annotated[FixedService | LognormalService | WorkService, Field(discriminator="kind")]
+
+
+class Retraining(Table):
+    """Fault-masking retraining in the cloud."""
+
+    steps: int = Field(default=150, ge=1, le=1_000_000)
+    """Number of training steps of a job."""
+    batch_size: int = Field(default=64, ge=1, le=100_000)
+    """Pictures in a training step."""
+    learning_rate: float = Field(default=0.05, gt=0, le=100)
+    """Learning rate of plain gradient descent."""
+    trainable_fraction: float = Field(default=0.05, gt=0, le=1)
+    """Share of the weights that are trained: those with the largest gradient; 1 trains all."""
+
+
+class Cloud(Table):
+    """Who retrains: some workers with one queue, first come, first served."""
+
+    workers: int = Field(default=1, ge=1, le=100_000)
+    """Number of retraining jobs served at a time."""
+    service: Service = LognormalService(kind="lognormal")
+    """Time that a job takes."""
+    retraining: Retraining = Retraining()
+    """Settings of the retraining itself."""
