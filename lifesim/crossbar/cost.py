@@ -2,7 +2,7 @@
 
 The count is the one behind RRAMedy's Table III: crossbars work one after the other and are full, so time is proportional to the
 number of multiply-accumulates (inference) or of cells (March, programming, read-back). Fractions are exact; a latency is
-rounded up to whole nanoseconds once, at the end. ADC and radio are not included.
+rounded up to whole nanoseconds once, at the end. A read's energy includes the conversion of every column.
 
 ``layers`` below is any sequence of objects with ``fan_in``, ``fan_out`` and ``positions``, such as
 ``Architecture.crossbar_layers``: the whole network, or only the layers that an operation touches.
@@ -36,7 +36,8 @@ class OperationCosts:
     """The unit costs of a crossbar technology; the fields are the parameters of a preset of kind ``cost``.
 
     A crossbar read takes ``crossbar_read_ns`` and ``crossbar_read_j`` whether one row is driven (a memory read of that row's
-    cells) or all of them (one input bit of a matrix-vector product). Writes go one cell at a time.
+    cells) or all of them (one input bit of a matrix-vector product), plus ``adc_j`` for each column: both are converted by the same ADC
+    (ISAAC has one for each crossbar). Writes go one cell at a time.
     """
 
     cells_per_weight: int
@@ -47,12 +48,18 @@ class OperationCosts:
     cell_write_ns: int
     write_pulse_j: float
     crossbar_read_j: float
+    adc_j: float
     verify_pulses: float
 
     @classmethod
     def preset(cls, name: str) -> OperationCosts:
         """Return the preset ``name`` of kind ``cost``. Raises UserError for an unknown name."""
         return cls(**load_preset("cost", name).values)
+
+    @property
+    def read_j(self) -> float:
+        """Energy of one crossbar read: the crossbar's own and one conversion of every column."""
+        return self.crossbar_read_j + self.crossbar_columns * self.adc_j
 
     @property
     def row_share(self) -> Fraction:
@@ -82,7 +89,7 @@ def inference_cost(costs: OperationCosts, layers: Iterable[Layer], pictures: int
     """Return the cost of running ``pictures`` through the layers; a test with adversarial examples is nothing else.
 
     Crossbar reads = pictures * MACs * input bits / weights per crossbar, where MACs = sum of fan_in * fan_out * positions;
-    energy = reads * crossbar_read_j.
+    energy = reads * read_j.
     """
     macs = sum(layer.fan_in * layer.fan_out * layer.positions for layer in layers)
     weights_per_crossbar = Fraction(costs.crossbar_rows * costs.crossbar_columns, costs.cells_per_weight)
@@ -94,7 +101,7 @@ def inference_cost(costs: OperationCosts, layers: Iterable[Layer], pictures: int
 def march_cost(costs: OperationCosts, layers: Iterable[Layer], test: MarchTest) -> Cost:
     """Return the cost of one March test of all cells: each write is a single pulse, each read a share of its row's read.
 
-    energy = cells * (writes * write_pulse_j + reads / columns * crossbar_read_j). The weights are destroyed: a programming follows.
+    energy = cells * (writes * write_pulse_j + reads / columns * read_j). The weights are destroyed: a programming follows.
     """
     cells = cell_count(costs, layers)
     reads = cells * test.reads_per_cell * costs.row_share
@@ -105,7 +112,7 @@ def programming_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
     """Return the cost of writing all cells of the layers with write-verify: a refresh (all layers) or a reload (some).
 
     Each cell takes ``verify_pulses`` pulses on average, each followed by a verifying read that it shares with its row; energy =
-    cells * verify_pulses * (write_pulse_j + crossbar_read_j / columns). The cell ages by one programming operation.
+    cells * verify_pulses * (write_pulse_j + read_j / columns). The cell ages by one programming operation.
     """
     pulses = cell_count(costs, layers) * Fraction(costs.verify_pulses)
     return _cost(costs, pulses * costs.row_share, pulses, writes_per_cell=1)
@@ -114,7 +121,7 @@ def programming_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
 def readback_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
     """Return the cost of reading every cell once, row by row, which leaves the weights in place.
 
-    energy = cells / columns * crossbar_read_j.
+    energy = cells / columns * read_j.
     """
     return _cost(costs, cell_count(costs, layers) * costs.row_share, pulses=0, writes_per_cell=0)
 
@@ -123,6 +130,6 @@ def _cost(costs: OperationCosts, reads: Fraction, pulses: Fraction | int, writes
     latency_ns = math.ceil(reads * costs.crossbar_read_ns + pulses * costs.cell_write_ns)
     return Cost(
         latency_ns,
-        float(reads) * costs.crossbar_read_j + float(pulses) * costs.write_pulse_j,
+        float(reads) * costs.read_j + float(pulses) * costs.write_pulse_j,
         writes_per_cell,
     )

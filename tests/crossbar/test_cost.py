@@ -26,6 +26,7 @@ class Size:
 
 
 COSTS = OperationCosts.preset("isaac_slc")
+READ_J = 230e-12  # of a crossbar, its 128 conversions included
 MLP = [Size(784, 32), Size(32, 16), Size(16, 10)]
 LENET = [Size(25, 20, 576), Size(500, 50, 64), Size(800, 500), Size(500, 10)]
 
@@ -74,19 +75,31 @@ def test_march_counts_agree_with_the_interpreter():
             == result.writes * COSTS.cell_write_ns + result.reads * COSTS.crossbar_read_ns // 128
         )
         assert cost.energy_j == pytest.approx(
-            result.writes * 0.6e-12 + result.reads * 30e-12 / 128, rel=1e-12
+            result.writes * 0.6e-12 + result.reads * READ_J / 128, rel=1e-12
         )
         assert array.writes.tolist() == [cost.writes_per_cell] * len(array)
 
 
 def test_one_crossbar_by_hand():
-    # 128 x 8 weights fill one crossbar: 16 reads of 100 ns and 30 pJ for a product; 8 pulses and shared verify reads per cell.
+    # 128 x 8 weights fill one crossbar: 16 reads of 100 ns and 30 + 128 * 1.5625 = 230 pJ for a product; 8 pulses and shared verify reads per cell.
     full = [Size(128, 8)]
-    assert inference_cost(COSTS, full, 1) == Cost(1600, pytest.approx(480e-12), 0)
-    assert readback_cost(COSTS, full) == Cost(12_800, pytest.approx(128 * 30e-12), 0)
+    assert inference_cost(COSTS, full, 1) == Cost(1600, pytest.approx(16 * READ_J), 0)
+    assert readback_cost(COSTS, full) == Cost(12_800, pytest.approx(128 * READ_J), 0)
     assert programming_cost(COSTS, full) == Cost(
-        16_384 * 8 * 20 + 8 * 12_800, pytest.approx(16_384 * 8 * 0.6e-12 + 8 * 128 * 30e-12), 1
+        16_384 * 8 * 20 + 8 * 12_800, pytest.approx(16_384 * 8 * 0.6e-12 + 8 * 128 * READ_J), 1
     )
+
+
+def test_conversions_are_one_per_column_and_read():
+    # ISAAC converts as many values as it multiplies in SLC's 16 slices of 16 input bits: 128 rows share one conversion.
+    without = replace(COSTS, adc_j=0.0)
+    macs = 128 * 8
+    conversions = macs * 16 * 16 / 128
+    difference = (
+        inference_cost(COSTS, [Size(128, 8)], 1).energy_j
+        - inference_cost(without, [Size(128, 8)], 1).energy_j
+    )
+    assert difference == pytest.approx(conversions * COSTS.adc_j, rel=1e-12)
 
 
 def test_latency_is_rounded_up_once():
