@@ -35,6 +35,27 @@ def test_an_image_depends_on_its_index_alone(key, n, data):
         assert permute(key, n, np.array([index]))[0] == image
 
 
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**128 - 1), st.integers(1, 300), st.lists(st.integers(0, 2**20 - 1), max_size=5))
+def test_a_family_of_permutations_in_one_call(key, n, members):
+    """Each member is what it is alone, a bijection, and member 0 is the permutation of the key."""
+    index, member = np.tile(np.arange(n), len(members)), np.repeat(np.array(members, np.int64), n)
+    images = permute(key, n, index, member).reshape(-1, n)
+    for images_of_one, one in zip(images, members, strict=True):
+        assert np.array_equal(images_of_one, permute(key, n, np.arange(n), one))
+        assert np.array_equal(np.sort(images_of_one), np.arange(n))
+    assert np.array_equal(permute(key, n, np.arange(n), 0), permute(key, n, np.arange(n)))
+
+
+def test_members_of_a_family_are_unrelated():
+    """The share of indices that two members send to the same place is 1 / n, within 3 SE."""
+    n, members = 1000, np.arange(4000)
+    first = permute(stream_key("family"), n, np.zeros(len(members), np.int64), members)
+    pairs = len(members) - 1
+    assert abs(np.mean(first[1:] == first[:-1]) - 1 / n) < 3 * (1 / n / pairs) ** 0.5
+    assert abs(first.mean() - (n - 1) / 2) < 3 * n / 12**0.5 / len(members) ** 0.5
+
+
 def test_no_index_is_no_trouble():
     assert permute(1, 0, np.arange(0)).shape == (0,)
     assert permute(1, 10, np.arange(0)).shape == (0,)
