@@ -1,8 +1,4 @@
-"""Which bits of which weights a faulty cell holds fast.
-
-SLC: weight ``i`` of a layer lies in cells ``16 i`` (least significant bit) to ``16 i + 15`` (sign). A cell in the low-resistance
-state (LRS) reads 1, in the high-resistance state (HRS) 0.
-"""
+"""The stuck cells of a device, and what they make of what is programmed."""
 
 from __future__ import annotations
 
@@ -12,27 +8,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CELLS_PER_WEIGHT = 16
+from lifesim.crossbar.encoding import SLC, Encoding
 
 
 @dataclass(frozen=True, slots=True)
 class FaultMap:
-    """The stuck cells of one device: per layer sorted cell indices (int64) and the bit that each shows (uint8)."""
+    """The stuck cells of one device: per layer sorted cell indices (int64) and the level that each shows (uint8; SLC: the bit)."""
 
     cells: tuple[np.ndarray, ...]
     values: tuple[np.ndarray, ...]
+    encoding: Encoding = SLC
 
     @classmethod
-    def empty(cls, layers: int) -> FaultMap:
-        return cls((np.empty(0, np.int64),) * layers, (np.empty(0, np.uint8),) * layers)
+    def empty(cls, layers: int, encoding: Encoding = SLC) -> FaultMap:
+        return cls((np.empty(0, np.int64),) * layers, (np.empty(0, np.uint8),) * layers, encoding)
 
     @classmethod
-    def of(cls, cells: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> FaultMap:
+    def of(
+        cls, cells: Sequence[np.ndarray], values: Sequence[np.ndarray], encoding: Encoding = SLC
+    ) -> FaultMap:
         """Return the map of cells given in any order."""
         orders = [np.argsort(c, kind="stable") for c in cells]
         return cls(
             tuple(np.asarray(c, np.int64)[o] for c, o in zip(cells, orders, strict=True)),
             tuple(np.asarray(v, np.uint8)[o] for v, o in zip(values, orders, strict=True)),
+            encoding,
         )
 
     @property
@@ -45,6 +45,17 @@ class FaultMap:
         return sum(
             len(np.setdiff1d(c, o, assume_unique=True)) for c, o in zip(self.cells, other.cells, strict=True)
         )
+
+    def union(self, other: FaultMap) -> FaultMap:
+        """Return the cells of both maps; where both have one, this map's level."""
+        cells, values = [], []
+        for own, own_values, more, more_values in zip(
+            self.cells, self.values, other.cells, other.values, strict=True
+        ):
+            new = ~np.isin(more, own, assume_unique=True)
+            cells.append(np.concatenate([own, more[new]]))
+            values.append(np.concatenate([own_values, more_values[new]]))
+        return FaultMap.of(cells, values, self.encoding)
 
     def digest(self) -> bytes:
         """A 16-byte hash of the content."""
@@ -60,35 +71,7 @@ class FaultMap:
         return hash(self.digest())
 
 
-def write_bits(codes: np.ndarray, cells: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return a copy of ``codes`` (int16, any shape) in which each of ``cells`` (no cell twice) holds its bit of ``values``."""
-    forced = codes.copy()
-    if len(cells):
-        # One weight may have several such cells; ufunc.at applies them one after the other.
-        flat = forced.reshape(-1).view(np.uint16)
-        weights, bits = (
-            cells // CELLS_PER_WEIGHT,
-            np.uint16(1) << (cells % CELLS_PER_WEIGHT).astype(np.uint16),
-        )
-        ones = np.asarray(values, dtype=bool)
-        np.bitwise_or.at(flat, weights[ones], bits[ones])
-        np.bitwise_and.at(flat, weights[~ones], ~bits[~ones])
-    return forced
-
-
 def apply_map(codes: Sequence[np.ndarray], fault_map: FaultMap) -> tuple[np.ndarray, ...]:
     """Return the codes that a device with these stuck cells holds after ``codes`` have been programmed."""
-    return tuple(
-        write_bits(c, m, v) for c, m, v in zip(codes, fault_map.cells, fault_map.values, strict=True)
-    )
-
-
-def differing_cells(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return the cells (int64, ascending) whose bit differs between two code arrays (int16, same shape)."""
-    difference = (codes.reshape(-1) ^ others.reshape(-1)).view(np.uint16)
-    weights = np.flatnonzero(difference)
-    bits = np.unpackbits(difference[weights].astype("<u2").view(np.uint8), bitorder="little")
-    return (
-        np.flatnonzero(bits) % CELLS_PER_WEIGHT
-        + np.repeat(weights, CELLS_PER_WEIGHT)[bits.astype(bool)] * CELLS_PER_WEIGHT
-    )
+    write = fault_map.encoding.write
+    return tuple(write(c, m, v) for c, m, v in zip(codes, fault_map.cells, fault_map.values, strict=True))

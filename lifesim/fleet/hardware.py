@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.crossbar.ageing import Bank, Retention, Wear
+from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
@@ -17,6 +17,7 @@ from lifesim.crossbar.cost import (
     readback_cost,
 )
 from lifesim.crossbar.march import MARCH_C_MINUS
+from lifesim.crossbar.soft import Retention
 from lifesim.detection.schedules import BlindRefresh, MarchScrub, Never, Periodic, Readback, Schedule
 from lifesim.errors import UserError
 from lifesim.fleet.clock import NS_PER_S, to_ns, to_s
@@ -81,7 +82,7 @@ def check_timing(scenario: Scenario) -> None:
     """Raise UserError, a line for each, where visits or reloads would take longer than the time between them."""
     mistakes = []
     for name, group in scenario.group.items():
-        architecture = load_architecture(group.network.preset)
+        architecture = load_architecture(group.network)
         operations = operation_table(architecture, group.aet.pictures)
         visit_s = {
             "periodic": (1 + group.aet.rereads) * to_s(operations.aet_read.latency_ns),
@@ -92,7 +93,7 @@ def check_timing(scenario: Scenario) -> None:
         if visit_s is not None and visit_s >= group.schedule.interval_s:
             mistakes.append(
                 f"{scenario.name}: group.{name}.schedule.interval_s = {group.schedule.interval_s:g}: must be longer than a visit of "
-                f"{group.schedule.kind}, which takes {visit_s:.3g} s on {group.network.preset}"
+                f"{group.schedule.kind}, which takes {visit_s:.3g} s on {group.network.name}"
             )
         for layer, cost in zip(architecture.crossbar_layers, operations.reload, strict=True):
             reloads = group.workload.reloads_per_day.get(layer.name, 0)
@@ -125,8 +126,8 @@ def make_silicon(
     for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
         reloads = group.workload.reloads_per_day.get(layer.name, 0)
         key = device_key(scenario.seed, name, slot, "bank", layer.name)
-        banks.append(Bank(key, cells, wear, retention, reload_period_ns(reloads)))
-    return Silicon(tuple(banks))
+        banks.append(Bank(key, cells, wear, (retention,), reload_period_ns(reloads)))
+    return Silicon.of_layers(banks)
 
 
 def ageing_clock(group: Group, scenario: Scenario) -> EquivalentTime:

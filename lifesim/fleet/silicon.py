@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from lifesim.crossbar.ageing import Bank, BankFaults, Programmed
-from lifesim.crossbar.faults import FaultMap, write_bits
+from lifesim.crossbar.bank import Bank, BankFaults
+from lifesim.crossbar.encoding import SLC, Encoding
+from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that decides a device's weights at any later time: the model in the backup and what the last programming left in each bank."""
+    """All that decides a device's weights at any later time: the model in the backup and what the programmings left in each bank."""
 
     silicon: Silicon
     model: Model
@@ -23,11 +27,22 @@ class Snapshot:
         """Return what the cells hold at ``time_ns``."""
         return self.silicon.held_at(self.model, self.programmed, time_ns)
 
+    def at(self, time_ns: int) -> tuple[Programmed, ...]:
+        """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
+        return tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
+
     def operations_at(self, time_ns: int) -> np.ndarray:
         """Return the programming operations per cell of each bank since the device was made (int64 [banks])."""
-        return np.array(
-            [b.at(p, time_ns).operations for b, p in zip(self.silicon.banks, self.programmed, strict=True)]
-        )
+        return np.array([p.operations for p in self.at(time_ns)], np.int64)
+
+    def reloads_at(self, time_ns: int) -> np.ndarray:
+        """Return how many of them came from reloads (int64 [banks])."""
+        return np.array([p.reloads for p in self.at(time_ns)], np.int64)
+
+    def cell_writes_at(self, time_ns: int) -> int:
+        """Return the programming operations of all cells together since the device was made."""
+        pairs = zip(self.silicon.banks, self.at(time_ns), strict=True)
+        return sum(b.n_cells * p.operations + p.extra.total for b, p in pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +50,8 @@ class Held:
     """The faults of one moment; ``codes`` are worked out on demand. Equal ``key`` means equal codes, on one device."""
 
     model: Model
+    silicon: Silicon
     faults: tuple[BankFaults, ...]
-    expired_value: int
 
     @property
     def key(self) -> tuple:
@@ -51,28 +66,81 @@ class Held:
         return sum(len(f.expired) for f in self.faults)
 
     def codes(self) -> tuple[np.ndarray, ...]:
-        """Return the codes (int16 per layer): the backup's, with expired cells at their end state and stuck cells at their value."""
+        """Return the codes (int16 per layer): the backup's, with unwritten cells at HRS, expired ones where they have gone, stuck ones at their level."""
+        encoding = self.silicon.encoding
         held = []
-        for codes, faults in zip(self.model.codes, self.faults, strict=True):
-            if len(faults.expired):
-                codes = write_bits(
-                    codes, faults.expired, np.full(len(faults.expired), self.expired_value, np.uint8)
-                )
-            held.append(write_bits(codes, faults.stuck, faults.stuck_values) if len(faults.stuck) else codes)
+        for layer, codes in enumerate(self.model.codes):
+            parts = [(self.faults[bank], first) for bank, first in self.silicon.layout[layer]]
+            for faults, first in parts:
+                if len(faults.unwritten):
+                    codes = encoding.write(
+                        codes, faults.unwritten + first, np.zeros(len(faults.unwritten), np.uint8)
+                    )
+                for soft in faults.soft:
+                    if len(soft.cells):
+                        cells = np.unique(soft.cells) + first
+                        codes = encoding.write(codes, cells, self._fallen(codes, cells, soft))
+                if len(faults.stuck):
+                    codes = encoding.write(codes, faults.stuck + first, faults.stuck_values)
+            held.append(codes)
         return tuple(held)
+
+    def _fallen(self, codes: np.ndarray, cells: np.ndarray, soft) -> np.ndarray:
+        """Return the levels that expired cells have gone to."""
+        encoding = self.silicon.encoding
+        end = encoding.top_level if soft.fails_to else 0
+        if not soft.one_level:
+            return np.full(len(cells), end, np.uint8)
+        levels = encoding.levels_of(codes, cells).astype(np.int64)
+        return np.clip(levels + (1 if soft.fails_to else -1), 0, encoding.top_level).astype(np.uint8)
+
+
+class Region(NamedTuple):
+    """Cells of a layer that lie in one bank: the bank, and the layer's index of the bank's first cell."""
+
+    bank: int
+    first_cell: int
 
 
 @dataclass(frozen=True, slots=True)
 class Silicon:
-    """The banks of one device, one a layer."""
+    """The banks of one device.
+
+    ``layout``: for each layer, the banks in which its cells lie, in order. Layers that share cells share a bank: a stuck cell
+    touches every layer that passes through it.
+    """
 
     banks: tuple[Bank, ...]
+    layout: tuple[tuple[Region, ...], ...]
+    encoding: Encoding = SLC
+
+    @classmethod
+    def of_layers(cls, banks: Sequence[Bank], encoding: Encoding = SLC) -> Silicon:
+        """Return the silicon in which every layer has a bank to itself."""
+        return cls(tuple(banks), tuple((Region(i, 0),) for i in range(len(banks))), encoding)
 
     def held_at(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> Held:
         faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
-        return Held(model, faults, self.banks[0].retention.fails_to)
+        return Held(model, self, faults)
 
-    def stuck_map(self, programmed: tuple[Programmed, ...]) -> FaultMap:
+    def stuck_map(self, programmed: tuple[Programmed, ...], time_ns: int) -> FaultMap:
         """Return what a March test finds: the stuck cells (proven equal to running one on a simulated array)."""
-        stuck = [b.stuck_at(p.operations) for b, p in zip(self.banks, programmed, strict=True)]
-        return FaultMap.of(stuck, [b.stuck_values(s) for b, s in zip(self.banks, stuck, strict=True)])
+        stuck = [b.stuck_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True)]
+        return self._map_of(stuck)
+
+    def _map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
+        """Return cells and levels of each bank as a map of the layers that lie there."""
+        cells = [np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in self.layout]
+        levels = [np.concatenate([of_banks[r.bank][1] for r in layer]) for layer in self.layout]
+        return FaultMap.of(cells, levels, self.encoding)
+
+    def cells_of_bank(self, cells: Sequence[np.ndarray], bank: int) -> np.ndarray:
+        """Return which cells of a bank (int64, sorted) lie under cells (sorted) of the layers."""
+        n = self.banks[bank].n_cells
+        found = [np.empty(0, np.int64)]
+        for layer, regions in enumerate(self.layout):
+            for region in regions:
+                if region.bank == bank:
+                    begin, end = np.searchsorted(cells[layer], (region.first_cell, region.first_cell + n))
+                    found.append(cells[layer][begin:end] - region.first_cell)
+        return np.unique(np.concatenate(found))

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lifesim.crossbar.ageing import Programmed
-from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
+from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.programming import Programmed
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Finding, Outcome
@@ -44,7 +44,9 @@ class DeviceTwin:
         self.noise = noise
         self._noise_key = noise_key
         self._evaluator = Evaluator.of(model, torch_device)
-        self._known_wrong = tuple(np.empty(0, np.int64) for _ in silicon.banks)
+        self._known_wrong = tuple(np.empty(0, np.int64) for _ in model.codes)
+        self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
+        self._halted_ns = 0
         # First reads already evaluated; they hold until cells, pictures or baseline change.
         self._alarm_at: dict[int, bool] = {}
 
@@ -85,21 +87,39 @@ class DeviceTwin:
 
     def halt(self, time_ns: int) -> None:
         """Stop using the crossbars: reloads end here until the next programming."""
-        self.programmed = tuple(
-            b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
-        )
+        self.programmed = self.snapshot().at(time_ns)
+        self._halted_ns = time_ns
 
     def march(self, writes_per_cell: int) -> FaultMap:
         """Run a March test on all cells. Cells that its own writes wear out show up at the next one. The weights are gone."""
-        found = self.silicon.stuck_map(self.programmed)
-        self.programmed = tuple(
-            Programmed(p.time_ns, p.epoch, p.operations + writes_per_cell) for p in self.programmed
-        )
+        found = self.silicon.stuck_map(self.programmed, self._halted_ns)
+        self.programmed = tuple(p.worn(writes_per_cell) for p in self.programmed)
         return found
 
     def program(self, time_ns: int, writes_per_cell: int) -> None:
         """Write the backup into all cells; ends at ``time_ns``."""
-        self.programmed = tuple(p.rewritten(time_ns, p.operations + writes_per_cell) for p in self.programmed)
+        self.programmed = tuple(
+            p.rewritten(time_ns, b.layers * writes_per_cell)
+            for b, p in zip(self.silicon.banks, self.programmed, strict=True)
+        )
+        self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
+        self._alarm_at.clear()
+
+    @property
+    def changed_cells(self) -> int:
+        """How many cells :meth:`program_changes` would write."""
+        return sum(len(cells) for cells in self._changed)
+
+    def program_changes(self, time_ns: int, writes_per_cell: int) -> None:
+        """Write only the cells in which the backup has changed since the last programming; ends at ``time_ns``."""
+        silicon = self.silicon
+        self.programmed = tuple(
+            bank.resumed(p, self._halted_ns, time_ns).patched(
+                silicon.cells_of_bank(self._changed, i), time_ns, writes_per_cell
+            )
+            for i, (bank, p) in enumerate(zip(silicon.banks, self.programmed, strict=True))
+        )
+        self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
         self._alarm_at.clear()
 
     def install(self, message: bytes, known: FaultMap) -> Redeployment:
@@ -108,7 +128,10 @@ class DeviceTwin:
         Raises DeltaError if the delta does not belong to this backup.
         """
         redeployment = Redeployment.decode(message, self.model.architecture.input_shape)
-        self.model = apply_delta(self.model, redeployment.delta)
+        model = apply_delta(self.model, redeployment.delta)
+        changed = self._differing(model.codes)
+        self._changed = tuple(np.union1d(a, b) for a, b in zip(self._changed, changed, strict=True))
+        self.model = model
         self.test_set = redeployment.test_set
         self.golden = redeployment.test_set.golden
         self._known_wrong = self._differing(apply_map(self.model.codes, known))
@@ -131,7 +154,8 @@ class DeviceTwin:
 
     def _differing(self, held: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """Return per layer the cells that hold something else than the backup."""
-        return tuple(differing_cells(c, h) for c, h in zip(self.model.codes, held, strict=True))
+        differing = self.silicon.encoding.differing_cells
+        return tuple(differing(c, h) for c, h in zip(self.model.codes, held, strict=True))
 
     def _held(self, time_ns: int) -> tuple[np.ndarray, ...]:
         return self.snapshot().held_at(time_ns).codes()

@@ -63,6 +63,11 @@ class CellFates:
             self._enumerate_more()
         return float(self._limits[rank]) if rank < self.n else float("inf")
 
+    def limits_by(self, exposure: float) -> np.ndarray:
+        """Return the limits of the cells of :meth:`failed_by`, ascending: for cells whose exposures differ, up to the largest of them."""
+        count = self.count_by(exposure)
+        return self._limits[:count]
+
     def _none_by(self, exposure: float) -> bool:
         """Whether it takes no enumeration to say that no cell has failed: most epochs between reloads end before their first failure."""
         if len(self._limits) or not self.n:

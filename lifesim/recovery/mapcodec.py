@@ -1,7 +1,7 @@
-"""A fault map as it travels to the cloud: the gaps between stuck cells and the bit that each shows.
+"""A fault map as it travels to the cloud: the gaps between stuck cells and the level that each shows.
 
 Message: ``LSM1``, the compressed map, CRC-32. The cells of all layers are numbered end to end, so both sides must know the
-number of cells of each layer, as they do for a model whose version they share.
+number of cells of each layer and how weights lie in them, as they do for a model whose version they share.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.recovery.coding import MessageError, Reader, pack_count, pack_positions, seal, unseal
 
@@ -27,11 +28,13 @@ def encode_map(fault_map: FaultMap, layer_cells: Sequence[int]) -> bytes:
         if len(cells) and not 0 <= cells[0] <= cells[-1] < size:
             raise ValueError(f"fault map has cells {cells[0]} to {cells[-1]} in a layer of {size}")
     positions = np.concatenate([cells + start for cells, start in zip(fault_map.cells, starts, strict=False)])
-    values = np.packbits(np.concatenate(fault_map.values))
-    return seal(_MAGIC, b"", pack_count(len(positions)) + pack_positions(positions) + values.tobytes())
+    levels = np.concatenate(fault_map.values)
+    # One bit plane after the other, the least significant first.
+    planes = [np.packbits(levels >> bit & 1).tobytes() for bit in range(fault_map.encoding.bits_per_cell)]
+    return seal(_MAGIC, b"", pack_count(len(positions)) + pack_positions(positions) + b"".join(planes))
 
 
-def decode_map(data: bytes, layer_cells: Sequence[int]) -> FaultMap:
+def decode_map(data: bytes, layer_cells: Sequence[int], encoding: Encoding = SLC) -> FaultMap:
     """Return the map: the exact inverse of :func:`encode_map`.
 
     Raises MessageError for a truncated or damaged message, or one whose cells lie outside these layers.
@@ -40,14 +43,16 @@ def decode_map(data: bytes, layer_cells: Sequence[int]) -> FaultMap:
     _, body = unseal(_MAGIC, 0, data)
     reader = Reader(body)
     count = reader.count()
-    positions, values = reader.positions(count), reader.bits(count)
+    positions = reader.positions(count)
+    levels = sum(reader.bits(count) << bit for bit in range(encoding.bits_per_cell))
     reader.end()
     if count and positions[-1] >= starts[-1]:
         raise MessageError(f"cell {positions[-1]} does not exist: {starts[-1]} cells")
     slices = [slice(*np.searchsorted(positions, pair)) for pair in pairwise(starts)]
     return FaultMap(
         tuple(positions[s] - start for s, start in zip(slices, starts, strict=False)),
-        tuple(values[s] for s in slices),
+        tuple(levels[s] for s in slices),
+        encoding,
     )
 
 

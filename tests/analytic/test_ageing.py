@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from scipy import integrate
 
-from lifesim.crossbar.ageing import Bank, Programmed, Retention, Wear
+from lifesim.crossbar.bank import Bank, Wear
+from lifesim.crossbar.programming import Programmed
+from lifesim.crossbar.soft import Retention
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import S_PER_DAY, TemperatureProfile, acceleration_factor, equivalent_time
 from lifesim.streams import stream_key
@@ -49,7 +51,11 @@ def test_weibull_arrivals_under_reloads(years, reloads_per_day):
     counts = []
     for i in range(banks):
         bank = Bank(
-            stream_key("camera", i), n, Wear(Weibull(scale, 2.0), 5 / 6), NO_DRIFT, DAY_NS // reloads_per_day
+            stream_key("camera", i),
+            n,
+            Wear(Weibull(scale, 2.0), 5 / 6),
+            (NO_DRIFT,),
+            DAY_NS // reloads_per_day,
         )
         counts.append(len(bank.faults_at(NEW, years * 365 * DAY_NS).stuck))
     check_counts(counts, n, share)
@@ -61,8 +67,10 @@ def test_weibull_arrivals_of_other_shapes(shape, share):
     n, scale = (20_000 if share == 0.01 else 400), 1e5
     operations = round(scale * (-math.log1p(-share)) ** (1 / shape))
     exact = -math.expm1(-((operations / scale) ** shape))
-    banks = (Bank(stream_key("shape", i), n, Wear(Weibull(scale, shape), 0.5), NO_DRIFT) for i in range(120))
-    check_counts([len(bank.stuck_at(operations)) for bank in banks], n, exact)
+    banks = (
+        Bank(stream_key("shape", i), n, Wear(Weibull(scale, shape), 0.5), (NO_DRIFT,)) for i in range(120)
+    )
+    check_counts([len(bank.stuck_at(Programmed(0, 0, operations), 0)[0]) for bank in banks], n, exact)
 
 
 def damage_s(start_day, end_day, energy_ev):
@@ -92,7 +100,7 @@ def test_retention_under_a_cycling_temperature(energy_ev, start_day, end_day, ce
     retention = Retention(limits, cell_share, 0, equivalent_time(HOT_BOX, 85.0, energy_ev))
     counts = []
     for i in range(banks):
-        bank = Bank(stream_key("box", i), n, NO_WEAR, retention)
+        bank = Bank(stream_key("box", i), n, NO_WEAR, (retention,))
         counts.append(len(bank.faults_at(Programmed(start_day * DAY_NS, 3, 4), end_day * DAY_NS).expired))
     check_counts(counts, n, share)
 
@@ -113,7 +121,7 @@ def test_a_cycling_day_ages_as_many_times_faster_as_published(energy_ev, multipl
     ):
         retention = Retention(limits, 0.5, 0, clock)
         counts[name] = [
-            len(Bank(stream_key("day", i), n, NO_WEAR, retention).faults_at(NEW, end_ns).expired)
+            len(Bank(stream_key("day", i), n, NO_WEAR, (retention,)).faults_at(NEW, end_ns).expired)
             for i in range(banks)
         ]
     check_counts(counts["constant"], n, 0.5)

@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, write_bits
+from lifesim.crossbar.encoding import SLC
+from lifesim.crossbar.faults import FaultMap, apply_map
 
 CODES = arrays(np.int16, st.tuples(st.integers(1, 4), st.integers(1, 5)))
 
@@ -32,14 +33,14 @@ def forced_one_by_one(codes, cells, values):
 def test_writing_bits_is_what_it_is_by_definition(data, codes):
     cells, values = data.draw(stuck(16 * codes.size))
     before = codes.copy()
-    forced = write_bits(codes, cells, values)
+    forced = SLC.write(codes, cells, values)
     assert np.array_equal(forced, forced_one_by_one(codes, cells, values)) and forced.dtype == np.int16
     assert np.array_equal(codes, before) and not np.shares_memory(codes, forced)
-    assert np.array_equal(write_bits(forced, cells, values), forced), "idempotent"
+    assert np.array_equal(SLC.write(forced, cells, values), forced), "idempotent"
     assert np.array_equal(
-        write_bits(codes[::-1, ::-1].T, cells, values), forced_one_by_one(codes[::-1, ::-1].T, cells, values)
+        SLC.write(codes[::-1, ::-1].T, cells, values), forced_one_by_one(codes[::-1, ::-1].T, cells, values)
     )
-    assert set(differing_cells(codes, forced).tolist()) <= set(cells.tolist())
+    assert set(SLC.differing_cells(codes, forced).tolist()) <= set(cells.tolist())
 
 
 @settings(deadline=None, max_examples=60)
@@ -52,18 +53,18 @@ def test_differing_cells_are_those_whose_bits_differ(data, codes):
         for bit in range(16)
         if (a >> bit) & 1 != (b >> bit) & 1
     ]
-    found = differing_cells(codes, others)
+    found = SLC.differing_cells(codes, others)
     assert found.tolist() == expected and found.dtype == np.int64
     # Writing the other's bits there turns one into the other.
     bits = np.array([(int(others.ravel()[cell // 16]) >> cell % 16) & 1 for cell in expected], np.uint8)
-    assert np.array_equal(write_bits(codes, found, bits), others)
+    assert np.array_equal(SLC.write(codes, found, bits), others)
 
 
 def test_stuck_sign_bits():
     codes = np.array([[0, 5, -1, 32767]], np.int16)
     signs = np.array([15, 31, 47, 63])
-    assert write_bits(codes, signs, np.ones(4)).tolist() == [[-32768, 5 - 32768, -1, -1]]
-    assert write_bits(codes, signs, np.zeros(4)).tolist() == [[0, 5, 32767, 32767]]
+    assert SLC.write(codes, signs, np.ones(4)).tolist() == [[-32768, 5 - 32768, -1, -1]]
+    assert SLC.write(codes, signs, np.zeros(4)).tolist() == [[0, 5, 32767, 32767]]
 
 
 MAPS = st.lists(stuck(64), min_size=2, max_size=2).map(lambda layers: FaultMap.of(*zip(*layers, strict=True)))

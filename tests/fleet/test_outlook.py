@@ -10,9 +10,9 @@ import types
 
 import numpy as np
 import pytest
+from lifesim.crossbar.programming import Programmed
 
 from lifesim.cli import main
-from lifesim.crossbar.ageing import Programmed
 from lifesim.errors import UserError
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import queue_load
@@ -203,7 +203,8 @@ def test_the_mean_over_the_spread_stays_below_the_bound():
     architecture = load_architecture("mlp")
     gained = [
         sum(
-            len(bank.stuck_at(10 * 288 * 365)) - len(bank.stuck_at(9 * 288 * 365))
+            len(bank.stuck_at(Programmed(0, 0, 10 * 288 * 365), 0)[0])
+            - len(bank.stuck_at(Programmed(0, 0, 9 * 288 * 365), 0)[0])
             for bank in silicon.banks[:1]
         )
         for silicon in (

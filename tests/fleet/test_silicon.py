@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.crossbar.ageing import Bank, Programmed, Retention, Wear
+from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.programming import Programmed
+from lifesim.crossbar.soft import Retention
 from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.architecture import Architecture, Dense, Relu
 from lifesim.network.model import Model
@@ -34,9 +36,9 @@ def make_silicon(key=1, fails_to=0, scale=600.0, median_days=150.0, reload_perio
     wear = Wear(Weibull(scale, 2.0), 0.8)
     retention = Retention(Lognormal(median_days * S_PER_DAY, 1.0), 0.5, fails_to, CLOCK)
     banks = zip(MODEL.codes, reload_periods, strict=True)
-    return Silicon(
+    return Silicon.of_layers(
         tuple(
-            Bank(stream_key(key, i), 16 * codes.size, wear, retention, period)
+            Bank(stream_key(key, i), 16 * codes.size, wear, (retention,), period)
             for i, (codes, period) in enumerate(banks)
         )
     )
@@ -148,7 +150,7 @@ def test_wear_never_decreases(options, times):
 def test_a_march_test_finds_the_stuck_cells_of_the_operations_so_far(options, one, two):
     silicon = make_silicon(**options)
     programmed = (Programmed(0, 0, one), Programmed(0, 0, two))
-    found = silicon.stuck_map(programmed)
+    found = silicon.stuck_map(programmed, 0)
     held = silicon.held_at(MODEL, programmed, 0)
     assert [c.tolist() for c in found.cells] == [sorted(f.stuck.tolist()) for f in held.faults]
     assert held.expired_cells == 0

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.crossbar.ageing import Bank, Retention, Wear
-from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
+from lifesim.crossbar.bank import Bank, Wear
+from lifesim.crossbar.encoding import SLC
+from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.soft import Retention
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Outcome
@@ -48,9 +50,9 @@ def make_twin(key=1, sigma=0.05, vote=1, scale=1e9, median_days=400.0, reload_da
     wear = Wear(Weibull(scale, 2.0), 0.8)
     retention = Retention(Lognormal(median_days * S_PER_DAY, 1.0), 0.5, 0, CLOCK)
     periods = (None, reload_days and reload_days * DAY_NS)
-    silicon = Silicon(
+    silicon = Silicon.of_layers(
         tuple(
-            Bank(stream_key(key, i), 16 * c.size, wear, retention, periods[i])
+            Bank(stream_key(key, i), 16 * c.size, wear, (retention,), periods[i])
             for i, c in enumerate(model.codes)
         )
     )
@@ -120,7 +122,7 @@ def test_read_back_counts_cells_that_are_wrong_now_and_were_not_at_the_baseline(
     twin = make_twin(median_days=100.0)
     late_ns = 200 * DAY_NS
     held = twin.snapshot().held_at(late_ns).codes()
-    wrong = sum(len(differing_cells(a, b)) for a, b in zip(twin.model.codes, held, strict=True))
+    wrong = sum(len(SLC.differing_cells(a, b)) for a, b in zip(twin.model.codes, held, strict=True))
     assert twin.new_wrong_cells(0) == 0 and twin.new_wrong_cells(late_ns) == wrong > 20
     twin.read_back(50 * DAY_NS)
     known = make_twin(median_days=100.0).new_wrong_cells(50 * DAY_NS)
@@ -144,7 +146,7 @@ def test_march_finds_the_cells_stuck_before_it_and_its_own_victims_next_time():
     twin = make_twin(scale=30.0)
     first, second = twin.march(5), twin.march(5)
     assert second.new_since(first) > 0 and first.new_since(second) == 0
-    assert first == make_twin(scale=30.0).silicon.stuck_map(make_twin(scale=30.0).programmed)
+    assert first == make_twin(scale=30.0).silicon.stuck_map(make_twin(scale=30.0).programmed, 0)
 
 
 def redeployment(twin, known, in_spec=True):
@@ -167,11 +169,11 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
     assert twin.golden.thousandths.tolist() == sent.test_set.golden.thousandths.tolist()
     # March and programming have worn out more cells than the map knows: these are new, the known ones are
     # not.
-    now = twin.silicon.stuck_map(twin.programmed)
+    now = twin.silicon.stuck_map(twin.programmed, 0)
     wrong = {
         (i, cell)
         for i, (target, held) in enumerate(zip(new.codes, apply_map(new.codes, now), strict=True))
-        for cell in differing_cells(target, held).tolist()
+        for cell in SLC.differing_cells(target, held).tolist()
     }
     unknown = {(i, cell) for i, cell in wrong if cell not in known.cells[i]}
     assert 0 < len(unknown) < len(wrong) and twin.new_wrong_cells(DAY_NS) == len(unknown)

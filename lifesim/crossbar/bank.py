@@ -1,0 +1,250 @@
+"""A bank of cells of one device: its fate drawn once, its state known at any time since its last programming.
+
+Ageing between interventions is exogenous, so a bank is asked, never advanced: :meth:`Bank.faults_at` is a pure function of what the
+programmings left (:class:`Programmed`) and of the time, whatever was asked before.
+
+Permanent faults: *endurance* (a cell sticks when its count of programming operations reaches its limit) and *defects* (from fabrication, or lines
+that break). Soft faults: see :mod:`lifesim.crossbar.soft`; and *unwritten* cells, on which write-verify gave up: the next programming tries again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from lifesim.crossbar.programming import Programmed
+from lifesim.crossbar.soft import SoftFates, SoftMechanism
+from lifesim.physics.distributions import LifeDistribution, Weibull
+from lifesim.physics.fates import CellFates
+from lifesim.streams import stream_key, uniforms
+
+_UNIT_EXPONENTIAL = Weibull(1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wear:
+    """Endurance of a bank's cells.
+
+    limits
+        In programming operations.
+    stuck_at_1_share
+        Share of the worn cells that stick at the low-resistance state (LRS), reading 1 or the top level.
+    between_share
+        Share of them that stick at an intermediate level, each equally often (cells of two bits).
+    cycles_per_operation
+        What a programming operation wears, in cycles; above 1 where the pulses of write-verify wear, too.
+    cycles_per_reload
+        What the programming operation of a reload wears, which switches only the cells that change.
+    """
+
+    limits: LifeDistribution
+    stuck_at_1_share: float
+    between_share: float = 0.0
+    cycles_per_operation: float = 1.0
+    cycles_per_reload: float = 1.0
+
+    def exposure(self, programmed: Programmed) -> float:
+        """Return the cycles that every cell of the bank has had."""
+        others = programmed.operations - programmed.reloads
+        return others * self.cycles_per_operation + programmed.reloads * self.cycles_per_reload
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Defect:
+    """Cells (int32) that are stuck at ``levels`` (uint8) from ``time_ns`` on: 0 for fabrication, later for a line that breaks."""
+
+    time_ns: int
+    cells: np.ndarray
+    levels: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SoftCells:
+    """Cells (int32) that one mechanism has expired, and where they have gone."""
+
+    cells: np.ndarray
+    fails_to: int
+    one_level: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BankFaults:
+    """The faulty cells of a bank (int32).
+
+    Equal ``signature`` means equal faults, within one bank.
+    """
+
+    stuck: np.ndarray
+    stuck_values: np.ndarray
+    soft: tuple[SoftCells, ...]
+    unwritten: np.ndarray
+
+    @property
+    def expired(self) -> np.ndarray:
+        """The cells that have lost their state, by whatever mechanism (a cell may be in it more than once)."""
+        return np.concatenate([s.cells for s in self.soft]) if self.soft else np.empty(0, np.int32)
+
+    @property
+    def signature(self) -> bytes:
+        parts = (self.stuck, self.stuck_values, self.unwritten, *(s.cells for s in self.soft))
+        if not any(len(part) for part in parts):
+            return b""
+        digest = hashlib.blake2b(digest_size=16)
+        for part in parts:
+            digest.update(len(part).to_bytes(8, "little") + part.tobytes())
+        return digest.digest()
+
+
+class Bank:
+    """``n_cells`` cells, resident (``reload_period_ns`` None) or reloaded from the backup on a grid of that period.
+
+    A reload is one programming operation of every cell for each of the ``layers`` that pass through the bank, and begins a new epoch.
+    Reload number j is at ``j * reload_period_ns`` of the absolute clock, so its number and the time since it follow from the
+    time alone, however many there have been.
+
+    Parameters
+    ----------
+    key : addresses all of the bank's streams
+    soft : the soft mechanisms; where two have expired a cell, the later one says where it has gone
+    top_level : the level of the low-resistance state
+    defects : permanent faults that are not wear, ordered by time
+    write_failure : probability that a programming leaves a cell unwritten, in the high-resistance state
+    """
+
+    __slots__ = (
+        "n_cells",
+        "wear",
+        "soft",
+        "reload_period_ns",
+        "layers",
+        "top_level",
+        "defects",
+        "_key",
+        "_wear_fates",
+        "_soft_fates",
+        "_failure_hazard",
+    )
+
+    def __init__(
+        self,
+        key: int,
+        n_cells: int,
+        wear: Wear,
+        soft: Sequence[SoftMechanism] = (),
+        reload_period_ns: int | None = None,
+        *,
+        layers: int = 1,
+        top_level: int = 1,
+        defects: Sequence[Defect] = (),
+        write_failure: float = 0.0,
+    ):
+        self.n_cells = n_cells
+        self.wear = wear
+        self.soft = tuple(soft)
+        self.reload_period_ns = reload_period_ns
+        self.layers = layers
+        self.top_level = top_level
+        self.defects = tuple(defects)
+        self._key = key
+        self._wear_fates = CellFates(stream_key(key, "endurance"), n_cells, wear.limits)
+        self._soft_fates = tuple(SoftFates(key, n_cells, mechanism) for mechanism in self.soft)
+        self._failure_hazard = -math.log1p(-write_failure)
+
+    # -- time goes by --
+
+    def at(self, programmed: Programmed, time_ns: int) -> Programmed:
+        """Return the last programming at or before ``time_ns``, reloads included, given what the interventions left."""
+        if self.reload_period_ns is None:
+            return programmed
+        since_ns = max(programmed.time_ns, programmed.resumed_ns)
+        reloads = time_ns // self.reload_period_ns - since_ns // self.reload_period_ns
+        if reloads <= 0:
+            return programmed
+        writes = reloads * self.layers
+        return Programmed(
+            time_ns // self.reload_period_ns * self.reload_period_ns,
+            programmed.epoch + reloads,
+            programmed.operations + writes,
+            programmed.reloads + writes,
+            programmed.extra,
+        )
+
+    def resumed(self, programmed: Programmed, halted_ns: int, time_ns: int) -> Programmed:
+        """Return the state of a bank that goes on at ``time_ns`` as it was halted at ``halted_ns``, without a programming of the whole."""
+        idle = programmed.idle or (0.0,) * len(self.soft)
+        passed = (
+            mechanism.reading(time_ns) - mechanism.reading(halted_ns) if mechanism.in_use_only else 0.0
+            for mechanism in self.soft
+        )
+        idle = tuple(before + more for before, more in zip(idle, passed, strict=True))
+        return replace(programmed, resumed_ns=time_ns, idle=idle)
+
+    # -- what is faulty --
+
+    def faults_at(self, programmed: Programmed, time_ns: int) -> BankFaults:
+        """Return the faulty cells at ``time_ns`` (not before ``programmed.time_ns``)."""
+        now = self.at(programmed, time_ns)
+        stuck, levels = self.stuck_at(now, time_ns)
+        soft = tuple(
+            SoftCells(
+                fates.expired(now, time_ns, position), fates.mechanism.fails_to, fates.mechanism.one_level
+            )
+            for position, fates in enumerate(self._soft_fates)
+        )
+        return BankFaults(stuck, levels, soft, self.unwritten(now))
+
+    def stuck_at(self, programmed: Programmed, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cells that are stuck (int32), and their levels (uint8).
+
+        A line that breaks takes its cells over from wear, wear takes none over from fabrication.
+        """
+        worn = self._worn(programmed)
+        levels = self.worn_levels(worn)
+        for defect in self.defects:
+            if defect.time_ns > time_ns:
+                break
+            others = ~np.isin(worn, defect.cells)
+            worn = np.concatenate([worn[others], defect.cells])
+            levels = np.concatenate([levels[others], defect.levels])
+        return worn, levels
+
+    def worn_levels(self, cells: np.ndarray) -> np.ndarray:
+        """Return the level (uint8) at which each of ``cells`` sticks once it is worn: a property of the cell."""
+        low_resistance = uniforms(stream_key(self._key, "polarity"), cells) < self.wear.stuck_at_1_share
+        levels = np.where(low_resistance, self.top_level, 0)
+        if self.wear.between_share:
+            u = uniforms(stream_key(self._key, "stuck between"), cells)
+            between = 1 + np.floor(u / self.wear.between_share * (self.top_level - 1)).astype(np.int64)
+            levels = np.where(u < self.wear.between_share, between, levels)
+        return levels.astype(np.uint8)
+
+    def unwritten(self, programmed: Programmed) -> np.ndarray:
+        """Return the cells (int32) that their last programming has left unwritten."""
+        if not self._failure_hazard:
+            return np.empty(0, np.int32)
+        cells = self._given_up(programmed.epoch, 0)
+        if programmed.patches:
+            cells = cells[~np.isin(cells, np.concatenate([p.cells for p in programmed.patches]))]
+            again = (
+                np.intersect1d(self._given_up(programmed.epoch, p.ordinal), p.cells)
+                for p in programmed.patches
+            )
+            cells = np.concatenate([cells, *again]).astype(np.int32)
+        return cells
+
+    def _worn(self, programmed: Programmed) -> np.ndarray:
+        exposure, extra = self.wear.exposure(programmed), programmed.extra
+        if not extra.highest:
+            return self._wear_fates.failed_by(exposure)
+        cycles = self.wear.cycles_per_operation
+        bound = exposure + extra.highest * cycles
+        cells, limits = self._wear_fates.failed_by(bound), self._wear_fates.limits_by(bound)
+        return cells[limits <= exposure + extra.of(cells) * cycles]
+
+    def _given_up(self, epoch: int, ordinal: int) -> np.ndarray:
+        key = stream_key(self._key, "unwritten", epoch, ordinal)
+        return CellFates(key, self.n_cells, _UNIT_EXPONENTIAL).failed_by(self._failure_hazard)

@@ -1,0 +1,112 @@
+"""What the programmings of a bank leave behind: everything that its later state depends on, besides time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+NS_PER_S = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """Single cells (int64, sorted) that were written after the last programming of the whole bank, in one go that ended at ``time_ns``.
+
+    ``ordinal``: the how-manieth such go since then, from 1. ``idle``: as of :class:`Programmed`, at that time.
+    """
+
+    cells: np.ndarray
+    time_ns: int
+    ordinal: int
+    idle: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SparseCounts:
+    """Programming operations of single cells beyond those of their bank: ``cells`` (int64, sorted), ``counts`` (int64)."""
+
+    cells: np.ndarray
+    counts: np.ndarray
+
+    @classmethod
+    def none(cls) -> SparseCounts:
+        return _NONE
+
+    def plus(self, cells: np.ndarray, writes: int) -> SparseCounts:
+        """Return the counts after ``writes`` more operations of each of ``cells`` (sorted, distinct)."""
+        every = np.union1d(self.cells, cells)
+        counts = np.zeros(len(every), np.int64)
+        counts[np.searchsorted(every, self.cells)] += self.counts
+        counts[np.searchsorted(every, cells)] += writes
+        return SparseCounts(every, counts)
+
+    def of(self, cells: np.ndarray) -> np.ndarray:
+        """Return the count of each of ``cells`` (int64; 0 for cells never written alone)."""
+        if not len(self.cells):
+            return np.zeros(len(cells), np.int64)
+        at = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
+        return np.where(self.cells[at] == cells, self.counts[at], 0)
+
+    @property
+    def highest(self) -> int:
+        return int(self.counts.max()) if len(self.counts) else 0
+
+    @property
+    def total(self) -> int:
+        return int(self.counts.sum())
+
+
+_NONE = SparseCounts(np.empty(0, np.int64), np.empty(0, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class Programmed:
+    """What a bank's programmings left so far.
+
+    time_ns, epoch
+        When the last programming of the whole bank ended, and its ordinal; a reload is one, too.
+    operations
+        Programming operations so far of every cell, reloads included; ``reloads`` of them came from reloads.
+    extra
+        Operations of single cells beyond these: wear, for life.
+    patches
+        Single cells rewritten since, each cell in at most one.
+    resumed_ns
+        Reloads before this time did not happen: the device was halted, and went on without reprogramming the whole bank.
+    idle
+        What each soft mechanism's clock has counted since ``time_ns`` while it did no harm, as the device was not in use.
+    patch_count
+        How often single cells were rewritten since ``time_ns``.
+    """
+
+    time_ns: int
+    epoch: int
+    operations: int
+    reloads: int = 0
+    extra: SparseCounts = _NONE
+    patches: tuple[Patch, ...] = ()
+    resumed_ns: int = 0
+    idle: tuple[float, ...] = ()
+    patch_count: int = 0
+
+    def worn(self, writes: int) -> Programmed:
+        """Return the state after ``writes`` operations of every cell that leave nothing of use, such as a March test's."""
+        return replace(self, operations=self.operations + writes)
+
+    def rewritten(self, time_ns: int, writes: int = 1) -> Programmed:
+        """Return the state after a programming of the whole bank with ``writes`` operations that ends at ``time_ns``."""
+        return Programmed(time_ns, self.epoch + 1, self.operations + writes, self.reloads, self.extra)
+
+    def patched(self, cells: np.ndarray, time_ns: int, writes: int = 1) -> Programmed:
+        """Return the state after a programming of ``cells`` (sorted, distinct) alone that ends at ``time_ns``."""
+        if not len(cells):
+            return self
+        older = [replace(p, cells=np.setdiff1d(p.cells, cells, assume_unique=True)) for p in self.patches]
+        patch = Patch(np.asarray(cells, np.int64), time_ns, self.patch_count + 1, self.idle)
+        return replace(
+            self,
+            patch_count=self.patch_count + 1,
+            extra=self.extra.plus(patch.cells, writes),
+            patches=(*(p for p in older if len(p.cells)), patch),
+        )

@@ -1,0 +1,172 @@
+"""Soft faults: cells that lose their state until they are rewritten.
+
+A mechanism is one small class behind :class:`SoftMechanism`: retention (the exposure is time at the reference temperature), read disturb (pulses),
+write disturb (half-selects, which differ from cell to cell). Some of a mechanism's limits are properties of the cell, the same after every
+programming; the others are drawn by each programming.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from lifesim.crossbar.programming import NS_PER_S, Patch, Programmed
+from lifesim.physics.distributions import LifeDistribution
+from lifesim.physics.fates import CellFates
+from lifesim.physics.permutation import permute
+from lifesim.streams import stream_key
+
+_EPOCHS_KEPT = 4
+
+
+class Clock(Protocol):
+    """Time that passes at a site in seconds at a reference temperature (lifesim.physics.temperature.EquivalentTime)."""
+
+    def at(self, time_s: float) -> float: ...
+
+
+class SoftMechanism(Protocol):
+    """What expires cells, and how.
+
+    name
+        Addresses the mechanism's streams.
+    limits
+        In units of the exposure.
+    cell_share
+        Share of the cells that keep their limit for life; the others draw a new one at every programming.
+    fails_to
+        State to which an expired cell moves: 0 the high-resistance (HRS), 1 the low-resistance one (LRS).
+    one_level
+        Whether it moves by one level only, or all the way (the same in one-bit cells).
+    in_use_only
+        Whether exposure grows only while the device is in use.
+    """
+
+    name: str
+    limits: LifeDistribution
+    cell_share: float
+    fails_to: int
+    one_level: bool
+    in_use_only: bool
+
+    def reading(self, time_ns: int) -> float:
+        """Return what the clock of exposure shows at a time; the exposure of cells written together is a difference of readings."""
+
+    def largest_half_selects(self, now: Programmed) -> float:
+        """Return an upper bound of what is added to any cell's exposure by the writing of other cells."""
+
+    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
+        """Return what is added to the exposures of ``cells``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Loss of state by time: limits in seconds at the reference temperature of ``clock``."""
+
+    limits: LifeDistribution
+    cell_share: float
+    fails_to: int
+    clock: Clock
+    one_level: bool = False
+    name: str = "retention"
+    in_use_only: bool = False
+
+    def reading(self, time_ns: int) -> float:
+        return self.clock.at(time_ns / NS_PER_S)
+
+    def largest_half_selects(self, now: Programmed) -> float:
+        return 0.0
+
+    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
+        return np.zeros(len(cells))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDisturb:
+    """Loss of state by read pulses; ``pulses(time_ns)`` counts those that a cell of the bank has had since the start."""
+
+    limits: LifeDistribution
+    cell_share: float
+    fails_to: int
+    pulses: Callable[[int], float]
+    one_level: bool = False
+    name: str = "read disturb"
+    in_use_only: bool = True
+
+    def reading(self, time_ns: int) -> float:
+        return self.pulses(time_ns)
+
+    def largest_half_selects(self, now: Programmed) -> float:
+        return 0.0
+
+    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
+        return np.zeros(len(cells))
+
+
+class SoftFates:
+    """The fates of ``n_cells`` cells under one mechanism."""
+
+    __slots__ = ("mechanism", "_key", "_n_cells", "_n_own", "_own", "_drawn")
+
+    def __init__(self, key: int, n_cells: int, mechanism: SoftMechanism):
+        self.mechanism = mechanism
+        self._key = key
+        self._n_cells = n_cells
+        self._n_own = round(mechanism.cell_share * n_cells)
+        self._own = CellFates(
+            stream_key(key, f"{mechanism.name} of the cell"), self._n_own, mechanism.limits, self._place_own
+        )
+        # A few programmings are kept; any other can be drawn again from its key.
+        self._drawn: OrderedDict[tuple[int, int], CellFates] = OrderedDict()
+
+    def expired(self, now: Programmed, time_ns: int, position: int) -> np.ndarray:
+        """Return the cells that have lost their state (int32); ``position``: of the mechanism in ``now.idle``."""
+        reading = self.mechanism.reading(time_ns)
+        reading -= now.idle[position] if now.idle else 0.0
+        exposure = reading - self.mechanism.reading(now.time_ns)
+        cells = self._failed(now, (now.epoch, 0), exposure)
+        if not now.patches:
+            return cells
+        rewritten = np.concatenate([patch.cells for patch in now.patches])
+        parts = [cells[~np.isin(cells, rewritten)]]
+        parts += [self._expired_in(patch, now, reading, position) for patch in now.patches]
+        return np.concatenate(parts)
+
+    def _expired_in(self, patch: Patch, now: Programmed, reading: float, position: int) -> np.ndarray:
+        reading += patch.idle[position] if patch.idle else 0.0
+        exposure = reading - self.mechanism.reading(patch.time_ns)
+        failed = self._failed(now, (now.epoch, patch.ordinal), exposure)
+        return failed[np.isin(failed, patch.cells)]
+
+    def _failed(self, now: Programmed, programming: tuple[int, int], exposure: float) -> np.ndarray:
+        most = self.mechanism.largest_half_selects(now)
+        populations = (self._own, self._drawn_by(programming))
+        if not most:
+            return np.concatenate([fates.failed_by(exposure) for fates in populations])
+        parts = []
+        for fates in populations:
+            cells, limits = fates.failed_by(exposure + most), fates.limits_by(exposure + most)
+            parts.append(cells[limits <= exposure + self.mechanism.half_selects(now, cells)])
+        return np.concatenate(parts)
+
+    def _drawn_by(self, programming: tuple[int, int]) -> CellFates:
+        if programming not in self._drawn:
+            epoch, ordinal = programming
+            parts = (epoch, ordinal) if ordinal else (epoch,)
+            key = stream_key(self._key, f"{self.mechanism.name} of the programming", *parts)
+            n_drawn = self._n_cells - self._n_own
+            self._drawn[programming] = CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn)
+            while len(self._drawn) > _EPOCHS_KEPT:
+                self._drawn.popitem(last=False)
+        return self._drawn[programming]
+
+    def _place_own(self, indices: np.ndarray) -> np.ndarray:
+        key = stream_key(self._key, f"{self.mechanism.name} population")
+        return permute(key, self._n_cells, indices)
+
+    def _place_drawn(self, indices: np.ndarray) -> np.ndarray:
+        return self._place_own(indices + self._n_own)
