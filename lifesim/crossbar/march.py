@@ -1,24 +1,22 @@
-"""March tests: the notation, and an interpreter that runs it on a simulated array of cells.
+"""March tests: the notation, the tests of the literature, and which levels of a cell they exercise.
 
 A March test is a list of elements; each visits every cell in ascending, descending or any order and does all of its operations
-on one cell before it goes to the next (van de Goor, "Using March Tests to Test SRAMs", IEEE D&T 1993). RRAMedy diagnoses with
-March C-. A test destroys what the cells held and wears them by its writes.
+on one cell before it goes to the next (A. J. van de Goor, "Using March Tests to Test SRAMs", IEEE Design & Test 10, 1993). RRAMedy diagnoses
+with March C-. A test destroys what the cells held and wears them by its writes. :mod:`lifesim.crossbar.diagnosis` runs it.
 
-A fault mechanism is one small class with the three members of :class:`Fault`; the interpreter knows none of them.
+The tests are written in the literature's 0 and 1. In two-bit cells a 0 is the lowest level and a 1 the highest, so that only two of the four levels
+are exercised; :func:`all_levels` goes over the other pair, too, at twice the cost.
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, TypeVar
 
-import numpy as np
-
-from lifesim.crossbar.faults import FaultMap
-from lifesim.errors import UserError
+from lifesim.errors import UserError, did_you_mean
 
 T = TypeVar("T")
 
@@ -39,16 +37,16 @@ _ORDERS = {
 
 
 class Operation(NamedTuple):
-    """Write ``value``, or read and expect ``value``."""
+    """Write ``level``, or read and expect ``level``."""
 
     is_write: bool
-    value: int
+    level: int
 
     def __str__(self) -> str:
-        return f"{'w' if self.is_write else 'r'}{self.value}"
+        return f"{'w' if self.is_write else 'r'}{self.level}"
 
 
-_OPERATIONS = {str(op): op for op in (Operation(w, v) for w in (True, False) for v in (0, 1))}
+_OPERATIONS = {str(op): op for op in (Operation(w, level) for w in (True, False) for level in range(4))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +79,13 @@ class MarchTest:
     def operations_per_cell(self) -> int:
         return self.reads_per_cell + self.writes_per_cell
 
+    @property
+    def levels_exercised(self) -> tuple[int, ...]:
+        """The levels that the test writes, ascending."""
+        return tuple(
+            sorted({op.level for element in self.elements for op in element.operations if op.is_write})
+        )
+
     def __str__(self) -> str:
         return "{" + "; ".join(map(str, self.elements)) + "}"
 
@@ -88,7 +93,7 @@ class MarchTest:
 def parse_march(name: str, notation: str) -> MarchTest:
     """Return the March test written as e.g. ``{any(w0); up(r0,w1); down(r1)}`` or with the arrows ⇕ ⇑ ⇓ (↕ ↑ ↓).
 
-    The braces may be left out, spaces stand anywhere between symbols. Raises UserError with the position (from 1) of the mistake.
+    Levels are 0 to 3. The braces may be left out, spaces stand anywhere between symbols. Raises UserError with the position (from 1) of the mistake.
     """
     return MarchTest(name, _Parser(name, notation).test())
 
@@ -122,7 +127,7 @@ class _Parser:
         return MarchElement(order, tuple(operations))
 
     def _operation(self) -> Operation:
-        return self._choose(_OPERATIONS, "r0, r1, w0 or w1")
+        return self._choose(_OPERATIONS, "r0 to r3 or w0 to w3")
 
     def _choose(self, table: Mapping[str, T], wanted: str) -> T:
         if self._symbols[0][0] not in table:
@@ -148,142 +153,46 @@ class _Parser:
 
 
 MARCH_C_MINUS = parse_march("March C-", "{any(w0); up(r0,w1); up(r1,w0); down(r0,w1); down(r1,w0); any(r0)}")
+MARCH_X = parse_march("March X", "{any(w0); up(r0,w1); down(r1,w0); any(r0)}")
+MATS_PLUS = parse_march("MATS+", "{any(w0); up(r0,w1); down(r1,w0)}")
+
+MARCH_TESTS = {"march_c_minus": MARCH_C_MINUS, "march_x": MARCH_X, "mats_plus": MATS_PLUS}
+"""The tests by the names that a scenario uses. What each finds for certain, of faults that come alone (unlinked): MATS+ stuck-at and address
+decoder faults; March X also transition faults and inversion coupling; March C- also idempotent and state coupling."""
 
 
-class Fault(Protocol):
-    """How a defect bends the operations on certain cells.
-
-    ``contents`` is the whole array, so that a fault may reach other cells (coupling) or swap them (address decoder).
-    """
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        """The cells whose operations the fault bends."""
-
-    def after_write(self, contents: np.ndarray, cell: int, before: int) -> None:
-        """Alter ``contents`` after ``cell``, which held ``before``, has been written."""
-
-    def read(self, contents: np.ndarray, cell: int, value: int) -> int:
-        """Return what a read of ``cell`` shows, where without this fault it would show ``value``."""
+def march_test(name: str) -> MarchTest:
+    """Return the March test of this name. Raises UserError with the nearest name."""
+    if name not in MARCH_TESTS:
+        raise UserError(
+            f"no March test {name!r}; allowed: {', '.join(MARCH_TESTS)}{did_you_mean(name, MARCH_TESTS)}"
+        )
+    return MARCH_TESTS[name]
 
 
-@dataclass(frozen=True, slots=True)
-class StuckAt:
-    """The cell holds ``value`` whatever is written: at HRS it reads 0, at LRS it reads 1."""
-
-    cell: int
-    value: int
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        return (self.cell,)
-
-    def after_write(self, contents: np.ndarray, cell: int, before: int) -> None:
-        contents[cell] = self.value
-
-    def read(self, contents: np.ndarray, cell: int, value: int) -> int:
-        return self.value
-
-
-@dataclass(frozen=True, slots=True)
-class TransitionFault:
-    """The cell cannot be switched to ``target`` (1: no SET, "up"; 0: no RESET, "down") but holds ``target`` if it is there."""
-
-    cell: int
-    target: int
-
-    @property
-    def cells(self) -> tuple[int, ...]:
-        return (self.cell,)
-
-    def after_write(self, contents: np.ndarray, cell: int, before: int) -> None:
-        if contents[cell] == self.target:
-            contents[cell] = before
-
-    def read(self, contents: np.ndarray, cell: int, value: int) -> int:
-        return value
-
-
-class CellArray:
-    """``n_cells`` one-bit cells with faults.
-
-    contents
-        What the cells hold now, uint8 of shape [n_cells].
-    writes
-        Write pulses each cell has had, int64 of shape [n_cells]: its wear.
-    """
-
-    def __init__(self, contents: Sequence[int] | np.ndarray, faults: Iterable[Fault] = ()) -> None:
-        self.contents = np.array(contents, dtype=np.uint8)
-        self.writes = np.zeros(len(self.contents), dtype=np.int64)
-        self._faults: dict[int, list[Fault]] = {}
-        for fault in faults:
-            for cell in fault.cells:
-                if not 0 <= cell < len(self.contents):
-                    raise IndexError(f"{fault} lies outside an array of {len(self.contents)} cells")
-                self._faults.setdefault(cell, []).append(fault)
-
-    @classmethod
-    def with_stuck_cells(cls, contents: Sequence[int] | np.ndarray, stuck: Mapping[int, int]) -> CellArray:
-        """Return an array whose only faults are stuck cells, given as {cell: value}."""
-        return cls(contents, [StuckAt(cell, value) for cell, value in stuck.items()])
-
-    def __len__(self) -> int:
-        return len(self.contents)
-
-    def write(self, cell: int, value: int) -> None:
-        before = int(self.contents[cell])
-        self.contents[cell] = value
-        self.writes[cell] += 1
-        for fault in self._faults.get(cell, ()):
-            fault.after_write(self.contents, cell, before)
-
-    def read(self, cell: int) -> int:
-        value = int(self.contents[cell])
-        for fault in self._faults.get(cell, ()):
-            value = fault.read(self.contents, cell, value)
-        return value
-
-
-@dataclass(frozen=True, slots=True)
-class MarchResult:
-    """What a March test found: failing ``cells`` (int64, sorted), the wrong bit that each showed first (uint8), operations done."""
-
-    cells: np.ndarray
-    values: np.ndarray
-    reads: int
-    writes: int
-
-
-def run_march(test: MarchTest, array: CellArray) -> MarchResult:
-    """Run every operation of ``test`` on ``array``, which is altered; "any" order is ascending."""
-    wrong: dict[int, int] = {}
-    reads = writes = 0
-    for element in test.elements:
-        cells = range(len(array))
-        for cell in reversed(cells) if element.order is Order.DOWN else cells:
-            for is_write, value in element.operations:
-                if is_write:
-                    array.write(cell, value)
-                    writes += 1
-                else:
-                    seen = array.read(cell)
-                    reads += 1
-                    if seen != value:
-                        wrong.setdefault(cell, seen)
-    cells_found = sorted(wrong)
-    return MarchResult(
-        np.array(cells_found, dtype=np.int64),
-        np.array([wrong[c] for c in cells_found], dtype=np.uint8),
-        reads,
-        writes,
+def on_levels(test: MarchTest, low: int, high: int) -> MarchTest:
+    """Return a test of 0 and 1 as one of the levels ``low`` and ``high``. Raises ValueError if it has other levels than 0 and 1."""
+    level = {0: low, 1: high}
+    operations = [op for element in test.elements for op in element.operations]
+    if not level.keys() >= {op.level for op in operations}:
+        raise ValueError(f"{test} is not a test of 0 and 1")
+    elements = (
+        MarchElement(e.order, tuple(Operation(op.is_write, level[op.level]) for op in e.operations))
+        for e in test.elements
     )
+    return MarchTest(test.name, tuple(elements))
 
 
-def fault_map_from(results: Sequence[MarchResult]) -> FaultMap:
-    """Return the fault map of a device whose layers gave these results, one per layer.
+def extreme_levels(test: MarchTest, top_level: int) -> MarchTest:
+    """Return a test of 0 and 1 as it is run on cells with levels 0 to ``top_level``: on the lowest and the highest."""
+    return on_levels(test, 0, top_level)
 
-    A failing cell is mapped as stuck at the wrong bit that it showed: all that the device knows. For stuck-at and transition
-    faults this is the bit that the cell will keep showing.
+
+def all_levels(test: MarchTest, top_level: int) -> MarchTest:
+    """Return a test of 0 and 1 repeated for each pair of complementary levels: (0, 3), (1, 2) in two-bit cells, (0, 1) in one-bit cells.
+
+    Its operations per cell are those of ``test`` times the number of pairs.
     """
-    return FaultMap(tuple(result.cells for result in results), tuple(result.values for result in results))
+    pairs = [on_levels(test, low, top_level - low) for low in range((top_level + 1) // 2)]
+    name = test.name if len(pairs) == 1 else f"{test.name}, all levels"
+    return MarchTest(name, tuple(element for pair in pairs for element in pair.elements))

@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from lifesim.crossbar.cellarray import CellArray
 from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
@@ -15,7 +16,8 @@ from lifesim.crossbar.cost import (
     programming_cost,
     readback_cost,
 )
-from lifesim.crossbar.march import MARCH_C_MINUS, CellArray, parse_march, run_march
+from lifesim.crossbar.diagnosis import run_march
+from lifesim.crossbar.march import MARCH_C_MINUS, MARCH_TESTS
 
 
 @dataclass
@@ -66,7 +68,7 @@ def test_sixteen_pictures_of_lenet_with_two_bit_cells_take_28_7_ms():
 
 def test_march_counts_agree_with_the_interpreter():
     layers = [Size(8, 4)]
-    for test in (MARCH_C_MINUS, parse_march("MATS+", "{any(w0); up(r0,w1); down(r1,w0)}")):
+    for test in MARCH_TESTS.values():
         array = CellArray(np.zeros(cell_count(COSTS, layers)))
         result = run_march(test, array)
         cost = march_cost(COSTS, layers, test)

@@ -1,4 +1,7 @@
-"""March notation and its interpreter: what March C- must find, and what it does to the array."""
+"""March notation, the tests by name, the levels that they exercise; what a March test finds in single cells and does to the array.
+
+What the tests find of coupling and address decoder faults: test_defects.py.
+"""
 
 from itertools import product
 
@@ -7,20 +10,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifesim.crossbar.cellarray import CellArray
+from lifesim.crossbar.defects import MissingLevel, StuckAt, TransitionFault
+from lifesim.crossbar.diagnosis import fault_map_from, run_march
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.crossbar.march import (
     MARCH_C_MINUS,
-    CellArray,
+    MARCH_TESTS,
+    MARCH_X,
+    MATS_PLUS,
     Order,
-    StuckAt,
-    TransitionFault,
-    fault_map_from,
+    all_levels,
+    extreme_levels,
+    march_test,
+    on_levels,
     parse_march,
-    run_march,
 )
 from lifesim.errors import UserError
-
-MATS_PLUS = parse_march("MATS+", "{any(w0); up(r0,w1); down(r1,w0)}")
 
 
 def found(array, test=MARCH_C_MINUS):
@@ -68,8 +74,8 @@ def test_arrows_words_and_spaces_mean_the_same(notation):
             "{any(w0); sideways(r0)}",
             "expected 'any', 'up', 'down' or an arrow at position 11, found 'sideways'",
         ),
-        ("{any(w0); up(r0,w2)}", "expected r0, r1, w0 or w1 at position 17, found 'w2'"),
-        ("up()", "expected r0, r1, w0 or w1 at position 4, found ')'"),
+        ("{any(w0); up(r0,w4)}", "expected r0 to r3 or w0 to w3 at position 17, found 'w4'"),
+        ("up()", "expected r0 to r3 or w0 to w3 at position 4, found ')'"),
         ("up(r0", "expected ')' at position 6, found the end"),
         ("⇑ r0", "expected '(' at position 3, found 'r0'"),
         ("{up(r0)", "expected '}' at position 8, found the end"),
@@ -82,6 +88,87 @@ def test_a_mistake_is_named_with_its_position(notation, message):
     with pytest.raises(UserError) as error:
         parse_march("mine", notation)
     assert str(error.value) == f"March test 'mine': {message}"
+
+
+# The tests by name
+
+
+@pytest.mark.parametrize(
+    ("name", "notation", "writes", "reads"),
+    [
+        ("march_c_minus", "{⇕(w0); ⇑(r0,w1); ⇑(r1,w0); ⇓(r0,w1); ⇓(r1,w0); ⇕(r0)}", 5, 5),
+        ("march_x", "{⇕(w0); ⇑(r0,w1); ⇓(r1,w0); ⇕(r0)}", 3, 3),
+        ("mats_plus", "{⇕(w0); ⇑(r0,w1); ⇓(r1,w0)}", 3, 2),
+    ],
+)
+def test_a_test_by_name_is_the_one_of_the_literature(name, notation, writes, reads):
+    test = march_test(name)
+    assert str(test) == notation
+    assert (test.writes_per_cell, test.reads_per_cell) == (writes, reads)
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(UserError) as error:
+        march_test("march_c")
+    assert str(error.value) == (
+        "no March test 'march_c'; allowed: march_c_minus, march_x, mats_plus; did you mean 'march_x'?"
+    )
+
+
+# Levels
+
+
+def test_levels_of_two_bit_cells_have_a_notation():
+    test = parse_march("x", "up(w2,r2); down(w1,r1,w3)")
+    assert test.levels_exercised == (1, 2, 3)
+    assert parse_march("x", str(test)) == test
+    with pytest.raises(ValueError, match="not a test of 0 and 1"):
+        on_levels(test, 0, 3)
+
+
+@pytest.mark.parametrize("test", MARCH_TESTS.values(), ids=MARCH_TESTS)
+def test_a_plain_test_exercises_two_of_four_levels_and_the_other_two_cost_it_again(test):
+    plain, every = extreme_levels(test, 3), all_levels(test, 3)
+    assert plain.levels_exercised == (0, 3) and every.levels_exercised == (0, 1, 2, 3)
+    assert plain.operations_per_cell == test.operations_per_cell
+    assert (every.writes_per_cell, every.reads_per_cell) == (
+        2 * test.writes_per_cell,
+        2 * test.reads_per_cell,
+    )
+    assert extreme_levels(test, 1) == all_levels(test, 1) == test
+
+
+def test_all_levels_goes_over_the_complementary_pairs():
+    assert str(all_levels(MATS_PLUS, 3)) == "{⇕(w0); ⇑(r0,w3); ⇓(r3,w0); ⇕(w1); ⇑(r1,w2); ⇓(r2,w1)}"
+    assert all_levels(MATS_PLUS, 3).name == "MATS+, all levels"
+
+
+@pytest.mark.parametrize("test", MARCH_TESTS.values(), ids=MARCH_TESTS)
+def test_a_fault_of_the_levels_between_is_missed_by_the_plain_test_and_found_by_all_levels(test):
+    for level, instead in product((1, 2), range(4)):
+        if level == instead:
+            continue
+        for held in range(4):
+            faults = [MissingLevel(1, level, instead)]
+            assert found(CellArray([held] * 3, faults, top_level=3), extreme_levels(test, 3)) == {}
+            seen = found(CellArray([held] * 3, faults, top_level=3), all_levels(test, 3))
+            assert seen == {1: instead}
+
+
+@pytest.mark.parametrize("test", MARCH_TESTS.values(), ids=MARCH_TESTS)
+@pytest.mark.parametrize("levels", [extreme_levels, all_levels])
+def test_every_test_finds_exactly_the_stuck_cells_of_two_bit_cells_and_their_levels(test, levels):
+    for contents, *states in product((0, 1, 2, 3), *[(None, 0, 1, 2, 3)] * 2):
+        stuck = {cell: level for cell, level in enumerate(states) if level is not None}
+        array = CellArray.with_stuck_cells([contents] * 2, stuck, top_level=3)
+        assert found(array, levels(test, 3)) == stuck
+
+
+def test_levels_that_the_cells_do_not_have_are_refused():
+    with pytest.raises(ValueError, match="level 3 in cells with levels 0 to 1"):
+        run_march(extreme_levels(MARCH_X, 3), CellArray([0]))
+    with pytest.raises(ValueError, match="contents 2 in cells with levels 0 to 1"):
+        CellArray([0, 2])
 
 
 # What it finds
@@ -116,7 +203,7 @@ def test_finds_exactly_the_transition_faults_and_shows_the_bit_each_stays_at(con
 )
 def test_finds_exactly_the_faulty_cells_of_any_mixture(contents, faults):
     faults = [kind(cell, value) for cell, (kind, value) in faults.items() if cell < len(contents)]
-    expected = {f.cell: f.value if isinstance(f, StuckAt) else 1 - f.target for f in faults}
+    expected = {f.cell: f.level if isinstance(f, StuckAt) else 1 - f.target for f in faults}
     array = CellArray(contents, faults)
     assert found(array) == expected
     assert array.writes.tolist() == [5] * len(contents)
@@ -138,31 +225,15 @@ def test_the_order_of_visits_is_the_elements():
         def __init__(self):
             self.cells, self.visits = (0, 1, 2), []
 
-        def after_write(self, contents, cell, before):
+        def after_write(self, array, cell, before):
             self.visits.append(cell)
 
-        def read(self, contents, cell, value):
-            return value
+        def read(self, array, cell, level):
+            return level
 
     recorder = Recorder()
     run_march(parse_march("x", "up(w0); down(w1,w0)"), CellArray([0, 0, 0], [recorder]))
     assert recorder.visits == [0, 1, 2, 2, 2, 1, 1, 0, 0]
-
-
-def test_a_fault_may_reach_another_cell():
-    class Coupling:
-        """Writing cell 0 from 0 to 1 inverts cell 1."""
-
-        cells = (0,)
-
-        def after_write(self, contents, cell, before):
-            if (before, contents[cell]) == (0, 1):
-                contents[1] ^= 1
-
-        def read(self, contents, cell, value):
-            return value
-
-    assert found(CellArray([0, 0], [Coupling()])) == {1: 1}
 
 
 @settings(deadline=None)
