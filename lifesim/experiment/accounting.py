@@ -59,17 +59,9 @@ class DeviceAccount:
     reloads: np.ndarray
     events: list[Event]
 
-    def energy_j(self, plan: Plan) -> np.ndarray:
-        """Return joules by period [periods]: counts times unit costs."""
-        operations, visit = plan.operations, plan.costs.visit
-        rewrites = self.counts[:, _COUNT["refreshes"]] + self.counts[:, _COUNT["reprogrammings"]]
-        return (
-            self.reads * plan.schedule.visit_cost(visit).energy_j
-            + self.baselines * plan.schedule.baseline_cost(visit).energy_j
-            + self.counts[:, _COUNT["diagnoses"]] * operations.march.energy_j
-            + rewrites * operations.programming.energy_j
-            + self.reloads @ np.array([cost.energy_j for cost in operations.reload])
-        )
+    def count(self, name: str) -> np.ndarray:
+        """Return one of the counts of schema.COUNTS by period [periods]."""
+        return self.counts[:, _COUNT[name]]
 
 
 def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list[int]) -> DeviceAccount:
@@ -156,6 +148,8 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
             ledger.counts[period, _COUNT[_ONE[event.kind]]] += 1
         if event.kind in _AMOUNT:
             ledger.counts[period, _COUNT[_AMOUNT[event.kind]]] += event.amount
+        if event.kind == "redeployment_sent":
+            ledger.counts[period, _COUNT["delta_sent_bytes"]] += int(event.detail)
         ledger.events.append(event)
 
 

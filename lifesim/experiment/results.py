@@ -11,13 +11,15 @@ from typing import Any
 import pandas as pd
 
 from lifesim.errors import UserError
-from lifesim.experiment.summary import summary_text
+from lifesim.experiment.summary_text import summary_text
 
 FILES = (
     "fleet.csv",
     "groups.csv",
     "devices.csv",
     "survival.csv",
+    "rates.csv",
+    "layers.csv",
     "events.parquet",
     "summary.json",
     "manifest.json",
@@ -51,6 +53,16 @@ class Result:
         return _read(self.directory / "survival.csv")
 
     @cached_property
+    def rates(self) -> pd.DataFrame:
+        """Failure rates: one row a group and kind of failure."""
+        return _read(self.directory / "rates.csv")
+
+    @cached_property
+    def layers(self) -> pd.DataFrame:
+        """Wear: one row a group and layer."""
+        return _read(self.directory / "layers.csv")
+
+    @cached_property
     def events(self) -> pd.DataFrame:
         """The trace."""
         return pd.read_parquet(self.directory / "events.parquet")
@@ -82,7 +94,7 @@ def read_result(directory: str | Path) -> Result:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read one of a run's CSVs: a group that is called NA or 007 keeps its name; times are floats, whole seconds or not."""
+    """Read one of a run's CSVs: a group or layer that is called NA or 007 keeps its name; times are floats, whole seconds or not."""
     columns = pd.read_csv(path, nrows=0).columns
-    types = {column: float for column in columns if column.endswith("_s")} | {"group": str}
+    types = {column: float for column in columns if column.endswith("_s")} | {"group": str, "layer": str}
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])

@@ -141,6 +141,8 @@ def _run(
     output.write("groups.csv", tables.csv_bytes(tables.groups_table(accounts, plans, edges_ns)))
     output.write("devices.csv", tables.csv_bytes(tables.devices_table(accounts, plans)))
     output.write("survival.csv", tables.csv_bytes(tables.survival_table(accounts, fleet.horizon_ns)))
+    output.write("rates.csv", tables.csv_bytes(tables.rates_table(accounts, fleet.horizon_ns)))
+    output.write("layers.csv", tables.csv_bytes(tables.layers_table(accounts, plans)))
     output.write("events.parquet", tables.events_parquet([(a.record, a.events) for a in accounts]))
     output.write_json("summary.json", summary)
     output.phase_done("tables")

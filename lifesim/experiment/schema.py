@@ -50,8 +50,13 @@ COUNTS = {
     "uplink_received_bytes": Column("B", "of them, received by the cloud"),
     "uplink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
     "downlink_sent_bytes": Column("B", "redeployments put on the link"),
-    "downlink_received_bytes": Column("B", "of them, received by the device"),
-    "downlink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
+    "delta_sent_bytes": Column(
+        "B", "of them, changed weights; the others are test pictures and their scores"
+    ),
+    "downlink_received_bytes": Column("B", "of the redeployments, received by the device"),
+    "downlink_lost_bytes": Column(
+        "B", "of the redeployments, lost; at the horizon, also what was still under way"
+    ),
     "cell_writes": Column(
         "", "programming operations of all cells together; those of a rewrite count when it ends"
     ),
@@ -67,11 +72,16 @@ TOTALS = {
     "availability": Column("1", "share of the time serving, in spec or not"),
     "in_spec_availability": Column("1", "share of the time serving in spec"),
 }
+ENERGY_CAUSES = {
+    "test": "visits that read: test pictures or the array",
+    "baseline": "reading what later visits are compared with",
+    "diagnosis": "March tests",
+    "rewrite": "refreshes and redeployments",
+    "reload": "reloads of single layers",
+}
 ENERGY = {
-    "energy_j": Column(
-        "J",
-        "energy of tests, read-backs, March tests, rewrites and reloads; without inference, ADC and radio",
-    )
+    "energy_j": Column("J", "energy of all causes that follow together"),
+    **{f"energy_{cause}_j": Column("J", f"of it, {meaning}") for cause, meaning in ENERGY_CAUSES.items()},
 }
 
 FLEET = {
@@ -116,18 +126,23 @@ DEVICES = {
     "first_back_in_spec_s": Column(
         "s", "when it was first in spec again, repaired or by chance; empty if never"
     ),
+    "first_repair_s": Column(
+        "s", "when it was first in spec again after that detection; empty if never, or never detected"
+    ),
     "end_of_life_s": Column("s", "when it was retired; empty if it was not"),
     **COUNTS,
     **ENERGY,
 }
 
+MEASURES = {
+    "in_spec": "time until first out of spec",
+    "undetected": "from then until the first alarm raised out of spec, censored if it was in spec again before",
+    "unrepaired": "from that alarm until in spec again",
+    "in_service": "time until retirement",
+}
 SURVIVAL = {
     "group": Column("", "group of devices"),
-    "measure": Column(
-        "",
-        "in_spec: time until first out of spec; undetected: from then until the first alarm raised out of spec, censored if it was in "
-        "spec again before; in_service: time until retirement",
-    ),
+    "measure": Column("", "; ".join(f"{measure}: {meaning}" for measure, meaning in MEASURES.items())),
     "time_s": Column("s", "time at which the curve steps"),
     "at_risk": Column("", "devices still under observation just before"),
     "events": Column("", "devices to which it happened at that time"),
@@ -137,6 +152,43 @@ SURVIVAL = {
     "survival": Column("1", "Kaplan-Meier estimate just after"),
     "standard_error": Column("1", "its standard error (Greenwood)"),
 }
+
+FAILURES = {"spec_loss": "in_spec", "retirement": "in_service"}
+"""Failure whose rate is estimated -> the measure that it ends."""
+
+RATES = {
+    "group": Column("", "group of devices"),
+    "failure": Column("", "spec_loss: first time out of spec; retirement: taken out of service"),
+    "events": Column("", "devices to which it happened"),
+    "device_time_h": Column(
+        "h", "device-hours at risk: until it happened, or until retirement or the horizon"
+    ),
+    "rate_fit": Column("FIT", "failures per 1e9 device-hours, taken as constant: events over device-hours"),
+    "rate_low_fit": Column("FIT", "lower end of its 95 % interval (chi-square); 0 without events"),
+    "rate_high_fit": Column(
+        "FIT", "upper end; without events the one-sided 95 % bound, 3.0 failures in the device-hours"
+    ),
+}
+
+LAYERS = {
+    "group": Column("", "group of devices"),
+    "layer": Column("", "layer of the network, which has a bank of cells of its own"),
+    "cells": Column("", "cells of a device that hold it"),
+    "operations_mean": Column(
+        "", "programming operations per cell when the device was last in use, mean over devices"
+    ),
+    "operations_max": Column("", "the most of a device"),
+    "expected_stuck_mean": Column(
+        "",
+        "cells that so many operations are expected to have worn out, by each device's own endurance; mean over devices",
+    ),
+    "stuck_cells_mean": Column("", "cells that are stuck, mean over devices"),
+    "stuck_cells_max": Column("", "the most of a device"),
+    "expired_cells_mean": Column(
+        "", "cells that have lost their state since they were last programmed, mean over devices"
+    ),
+}
+"""Of layers.csv: the state when a device was last in use, which is the horizon unless it was retired, offline or under repair then."""
 
 EVENTS = {
     "time_ns": Column("ns", "time since the start"),
@@ -159,7 +211,7 @@ EVENT_KINDS = {
     "job": "a retraining was queued",
     "retraining_start": "a worker took it up; amount: waiting time in ns",
     "retraining_end": "the worker finished; amount: service time in ns",
-    "redeployment_sent": "delta, test pictures and golden scores were put on the downlink; amount: bytes",
+    "redeployment_sent": "delta, test pictures and golden scores were put on the downlink; amount: bytes; detail: how many of them are the delta",
     "redeployment_received": "the device received them; amount: bytes",
     "redeployment_lost": "they were under way at the horizon; amount: bytes",
     "reprogramming": "the redeployment was written into the cells; amount: bytes of the delta",

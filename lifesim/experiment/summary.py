@@ -1,21 +1,24 @@
-"""What a run comes to: a few numbers as JSON, and sentences for a person."""
+"""What a run comes to: a few numbers, as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 
 from lifesim.experiment import schema
+from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.energy import energy_by_cause
+from lifesim.experiment.milestones import Wait, arrays, milestones, waits
+from lifesim.experiment.rates import failure_rate
+from lifesim.experiment.survival import kaplan_meier
 from lifesim.fleet.clock import to_s
-from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
-
-if TYPE_CHECKING:  # whoever only reads results does without torch
-    from lifesim.experiment.accounting import DeviceAccount
-    from lifesim.fleet.outlook import Outlook
-    from lifesim.fleet.simulation import FleetRecord
-    from lifesim.scenario.models import Scenario
+from lifesim.fleet.outlook import Outlook
+from lifesim.fleet.simulation import FleetRecord
+from lifesim.physics.temperature import S_PER_YEAR
+from lifesim.scenario.models import Scenario
 
 
 def summarise(
@@ -27,6 +30,9 @@ def summarise(
     whole = int(time_ns.sum())
     last = [a for a in accounts if a.observed.samples and a.observed.samples[-1].time_ns == fleet.horizon_ns]
     cloud = fleet.cloud
+    device_years = len(accounts) * scenario.horizon_s / S_PER_YEAR
+    joules = sum(energy_by_cause(a, fleet.plans[a.record.group]).sum(axis=0) for a in accounts).tolist()
+    waited = waits([milestones(account) for account in accounts], fleet.horizon_ns)
     return {
         "scenario": scenario.name,
         "seed": scenario.seed,
@@ -35,11 +41,11 @@ def summarise(
         "groups": {
             name: {
                 "devices": plan.group.count,
-                "network": plan.group.network.preset,
+                "network": plan.group.network.name,
                 "schedule": plan.group.schedule.kind,
                 "clean_accuracy": plan.spec_correct / plan.spec_pictures,
                 "required_accuracy": plan.required_correct / plan.spec_pictures,
-                "fixed_point": str(plan.model.fixed_point),
+                "fixed_point": plan.model.formats_text(),
             }
             for name, plan in fleet.plans.items()
         },
@@ -55,7 +61,22 @@ def summarise(
         ),
         "running_last": len(last),
         "counts": counts,
-        "energy_j": float(sum(a.energy_j(fleet.plans[a.record.group]).sum() for a in accounts)),
+        "energy_j": sum(joules),
+        "per_device_year": {
+            "energy_j": {
+                cause: energy_j / device_years
+                for cause, energy_j in zip(schema.ENERGY_CAUSES, joules, strict=True)
+            },
+            "bytes": {cause: sent / device_years for cause, sent in _bytes_by_cause(counts).items()},
+            "cell_writes": counts["cell_writes"] / device_years,
+        },
+        "waits": {
+            "detection": _waited(waited["undetected"]),
+            "repair": _waited(waited["unrepaired"]),
+        },
+        "rates": {
+            failure: asdict(failure_rate(waited[measure])) for failure, measure in schema.FAILURES.items()
+        },
         "cloud": {
             "workers": scenario.cloud.workers,
             "load_bound": expected.cloud_load,
@@ -66,49 +87,24 @@ def summarise(
     }
 
 
-def summary_text(summary: dict[str, Any]) -> str:
-    """Return the summary as text of at most 100 columns."""
-    counts, cloud = summary["counts"], summary["cloud"]
-    years = summary["horizon_s"] / S_PER_YEAR
-    alarms = counts["alarms_true"] + counts["alarms_early"] + counts["alarms_false"]
-    lines = [
-        f"{summary['scenario']} (seed {summary['seed']}): {summary['devices']} devices for {_duration(summary['horizon_s'])}",
-        *(
-            f"  {name}: {g['devices']} x {g['network']} ({g['fixed_point']}), schedule {g['schedule']}, "
-            f"accuracy {g['clean_accuracy']:.1%} when new, in spec from {g['required_accuracy']:.1%}"
-            for name, g in summary["groups"].items()
-        ),
-        "",
-        f"In spec      {summary['in_spec_availability']:8.3%} of the time (serving {summary['availability']:.5%})",
-        f"Silent       {summary['out_silent_share']:8.3%} of the time out of spec with no alarm raised",
-        f"At the end   {summary['in_spec_last']} of {summary['running_last']} running devices in spec"
-        + (
-            f", mean accuracy {summary['accuracy_last_mean']:.1%}"
-            if summary["accuracy_last_mean"] is not None
-            else ""
-        )
-        + (f"; {counts['retirements']} retired" if counts["retirements"] else ""),
-        "",
-        f"Tests        {counts['tests']:,}, {counts['tests_missed']:,} missed as the device was not serving, "
-        f"{counts['tests_passed_out_of_spec']:,} passed out of spec",
-        f"Alarms       {alarms:,}: {counts['alarms_true']:,} true, {counts['alarms_early']:,} early, "
-        f"{counts['alarms_false']:,} false; {counts['alarms_unconfirmed']:,} not confirmed by re-reads",
-        f"Repairs      {counts['diagnoses']:,} March C-, {counts['refreshes']:,} refreshes, "
-        f"{counts['retrainings']:,} retrainings, {counts['reprogrammings']:,} redeployments",
-        f"Link         {_bytes(counts['uplink_sent_bytes'])} up, {_bytes(counts['downlink_sent_bytes'])} down",
-        f"Cloud        {cloud['utilisation']:.2%} busy, mean wait {cloud['mean_wait_s']:.3g} s",
-        f"Wear         {counts['cell_writes'] / summary['devices'] / years:.3g} cell writes a device and year",
-    ]
-    return "\n".join(lines)
+def _bytes_by_cause(counts: dict[str, int]) -> dict[str, int]:
+    return {
+        "maps": counts["uplink_sent_bytes"],
+        "deltas": counts["delta_sent_bytes"],
+        "test_sets": counts["downlink_sent_bytes"] - counts["delta_sent_bytes"],
+    }
+
+
+def _waited(waited: Sequence[Wait]) -> dict[str, Any]:
+    """Return how many waited, to how many it happened, and the Kaplan-Meier median (None if fewer than half got there)."""
+    durations_ns, happened = arrays(waited)
+    median_ns = kaplan_meier(durations_ns, happened).median_ns
+    return {
+        "devices": len(happened),
+        "events": int(happened.sum()),
+        "median_s": None if median_ns is None else to_s(median_ns),
+    }
 
 
 def _mean(values: list[float]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / S_PER_YEAR:g} years" if seconds >= S_PER_YEAR else f"{seconds / S_PER_DAY:g} days"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e6:.2f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"

@@ -18,6 +18,12 @@ class SurvivalCurve:
     survival: np.ndarray
     standard_error: np.ndarray
 
+    @property
+    def median_ns(self) -> int | None:
+        """Return when half of them have survived at most; None if the curve does not get there."""
+        reached = np.flatnonzero(self.survival <= 0.5)
+        return int(self.time_ns[reached[0]]) if len(reached) else None
+
 
 def kaplan_meier(duration_ns: np.ndarray, happened: np.ndarray) -> SurvivalCurve:
     """Return the product-limit estimate (Kaplan and Meier 1958) with Greenwood's standard error.

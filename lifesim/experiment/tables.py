@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,12 @@ import pyarrow.parquet
 
 from lifesim.experiment import schema
 from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.energy import energy_by_cause
+from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.observation import Sample
+from lifesim.experiment.rates import failure_rate
 from lifesim.experiment.survival import kaplan_meier
+from lifesim.experiment.wear import layer_wear
 from lifesim.fleet.build import Plan
 from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.records import DeviceRecord, Event
@@ -27,7 +32,7 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     start = np.zeros((1, 1), np.int64)
     time_ns = np.concatenate([start.repeat(len(schema.STATES), 1), sum(a.time_ns for a in accounts)])
     counts = np.concatenate([start.repeat(len(schema.COUNTS), 1), sum(a.counts for a in accounts)])
-    energy_j = [0.0, *sum(a.energy_j(plans[a.record.group]) for a in accounts).tolist()]
+    energy_j = sum(energy_by_cause(a, plans[a.record.group]) for a in accounts)
     by_time: dict[int, list[tuple[DeviceAccount, Sample]]] = {edge_ns: [] for edge_ns in edges_ns}
     for account in accounts:
         for sample in account.observed.samples:
@@ -57,8 +62,15 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
             for at_edge in observed
         ]
     table |= {name: counts[:, i].tolist() for i, name in enumerate(schema.COUNTS)}
-    table["energy_j"] = energy_j
+    table |= _energy_columns(np.concatenate([np.zeros((1, len(schema.ENERGY_CAUSES))), energy_j]))
     return {column: table[column] for column in schema.FLEET}
+
+
+def _energy_columns(joules: np.ndarray) -> Table:
+    """Return the columns of schema.ENERGY from joules [rows, causes]."""
+    return {"energy_j": joules.sum(axis=1).tolist()} | {
+        f"energy_{cause}_j": joules[:, i].tolist() for i, cause in enumerate(schema.ENERGY_CAUSES)
+    }
 
 
 def groups_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges_ns: list[int]) -> Table:
@@ -76,7 +88,7 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
     """Return devices.csv: one row a device."""
     table: Table = {column: [] for column in schema.DEVICES}
     for account in accounts:
-        plan, moments = plans[account.record.group], milestones(account)
+        plan, moments = plans[account.record.group], asdict(milestones(account))
         time_ns = account.time_ns.sum(axis=0, keepdims=True)
         accuracy = [sample.correct / plan.spec_pictures for sample in account.observed.samples]
         row = {
@@ -90,55 +102,24 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
             "accuracy_last": accuracy[-1] if accuracy else None,
             **{f"{name}_s": _seconds([moment])[0] for name, moment in moments.items()},
             **dict(zip(schema.COUNTS, account.counts.sum(axis=0).tolist(), strict=True)),
-            "energy_j": float(account.energy_j(plan).sum()),
+            **{
+                name: value
+                for name, (value,) in _energy_columns(
+                    energy_by_cause(account, plan).sum(axis=0, keepdims=True)
+                ).items()
+            },
         }
         for column in schema.DEVICES:
             table[column].append(row[column])
     return table
 
 
-def milestones(account: DeviceAccount) -> dict[str, int | None]:
-    """Return when a device was first out of spec, detected, in spec again, and retired (ns; None where it was not)."""
-    spans = [span for spans in account.observed.spans for span in spans if span.end_ns > span.start_ns]
-    lost = next((span.start_ns for span in spans if not span.in_spec), None)
-    moments = dict.fromkeys(("first_out_of_spec", "first_detection", "first_back_in_spec", "end_of_life"))
-    if lost is not None:
-        moments["first_out_of_spec"] = lost
-        moments["first_back_in_spec"] = next(
-            (s.start_ns for s in spans if s.in_spec and s.start_ns > lost), None
-        )
-        already_known = any(s.known for s in account.record.segments if s.start_ns <= lost < s.end_ns)
-        alarms = (e.time_ns for e in account.events if e.kind == "alarm" and e.detail == "true")
-        moments["first_detection"] = lost if already_known else next((t for t in alarms if t >= lost), None)
-    moments["end_of_life"] = next((e.time_ns for e in account.events if e.kind == "retirement"), None)
-    return moments
-
-
 def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
-    """Return survival.csv: Kaplan-Meier curves of each group.
-
-    Of staying in spec, of staying undetected once out of spec, of staying in service.
-    """
+    """Return survival.csv: the Kaplan-Meier curves of each group, a measure of schema.MEASURES after the other."""
     table: Table = {column: [] for column in schema.SURVIVAL}
-    for group in dict.fromkeys(account.record.group for account in accounts):
-        moments = [milestones(account) for account in accounts if account.record.group == group]
-        observations = {
-            "in_spec": [_first(m["first_out_of_spec"], m["end_of_life"], horizon_ns) for m in moments],
-            "undetected": [
-                _first(
-                    m["first_detection"],
-                    _earliest(m["first_back_in_spec"], m["end_of_life"]),
-                    horizon_ns,
-                    m["first_out_of_spec"],
-                )
-                for m in moments
-                if m["first_out_of_spec"] is not None
-            ],
-            "in_service": [_first(m["end_of_life"], None, horizon_ns) for m in moments],
-        }
-        for measure, observed in observations.items():
-            durations_ns, happened = zip(*observed, strict=True) if observed else ((), ())
-            curve = kaplan_meier(np.array(durations_ns, np.int64), np.array(happened, bool))
+    for group, waited in _waits_by_group(accounts, horizon_ns).items():
+        for measure in schema.MEASURES:
+            curve = kaplan_meier(*arrays(waited[measure]))
             table["group"] += [group] * len(curve.time_ns)
             table["measure"] += [measure] * len(curve.time_ns)
             table["time_s"] += _seconds(curve.time_ns.tolist())
@@ -147,17 +128,56 @@ def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
     return table
 
 
-def _first(
-    event_ns: int | None, ended_ns: int | None, horizon_ns: int, since_ns: int = 0
-) -> tuple[int, bool]:
-    """Return how long something was waited for from ``since_ns`` on, and whether it happened before the observation ended."""
-    end_ns = horizon_ns if ended_ns is None else ended_ns
-    happened = event_ns is not None and event_ns <= end_ns
-    return (event_ns if happened else end_ns) - since_ns, happened
+def rates_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
+    """Return rates.csv: the failure rates of each group."""
+    table: Table = {column: [] for column in schema.RATES}
+    for group, waited in _waits_by_group(accounts, horizon_ns).items():
+        for failure, measure in schema.FAILURES.items():
+            row = {"group": group, "failure": failure, **asdict(failure_rate(waited[measure]))}
+            for column in schema.RATES:
+                table[column].append(row[column])
+    return table
 
 
-def _earliest(*times_ns: int | None) -> int | None:
-    return min((time_ns for time_ns in times_ns if time_ns is not None), default=None)
+def layers_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> Table:
+    """Return layers.csv: how worn each group's layers are at the end."""
+    table: Table = {column: [] for column in schema.LAYERS}
+    for group, of_group in _by_group(accounts).items():
+        plan, devices = plans[group], [layer_wear(account) for account in of_group]
+        names = [layer.name for layer in plan.model.architecture.crossbar_layers]
+        for name, cells, of_layer in zip(names, plan.layer_cells, zip(*devices, strict=True), strict=True):
+            row = {
+                "group": group,
+                "layer": name,
+                "cells": cells,
+                "operations_mean": _mean([wear.operations for wear in of_layer]),
+                "operations_max": max(wear.operations for wear in of_layer),
+                "expected_stuck_mean": _mean([wear.expected_stuck for wear in of_layer]),
+                "stuck_cells_mean": _mean([wear.stuck for wear in of_layer]),
+                "stuck_cells_max": max(wear.stuck for wear in of_layer),
+                "expired_cells_mean": _mean([wear.expired for wear in of_layer]),
+            }
+            for column in schema.LAYERS:
+                table[column].append(row[column])
+    return table
+
+
+def _by_group(accounts: Sequence[DeviceAccount]) -> dict[str, list[DeviceAccount]]:
+    groups: dict[str, list[DeviceAccount]] = {}
+    for account in accounts:
+        groups.setdefault(account.record.group, []).append(account)
+    return groups
+
+
+def _waits_by_group(accounts: Sequence[DeviceAccount], horizon_ns: int) -> dict[str, dict[str, list[Wait]]]:
+    return {
+        group: waits([milestones(account) for account in of_group], horizon_ns)
+        for group, of_group in _by_group(accounts).items()
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
 
 
 def csv_bytes(table: Table) -> bytes:

@@ -1,13 +1,16 @@
-"""From a device's fault map to its redeployment: uplink, queue, retraining, downlink. The cloud's side of the conversation.
+"""From a device's fault map to its redeployment: uplink, queue, retraining, downlink. The conversation of both sides.
 
-The cloud knows what it was sent and nothing else: the newest map received, and the version of the model that it last sent back.
+The cloud knows what it was sent and nothing else: the newest map received, and the version of the model that it last sent back. Whoever
+receives a message checks that it is whole before anything is done with it, and asks for it again if it is not.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import simpy
 
@@ -15,11 +18,24 @@ from lifesim.crossbar.faults import FaultMap
 from lifesim.fleet.cloud import Cloud, Job
 from lifesim.fleet.device import Device, Process
 from lifesim.fleet.link import Direction, Link
+from lifesim.fleet.outages import Outages
 from lifesim.fleet.redeployment import Redeployment, Retraining, prepare
 from lifesim.fleet.service import ServiceTime
 from lifesim.network.model import Model
+from lifesim.recovery.coding import MessageError
 from lifesim.recovery.delta import apply_delta
 from lifesim.recovery.mapcodec import decode_map, encode_map
+
+DIRECTIONS = {
+    "map": Direction.UP,
+    "redeployment": Direction.DOWN,
+    "request": Direction.UP,
+    "notice": Direction.DOWN,
+}
+"""Kind of message -> its way: maps and redeployments, and the few bytes with which the device or the cloud says something about them."""
+
+_ASK_AGAIN = {"map": "notice", "redeployment": "request"}
+_SHORT = bytes(12)  # what a request or notice takes: kind, number and checksum; any part of it says enough
 
 
 @dataclass(slots=True)
@@ -33,15 +49,44 @@ class Desk:
     task: Callable[[Model, FaultMap], Retraining]
     service_key: int  # of the stream of its jobs' service times
     newest_map: FaultMap | None = None
+    newest_number: int = 0  # of that map among those sent
+    solved_map: FaultMap | None = None  # for which the model was made
+    sent_map: FaultMap | None = None  # the last that the device has put on the link
+    maps_sent: int = 0
+    map_here: simpy.Event | None = None  # happens when that one has arrived
     pending: bool = False
+    job: Job | None = None
     result: Future[bytes] | None = None
+    under_way: Counter[str] = field(default_factory=Counter)  # bytes by kind of message
+
+    @property
+    def score(self) -> int:
+        """How bad the device is, by the newest map: stuck cells that its model was not made for, per 10**9 cells."""
+        found = self.newest_map
+        new = found.new_since(self.solved_map) if self.solved_map else found.count
+        return new * 10**9 // sum(self.layer_cells)
 
 
 class RetrainingService:
-    """One desk a device, one queue for all. A retraining runs as a future on ``executor`` from the moment at which a worker is free."""
+    """One desk a device, one queue for all. A retraining runs as a future on ``executor`` from the moment at which a worker is free.
 
-    def __init__(self, env: simpy.Environment, workers: int, service_ns: ServiceTime, executor: Executor):
-        self.cloud = Cloud(env, workers, service_ns, self._start)
+    ``order``, ``expires_after_ns``, ``outages``: as of :class:`lifesim.fleet.cloud.Cloud`.
+    """
+
+    def __init__(
+        self,
+        env: simpy.Environment,
+        workers: int,
+        service_ns: ServiceTime,
+        executor: Executor,
+        *,
+        order: Literal["fifo", "worst_first"] = "fifo",
+        expires_after_ns: int | None = None,
+        outages: Outages | None = None,
+    ):
+        self.cloud = Cloud(
+            env, workers, service_ns, self._start, order, expires_after_ns, outages or Outages()
+        )
         self._env = env
         self._executor = executor
         self._desks: dict[int, Desk] = {}
@@ -51,47 +96,81 @@ class RetrainingService:
         self._desks[desk.device.number] = desk
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
-        """Send the map; a retraining is queued unless one is pending, which then uses the newest map received when it starts."""
+        """Send the map, unless it was the last that was sent; queue a retraining, unless one is pending.
+
+        A pending one uses the newest map received when it starts.
+        """
         desk = self._desks[device.number]
-        if desk.pending:
-            self._env.process(self._send_map(desk, fault_map))
-        else:
+        if desk.sent_map != fault_map:
+            desk.sent_map = fault_map
+            desk.maps_sent += 1
+            desk.map_here = self._env.process(self._send_map(desk, fault_map, desk.maps_sent))
+        if not desk.pending:
             desk.pending = True
-            self._env.process(self._retrain(desk, fault_map))
+            self._env.process(self._retrain(desk))
 
     def close(self) -> None:
         """At the horizon: what is still on a link is lost."""
         for desk in self._desks.values():
             desk.link.close()
-            for direction, what in ((Direction.UP, "map"), (Direction.DOWN, "redeployment")):
-                if lost := desk.link.traffic[direction].lost:
+            for what, lost in desk.under_way.items():
+                if lost:
                     desk.device.log(f"{what}_lost", lost)
 
-    def _send_map(self, desk: Desk, fault_map: FaultMap) -> Process:
-        if desk.newest_map == fault_map:
-            return
-        data = encode_map(fault_map, desk.layer_cells)
-        desk.device.log("map_sent", len(data))
-        yield desk.link.send(len(data), Direction.UP)
-        desk.device.log("map_received", len(data))
-        desk.newest_map = decode_map(data, desk.layer_cells)
+    def _deliver(
+        self, desk: Desk, what: str, message: bytes, read: Callable[[bytes], Any], detail: str = ""
+    ) -> Process:
+        """Send a message until it can be read, and return it read. ``read`` raises MessageError for one that is not whole."""
+        while True:
+            desk.device.log(f"{what}_sent", len(message), detail)
+            desk.under_way[what] += len(message)
+            delivery = yield desk.link.send(len(message), DIRECTIONS[what])
+            desk.under_way[what] -= len(message)
+            try:
+                contents = read(message[: delivery.n_bytes])
+            except MessageError:
+                desk.device.log(f"{what}_damaged", len(message), str(delivery.on_air))
+                yield from self._deliver(desk, _ASK_AGAIN[what], _SHORT, bytes, f"send the {what} again")
+            else:
+                desk.device.log(f"{what}_received", len(message), str(delivery.on_air))
+                return contents
 
-    def _retrain(self, desk: Desk, fault_map: FaultMap) -> Process:
-        yield from self._send_map(desk, fault_map)
+    def _send_map(self, desk: Desk, fault_map: FaultMap, number: int) -> Process:
+        def read(data: bytes) -> FaultMap:
+            return decode_map(data, desk.layer_cells, fault_map.encoding)
+
+        received = yield from self._deliver(desk, "map", encode_map(fault_map, desk.layer_cells), read)
+        if number > desk.newest_number:  # one that was damaged may come after a newer one
+            desk.newest_map, desk.newest_number = received, number
+            if desk.job:
+                self.cloud.rescore(desk.job, desk.score)
+
+    def _retrain(self, desk: Desk) -> Process:
+        yield desk.map_here
         desk.device.log("job")
-        job = yield self.cloud.submit(desk.device.number, desk).done
+        desk.job = self.cloud.submit(desk.device.number, desk, desk.score)
+        job = yield desk.job.done
+        desk.job = None
+        if job.expired:
+            desk.device.log("job_expired", self._env.now - job.submitted_ns)
+            yield from self._deliver(desk, "notice", _SHORT, bytes, "the job has expired")
+            desk.pending = False
+            desk.device.job_expired()
+            return
         message = desk.result.result()
         desk.device.log("retraining_end", job.service_ns)
-        desk.model = apply_delta(
-            desk.model, Redeployment.decode(message, desk.model.architecture.input_shape).delta
-        )
-        desk.device.log("redeployment_sent", len(message))
-        yield desk.link.send(len(message), Direction.DOWN)
-        desk.device.log("redeployment_received", len(message))
+
+        def read(data: bytes) -> Redeployment:
+            return Redeployment.decode(data, desk.model.architecture.input_shape)
+
+        delta = read(message).delta
+        desk.model = apply_delta(desk.model, delta)
+        yield from self._deliver(desk, "redeployment", message, read, str(len(delta)))
         desk.pending, desk.result = False, None
         desk.device.inbox.succeed(message)
 
     def _start(self, job: Job) -> None:
         desk: Desk = job.payload
         desk.device.log("retraining_start", job.waiting_ns)
+        desk.solved_map = desk.newest_map
         desk.result = self._executor.submit(prepare, desk.task(desk.model, desk.newest_map))

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lifesim.experiment.accounting import DeviceAccount, account
+from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.observation import Observed, SpecSpan
 from lifesim.experiment.schema import COUNTS, EVENT_KINDS, STATES
 from lifesim.fleet.link import Direction
@@ -210,7 +211,7 @@ def test_nothing_happens_to_the_retired(lived) -> None:
         )  # the first period that is wholly after it
         assert (
             not ledger.counts[after:].any()
-            and not ledger.energy_j(lived.plans[ledger.record.group])[after:].any()
+            and not energy_by_cause(ledger, lived.plans[ledger.record.group])[after:].any()
         )
 
 
@@ -237,30 +238,6 @@ def test_wear_never_decreases(lived) -> None:
         assert (ledger.reloads >= 0).all()
         stuck = [sample.stuck_cells for sample in ledger.observed.samples]
         assert stuck == sorted(stuck)
-
-
-def test_energy_is_counts_times_unit_costs(lived) -> None:
-    for ledger in lived.accounts:
-        plan, happened = lived.plans[ledger.record.group], kinds(ledger)
-        kind, operations = plan.group.schedule.kind, plan.operations
-        counts = totals(ledger)
-        extra_reads = sum(
-            e.amount - 1 for e in ledger.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
-        )
-        reads = counts["tests"] + extra_reads
-        expected = 0.0
-        if kind == "periodic":
-            expected += (
-                reads + happened["baseline"] * plan.group.aet.baseline_reads
-            ) * operations.aet_read.energy_j
-        if kind == "readback":
-            expected += (reads + happened["baseline"]) * operations.readback.energy_j
-        expected += happened["diagnosis"] * operations.march.energy_j
-        expected += (happened["refresh"] + happened["reprogramming"]) * operations.programming.energy_j
-        for layer, per_period in enumerate(ledger.reloads.T):
-            expected += int(per_period.sum()) * operations.reload[layer].energy_j
-        assert ledger.energy_j(plan).sum() == pytest.approx(expected, rel=1e-12)
-        assert expected > 0 or kind == "never"
 
 
 def test_events_fall_into_the_period_that_ends_with_or_after_them(lived) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from lifesim.experiment import schema
 from lifesim.experiment.results import Result
-from lifesim.experiment.summary import summary_text
+from lifesim.experiment.summary_text import summary_text
 
 
 @pytest.fixture

@@ -12,18 +12,15 @@ import pyarrow.parquet
 import pytest
 
 from lifesim.experiment import schema, tables
-from lifesim.experiment.accounting import DeviceAccount
-from lifesim.experiment.observation import Observed, SpecSpan
 from lifesim.fleet.clock import NS_PER_S
-from lifesim.fleet.records import DeviceRecord, Event
 
 Rows = list[dict[str, str]]
-DAY_NS = 86_400 * NS_PER_S
+TABLES = ("fleet", "groups", "devices", "survival", "rates", "layers")
 
 
 @pytest.fixture(scope="module")
 def rows(run_directory) -> dict[str, Rows]:
-    return {name: read(run_directory / f"{name}.csv") for name in ("fleet", "groups", "devices", "survival")}
+    return {name: read(run_directory / f"{name}.csv") for name in TABLES}
 
 
 def read(path) -> Rows:
@@ -41,13 +38,15 @@ def test_the_files_are_those_of_the_ledgers(lived, run_directory) -> None:
         "groups.csv": tables.csv_bytes(tables.groups_table(lived.accounts, lived.plans, lived.edges_ns)),
         "devices.csv": tables.csv_bytes(tables.devices_table(lived.accounts, lived.plans)),
         "survival.csv": tables.csv_bytes(tables.survival_table(lived.accounts, lived.fleet.horizon_ns)),
+        "rates.csv": tables.csv_bytes(tables.rates_table(lived.accounts, lived.fleet.horizon_ns)),
+        "layers.csv": tables.csv_bytes(tables.layers_table(lived.accounts, lived.plans)),
         "events.parquet": tables.events_parquet([(a.record, a.events) for a in lived.accounts]),
     }
     for name, content in written.items():
         assert (run_directory / name).read_bytes() == content, name
 
 
-@pytest.mark.parametrize("name", ["fleet", "groups", "devices", "survival"])
+@pytest.mark.parametrize("name", TABLES)
 def test_columns_are_those_of_the_schema_in_order(rows, name: str) -> None:
     assert list(rows[name][0]) == list(getattr(schema, name.upper()))
 
@@ -86,8 +85,16 @@ def test_the_fleet_is_the_sum_of_its_groups_and_of_its_devices(rows) -> None:
             assert sum(Decimal(r[name]) for r in rows["devices"] if r["group"] == group) == sum(
                 Decimal(r[name]) for r in rows["groups"] if r["group"] == group
             )
-    energy_j = [sum(float(row["energy_j"]) for row in rows[name]) for name in ("fleet", "groups", "devices")]
-    assert energy_j == pytest.approx([energy_j[0]] * 3, rel=1e-12)
+    for name in schema.ENERGY:
+        joules = [sum(float(row[name]) for row in rows[table]) for table in ("fleet", "groups", "devices")]
+        assert joules == pytest.approx([joules[0]] * 3, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", ["fleet", "groups", "devices"])
+def test_the_causes_of_a_row_add_up_to_its_energy(rows, name: str) -> None:
+    for row in rows[name]:
+        causes = [float(row[f"energy_{cause}_j"]) for cause in schema.ENERGY_CAUSES]
+        assert float(row["energy_j"]) == pytest.approx(sum(causes), rel=1e-12)
 
 
 def test_the_first_row_is_the_start(rows, lived) -> None:
@@ -153,6 +160,31 @@ def test_survival_steps_are_milestones_of_devices(rows) -> None:
     assert any(row["first_detection_s"] for row in lost) and any(not row["first_detection_s"] for row in lost)
 
 
+def test_rates_count_the_failures_of_the_devices(rows) -> None:
+    for row in rows["rates"]:
+        devices = [d for d in rows["devices"] if d["group"] == row["group"]]
+        column = {"spec_loss": "first_out_of_spec_s", "retirement": "end_of_life_s"}[row["failure"]]
+        ended = [d[column] or d["end_of_life_s"] for d in devices]
+        lived_s = [Decimal(e) if e else seconds(d) for e, d in zip(ended, devices, strict=True)]
+        assert int(row["events"]) == sum(bool(d[column]) for d in devices)
+        assert float(row["device_time_h"]) == pytest.approx(float(sum(lived_s)) / 3600, rel=1e-12)
+    assert len(rows["rates"]) == len({d["group"] for d in rows["devices"]}) * len(schema.FAILURES)
+
+
+def test_layers_hold_what_the_devices_wrote(rows) -> None:
+    """Programming operations times cells, layer by layer, are the cell writes of the devices and their first programming."""
+    for group in {row["group"] for row in rows["devices"]}:
+        devices = [row for row in rows["devices"] if row["group"] == group]
+        layers = [row for row in rows["layers"] if row["group"] == group]
+        cells = sum(int(row["cells"]) for row in layers)
+        written = sum(float(row["operations_mean"]) * int(row["cells"]) for row in layers) * len(devices)
+        in_devices = sum(int(row["cell_writes"]) for row in devices) + cells * len(devices)
+        assert written == pytest.approx(in_devices, rel=1e-12)
+        for row in layers:
+            assert float(row["operations_mean"]) <= int(row["operations_max"])
+            assert float(row["stuck_cells_mean"]) <= int(row["stuck_cells_max"])
+
+
 def test_the_trace_is_ordered_and_uses_the_kinds_of_the_schema(run_directory, lived) -> None:
     trace = pyarrow.parquet.read_table(run_directory / "events.parquet").to_pandas()
     assert list(trace.columns) == list(schema.EVENTS)
@@ -162,62 +194,6 @@ def test_the_trace_is_ordered_and_uses_the_kinds_of_the_schema(run_directory, li
     )
     assert set(trace.loc[trace["event"] == "alarm", "detail"]) == {"true", "early", "false"}
     assert len(trace) == sum(len(a.events) for a in lived.accounts)
-
-
-# -- milestones, of devices made up for the purpose --
-
-
-def made_up(
-    *spans: tuple[int, int, bool], alarms_at: tuple[int, ...] = (), retired_at: int | None = None
-) -> DeviceAccount:
-    """A device with these spans (days, in spec), a stretch each, true alarms and a retirement."""
-    record = DeviceRecord("made up", 0, None)
-    observed = Observed([], [[SpecSpan(a * DAY_NS, b * DAY_NS, in_spec)] for a, b, in_spec in spans])
-    events = [Event(day * DAY_NS, "alarm", 1, "true") for day in alarms_at]
-    if retired_at is not None:
-        events.append(Event(retired_at * DAY_NS, "retirement"))
-    return DeviceAccount(record, observed, None, None, None, None, None, events)
-
-
-def days(account: DeviceAccount) -> tuple[int | None, ...]:
-    return tuple(None if ns is None else ns // DAY_NS for ns in tables.milestones(account).values())
-
-
-def test_milestones() -> None:
-    assert days(made_up((0, 100, True))) == (None, None, None, None)
-    assert days(made_up((0, 30, True), (30, 40, False), (41, 100, True), alarms_at=(40,))) == (
-        30,
-        40,
-        41,
-        None,
-    )
-    assert days(made_up((0, 30, True), (30, 100, False))) == (30, None, None, None)
-    assert days(made_up((0, 30, True), (30, 40, False), alarms_at=(40,), retired_at=42)) == (30, 40, None, 42)
-    assert days(made_up((0, 0, False), (0, 9, True))) == (
-        None,
-        None,
-        None,
-        None,
-    )  # no time was spent out of spec
-
-
-def test_detection_is_censored_by_a_repair_that_comes_without_an_alarm() -> None:
-    accounts = [
-        made_up((0, 10, True), (10, 20, False), (20, 100, True), alarms_at=(20,)),  # detected after 10 days
-        made_up(
-            (0, 10, True), (10, 25, False), (25, 40, True), (40, 60, False), alarms_at=(60,)
-        ),  # cured by a reload after 15
-        made_up((0, 10, True), (10, 40, False), retired_at=40),  # retired undetected after 30
-        made_up((0, 60, True), (60, 100, False)),  # undetected for the 40 days that are left
-        made_up((0, 100, True)),  # never out of spec: not at risk
-    ]
-    table = tables.survival_table(accounts, 100 * DAY_NS)
-    steps = [
-        tuple(table[c][i] for c in ("time_s", "at_risk", "events", "censored"))
-        for i, measure in enumerate(table["measure"])
-        if measure == "undetected"
-    ]
-    assert steps == [(str(10 * 86400), 4, 1, 0), (str(40 * 86400), 1, 0, 3)]
 
 
 def test_seconds_are_exact_decimals() -> None:

@@ -1,0 +1,23 @@
+"""Joules by cause: the integer counts of a ledger times the unit costs of its plan, multiplied when they are written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.schema import ENERGY_CAUSES
+from lifesim.fleet.build import Plan
+
+
+def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
+    """Return joules [periods, causes of schema.ENERGY_CAUSES] of one device."""
+    operations, visit = plan.operations, plan.costs.visit
+    rewrites = account.count("refreshes") + account.count("reprogrammings")
+    joules = {
+        "test": account.reads * plan.schedule.visit_cost(visit).energy_j,
+        "baseline": account.baselines * plan.schedule.baseline_cost(visit).energy_j,
+        "diagnosis": account.count("diagnoses") * operations.march.energy_j,
+        "rewrite": rewrites * operations.programming.energy_j,
+        "reload": account.reloads @ np.array([cost.energy_j for cost in operations.reload]),
+    }
+    return np.stack([joules[cause] for cause in ENERGY_CAUSES], axis=1)

@@ -1,0 +1,54 @@
+"""Joules by cause, from the events of each device one by one; every joule has one cause."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.energy import energy_by_cause
+from lifesim.experiment.schema import COUNTS, ENERGY_CAUSES
+
+
+def happened(ledger: DeviceAccount) -> Counter[str]:
+    return Counter(event.kind for event in ledger.events)
+
+
+def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
+    for ledger in lived.accounts:
+        plan, kinds = lived.plans[ledger.record.group], happened(ledger)
+        counts = dict(zip(COUNTS, ledger.counts.sum(axis=0).tolist(), strict=True))
+        operations = plan.operations
+        again = sum(
+            e.amount - 1 for e in ledger.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
+        )
+        read_j, baseline_reads = {
+            "periodic": (operations.aet_read.energy_j, plan.group.aet.baseline_reads),
+            "readback": (operations.readback.energy_j, 1),
+        }.get(plan.group.schedule.kind, (0.0, 0))
+        expected = {
+            "test": (counts["tests"] + again) * read_j,
+            "baseline": kinds["baseline"] * baseline_reads * read_j,
+            "diagnosis": kinds["diagnosis"] * operations.march.energy_j,
+            "rewrite": (kinds["refresh"] + kinds["reprogramming"]) * operations.programming.energy_j,
+            "reload": sum(
+                int(n) * cost.energy_j
+                for n, cost in zip(ledger.reloads.sum(axis=0), operations.reload, strict=True)
+            ),
+        }
+        found = dict(zip(ENERGY_CAUSES, energy_by_cause(ledger, plan).sum(axis=0).tolist(), strict=True))
+        assert found == {cause: pytest.approx(joules, rel=1e-12) for cause, joules in expected.items()}
+
+
+def test_every_cause_costs_somebody_something(lived) -> None:
+    joules = sum(energy_by_cause(a, lived.plans[a.record.group]).sum(axis=0) for a in lived.accounts)
+    assert (joules > 0).all()
+
+
+def test_nothing_is_spent_before_the_horizon_twice_or_below_zero(lived) -> None:
+    for ledger in lived.accounts:
+        joules = energy_by_cause(ledger, lived.plans[ledger.record.group])
+        assert joules.shape == (len(lived.edges_ns) - 1, len(ENERGY_CAUSES))
+        assert (joules >= 0).all() and np.isfinite(joules).all()
