@@ -108,6 +108,21 @@ def march_cost(costs: OperationCosts, layers: Iterable[Layer], test: MarchTest) 
     return _cost(costs, reads, cells * test.writes_per_cell, test.writes_per_cell)
 
 
+def retest_cost(costs: OperationCosts, test: MarchTest) -> Cost:
+    """Return the cost of a March test of a single cell: as its row is read for it alone, each read is a crossbar read."""
+    reads, writes = test.reads_per_cell, test.writes_per_cell
+    return _cost(costs, Fraction(reads), writes, writes)
+
+
+def rewrite_cost(costs: OperationCosts) -> Cost:
+    """Return the cost of writing a single cell with write-verify: ``verify_pulses`` pulses, each followed by a crossbar read.
+
+    The last of these reads says whether the cell now holds what it should.
+    """
+    pulses = Fraction(costs.verify_pulses)
+    return _cost(costs, pulses, pulses, writes_per_cell=1)
+
+
 def programming_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
     """Return the cost of writing all cells of the layers with write-verify: a refresh (all layers) or a reload (some).
 

@@ -15,9 +15,11 @@ from lifesim.crossbar.cost import (
     march_cost,
     programming_cost,
     readback_cost,
+    retest_cost,
+    rewrite_cost,
 )
-from lifesim.crossbar.diagnosis import run_march
-from lifesim.crossbar.march import MARCH_C_MINUS, MARCH_TESTS
+from lifesim.crossbar.diagnosis import run_march, run_read_only
+from lifesim.crossbar.march import MARCH_C_MINUS, MARCH_TESTS, all_levels, extreme_levels
 
 
 @dataclass
@@ -80,6 +82,38 @@ def test_march_counts_agree_with_the_interpreter():
             result.writes * 0.6e-12 + result.reads * READ_J / 128, rel=1e-12
         )
         assert array.writes.tolist() == [cost.writes_per_cell] * len(array)
+
+
+@pytest.mark.parametrize("levels", [extreme_levels, all_levels])
+@pytest.mark.parametrize("test", MARCH_TESTS.values(), ids=MARCH_TESTS)
+def test_cells_that_are_tested_again_cost_what_the_interpreter_does_with_them(test, levels):
+    layers, test = [Size(8, 4)], levels(test, 3)
+    n = cell_count(COSTS, layers)
+    array = CellArray.with_stuck_cells(np.zeros(n), {3: 0, 70: 2, 71: 3}, top_level=3)
+    result = run_march(test, array, retries=4)
+    whole, again = march_cost(COSTS, layers, test), retest_cost(COSTS, test)
+    assert result.again == 3 * 4
+    assert n * whole.writes_per_cell + result.again * again.writes_per_cell == result.writes
+    retested = result.again * test.reads_per_cell
+    assert (
+        whole.latency_ns + result.again * again.latency_ns
+        == result.writes * COSTS.cell_write_ns
+        + (result.reads - retested) * COSTS.crossbar_read_ns // 128
+        + retested * COSTS.crossbar_read_ns
+    )
+    assert again.energy_j == pytest.approx(test.writes_per_cell * 0.6e-12 + test.reads_per_cell * READ_J)
+
+
+def test_a_read_only_diagnosis_costs_a_read_back_and_its_rewrites():
+    layers = [Size(8, 4)]
+    backup = np.zeros(cell_count(COSTS, layers), np.uint8)
+    contents = backup.copy()
+    contents[[5, 6, 300]] = 1
+    array = CellArray.with_stuck_cells(contents, {5: 1})
+    result = run_read_only(array, backup, retries=1)
+    assert (result.reads - result.again, result.again) == (len(backup), 4)
+    assert array.writes.sum() == result.again * rewrite_cost(COSTS).writes_per_cell
+    assert rewrite_cost(COSTS) == Cost(8 * (20 + 100), pytest.approx(8 * (0.6e-12 + READ_J)), 1)
 
 
 def test_one_crossbar_by_hand():
