@@ -72,27 +72,35 @@ class MissingLevel(_OfOneCell):
 
 @dataclass(frozen=True, slots=True)
 class LostWrites(_OfOneCell):
-    """Temporary write failure: writes number ``ordinals`` (from 0) of the cell do not take; it goes on holding what it held."""
+    """Temporary write failure: writes number ``ordinals`` (from 0) of the cell do not take.
+
+    It goes on holding what it held, or is left at the level ``left``.
+    """
 
     cell: int
     ordinals: frozenset[int]
+    left: int | None = None
 
     def after_write(self, array: CellArray, cell: int, before: int) -> None:
         if array.writes[cell] - 1 in self.ordinals:
-            array.contents[cell] = before
+            array.contents[cell] = before if self.left is None else self.left
 
 
 @dataclass(frozen=True, slots=True)
 class RandomlyLostWrites:
-    """Temporary write failure: each write of each of ``cells`` does not take with ``probability``, drawn by (key, cell, ordinal of the write)."""
+    """Temporary write failure: each write of each of ``cells`` does not take with ``probability``, drawn by (key, cell, ordinal of the write).
+
+    The cell goes on holding what it held, or is left at the level ``left``.
+    """
 
     cells: tuple[int, ...]
     key: int
     probability: float
+    left: int | None = None
 
     def after_write(self, array: CellArray, cell: int, before: int) -> None:
         if first_uniform(stream_key(self.key, cell, int(array.writes[cell]))) < self.probability:
-            array.contents[cell] = before
+            array.contents[cell] = before if self.left is None else self.left
 
     def read(self, array: CellArray, cell: int, level: int) -> int:
         return level

@@ -6,8 +6,10 @@ to find, and the number of operations that it is shown to need.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,6 +83,18 @@ def run_march(test: MarchTest, array: CellArray, retries: int = 0) -> MarchResul
         writes=sum(visits) * test.writes_per_cell,
         again=sum(visits[1:]),
     )
+
+
+def false_report_probability(test: MarchTest, write_failure: float) -> float:
+    """Return the probability that a March test reports a healthy cell, each write of which fails with probability ``write_failure``.
+
+    A failed write leaves the cell in the high-resistance state (level 0), so that of writes of level 0 does no harm and that of any other shows
+    at the next read of the cell, if there is one before its next write: p = 1 - (1 - write_failure)^(such writes). With retries it is
+    p^(retries + 1), as the outcome does not depend on what the cell held before.
+    """
+    operations = [op for element in test.elements for op in element.operations]
+    seen = sum(op.is_write and op.level > 0 and not then.is_write for op, then in pairwise(operations))
+    return -math.expm1(seen * math.log1p(-write_failure))
 
 
 def run_read_only(array: CellArray, backup: np.ndarray, retries: int = 0) -> ReadOnlyResult:

@@ -15,8 +15,8 @@ from lifesim.crossbar.defects import (
     StuckAt,
     TransitionFault,
 )
-from lifesim.crossbar.diagnosis import run_march, run_read_only
-from lifesim.crossbar.march import MARCH_C_MINUS, MARCH_TESTS, MATS_PLUS
+from lifesim.crossbar.diagnosis import false_report_probability, run_march, run_read_only
+from lifesim.crossbar.march import MARCH_C_MINUS, MARCH_TESTS, MATS_PLUS, all_levels, extreme_levels
 from lifesim.streams import stream_key
 
 
@@ -50,7 +50,7 @@ def test_a_false_report_takes_one_lost_write_of_those_that_should_switch_the_cel
 
 @pytest.mark.parametrize(("p", "retries"), [(0.03, 0), (0.03, 1), (0.2, 2)])
 def test_temporary_failures_disappear_with_the_power_of_the_retries(p, retries):
-    cells = 16_000
+    cells = 4_000
     array = CellArray(np.zeros(cells), [RandomlyLostWrites(tuple(range(cells)), stream_key(retries), p)])
     result = run_march(MARCH_C_MINUS, array, retries)
     expected = np.linalg.matrix_power(report_matrix(MARCH_C_MINUS)(p), retries + 1)[0].sum()
@@ -89,6 +89,29 @@ def test_retries_let_off_a_cell_that_only_another_cells_write_upsets():
 def test_a_retry_of_nothing_costs_nothing():
     result = run_march(MATS_PLUS, CellArray([0] * 4), retries=5)
     assert (result.reads, result.writes, result.again) == (8, 12, 0)
+
+
+@pytest.mark.parametrize("levels", [extreme_levels, all_levels])
+@pytest.mark.parametrize("test", MARCH_TESTS.values(), ids=MARCH_TESTS)
+def test_false_reports_where_a_failed_write_leaves_the_cell_in_hrs(test, levels):
+    """Every way to lose writes of one cell, weighed by its probability."""
+    p, test = 0.1, levels(test, 3)
+    n = test.writes_per_cell
+    for held in range(4):
+        reported = 0.0
+        for lost in (frozenset(c) for k in range(n + 1) for c in combinations(range(n), k)):
+            array = CellArray([held], [LostWrites(0, lost, left=0)], top_level=3)
+            if len(run_march(test, array).cells):
+                reported += p ** len(lost) * (1 - p) ** (n - len(lost))
+        assert reported == pytest.approx(false_report_probability(test, p))
+
+
+def test_false_reports_disappear_exactly_with_the_power_of_the_retries_where_a_failed_write_leaves_hrs():
+    cells, p, retries = 4_000, 0.1, 1
+    array = CellArray(np.zeros(cells), [RandomlyLostWrites(tuple(range(cells)), stream_key(9), p, left=0)])
+    expected = false_report_probability(MARCH_C_MINUS, p) ** (retries + 1)
+    share = len(run_march(MARCH_C_MINUS, array, retries).cells) / cells
+    assert abs(share - expected) < 3 * np.sqrt(expected * (1 - expected) / cells)
 
 
 # Read-only
