@@ -294,7 +294,7 @@ def _print_outlook(expected: Outlook) -> None:
         visits = "" if duty.interval_s is None else f" every {duration(duty.interval_s)}"
         technology, site = settings.technology.preset or "custom", settings.site.preset or "custom"
         print(
-            f"Group {group.name}: {settings.count} x {settings.network.preset}, {technology}, {site}; ",
+            f"Group {group.name}: {settings.count} x {settings.network.name}, {technology}, {site}; ",
             end="",
         )
         print(f"{settings.schedule.kind}{visits}")

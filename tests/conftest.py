@@ -30,8 +30,9 @@ def mnist5k() -> Dataset:
 def mlp_model() -> Model:
     """The preset MLP, trained on mnist5k once per session."""
     from lifesim.network.store import trained_model
+    from lifesim.scenario.network import Network
 
-    return trained_model("mlp", "mnist5k", seed=0)
+    return trained_model(Network(preset="mlp"))
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lifesim.network.datasets import PIXEL_SCALE, Dataset
+from lifesim.network.datasets import Dataset
 from lifesim.network.evaluate import Evaluator
 from lifesim.streams import generator
 
@@ -32,10 +32,10 @@ def fgsm_examples(
 ) -> np.ndarray:
     """Return adversarial examples uint8 [m, channels, height, width] against the network that ``codes`` make.
 
-    x' = x + epsilon * sign(grad_x J(F(x), y)) with pixels / 256 in [0, 1] (RRAMedy; Goodfellow et al. 2015),
-    clipped, and stored as a device stores and downloads them: in 8 bits, so that the step is epsilon * 256
-    rounded to a whole number of grey levels.
+    x' = x + epsilon * sign(grad_x J(F(x), y)) with x as the network sees it (RRAMedy; Goodfellow et al. 2015),
+    clipped, and stored as a device stores and downloads them: in 8 bits, so that the step is epsilon over the
+    network's ``input_scale``, rounded to a whole number of grey levels.
     """
     signs = np.sign(evaluator.picture_gradients(codes, pictures, labels)).astype(np.int64)
-    step = round(epsilon / PIXEL_SCALE)
+    step = round(epsilon / evaluator.architecture.input_scale)
     return np.clip(pictures + step * signs, 0, 255).astype(np.uint8)

@@ -133,7 +133,7 @@ class _Judge:
     def _submit(self, plan: Plan, batch: list[tuple[tuple, Held]]) -> tuple[list[tuple], Future]:
         codes = [held.codes() for _, held in batch]
         future = self._executor.submit(
-            correct_in_part, plan.model, codes, plan.group.network.dataset, "spec", self._torch_device
+            correct_in_part, plan.model, codes, plan.group.network.data, "spec", self._torch_device
         )
         return [state for state, _ in batch], future
 

@@ -14,6 +14,7 @@ from lifesim.fleet.device import DeviceCosts, Policy
 from lifesim.fleet.hardware import (
     OperationTable,
     device_key,
+    inferences_asked,
     layer_cells,
     make_schedule,
     operation_table,
@@ -25,9 +26,10 @@ from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import correct_in_part
 from lifesim.network.model import Model
 from lifesim.network.store import trained_model
+from lifesim.physics.usage import Usage
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
-from lifesim.scenario.presets import load_preset
+from lifesim.scenario.network import DataSource
 from lifesim.streams import first_uniform
 
 
@@ -39,7 +41,6 @@ class Plan:
     group: Group
     model: Model
     test_set: TestSet
-    fgsm_epsilon: float
     operations: OperationTable
     schedule: Schedule
     spec_correct: int  # pictures of the spec set that the clean network gets right
@@ -70,6 +71,10 @@ class Plan:
     def layer_cells(self) -> tuple[int, ...]:
         return layer_cells(self.model.architecture)
 
+    @property
+    def usage(self) -> Usage | None:
+        return inferences_asked(self.group)
+
     def task(self, scenario: Scenario, torch_device: str) -> Callable[[Model, FaultMap], Retraining]:
         """Return the function that makes the cloud's task from a device's model and map."""
         retraining = scenario.cloud.retraining
@@ -79,7 +84,8 @@ class Plan:
 
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
-                model, fault_map, self.group.network.dataset, settings, self.group.aet.pictures, self.fgsm_epsilon,
+                model, fault_map, self.group.network.data, settings, self.group.aet.pictures,
+                self.group.network.fgsm_epsilon,
                 self.required_validation, torch_device,
             )  # fmt: skip
 
@@ -88,20 +94,19 @@ class Plan:
 
 def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) -> Plan:
     """Train (or load) the group's network, make its test set, and work out what every operation costs."""
-    model = trained_model(group.network.preset, group.network.dataset, group.network.seed)
-    epsilon = load_preset("network", group.network.preset).values["fgsm_epsilon"]
+    model = trained_model(group.network)
+    network = group.network
     operations = operation_table(model.architecture, group.aet.pictures)
     schedule = make_schedule(group)
-    correct, pictures = _clean(model, group.network.dataset, "spec", torch_device)
-    validation, n_validation = _clean(model, group.network.dataset, "validation", torch_device)
+    correct, pictures = _clean(model, network.data, "spec", torch_device)
+    validation, n_validation = _clean(model, network.data, "validation", torch_device)
     return Plan(
         name=name,
         group=group,
         model=model,
         test_set=make_test_set(
-            model, model.codes, group.network.dataset, group.aet.pictures, epsilon, torch_device
+            model, model.codes, network.data, group.aet.pictures, network.fgsm_epsilon, torch_device
         ),
-        fgsm_epsilon=epsilon,
         operations=operations,
         schedule=schedule,
         spec_correct=correct,
@@ -132,10 +137,10 @@ def make_grid(plan: Plan, seed: int, slot: int) -> Grid | None:
     return Grid(int(share * interval_ns), interval_ns, plan.schedule.visit_cost(plan.costs.visit).latency_ns)
 
 
-def _clean(model: Model, dataset: str, part: str, torch_device: str) -> tuple[int, int]:
+def _clean(model: Model, source: DataSource, part: str, torch_device: str) -> tuple[int, int]:
     """Return how many pictures of the part the network without faults gets right, and how many there are."""
-    (correct,) = correct_in_part(model, [model.codes], dataset, part, torch_device)
-    return int(correct), len(load_dataset(dataset).split[part])
+    (correct,) = correct_in_part(model, [model.codes], source, part, torch_device)
+    return int(correct), len(load_dataset(source).split[part])
 
 
 def _required(correct: int, pictures: int, tolerance: float) -> int:

@@ -177,7 +177,7 @@ def number(value: float) -> str:
 
 
 def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequence[float]) -> GroupOutlook:
-    architecture = load_architecture(group.network.preset)
+    architecture = load_architecture(group.network)
     operations = operation_table(architecture, group.aet.pictures)
     duty = _duty(group, operations)
     retention = Lognormal(group.technology.retention_median_s, group.technology.retention_sigma_ln)
@@ -246,7 +246,7 @@ def _duty(group: Group, operations: OperationTable) -> Duty:
 
 def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> float:
     """Return an upper bound of the expected new stuck cells of a device per second in the worst year (see :func:`cloud_load`)."""
-    architecture, technology = load_architecture(group.network.preset), group.technology
+    architecture, technology = load_architecture(group.network), group.technology
     operations = operation_table(architecture, group.aet.pictures)
     cycles = operations.march.writes_per_cell + 2 * operations.programming.writes_per_cell
     year_s = min(horizon_s, S_PER_YEAR)

@@ -21,6 +21,7 @@ from lifesim.network.model import Model
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
 from lifesim.recovery.delta import encode_delta
 from lifesim.recovery.retraining import RetrainingSettings, retrain
+from lifesim.scenario.network import DataSource
 from lifesim.streams import stream_key
 
 _MAGIC = b"LSRD"
@@ -46,7 +47,7 @@ class Retraining:
 
     model: Model
     fault_map: FaultMap
-    dataset: str
+    data: DataSource
     settings: RetrainingSettings
     test_pictures: int
     fgsm_epsilon: float
@@ -89,16 +90,16 @@ class Redeployment:
 
 def prepare(task: Retraining) -> bytes:
     """Retrain, validate under the map, make the test set for the result, and encode it all."""
-    dataset = load_dataset(task.dataset)
+    dataset = load_dataset(task.data)
     model = retrain(task.model, task.fault_map, dataset, task.settings, device=task.torch_device)
     held = apply_map(model.codes, task.fault_map)
-    (correct,) = correct_in_part(model, [held], task.dataset, "validation", task.torch_device)
+    (correct,) = correct_in_part(model, [held], task.data, "validation", task.torch_device)
     message = Redeployment(
         in_spec=bool(correct >= task.required_correct),
         map_digest=task.fault_map.digest(),
         delta=encode_delta(task.model, model),
         test_set=make_test_set(
-            model, held, task.dataset, task.test_pictures, task.fgsm_epsilon, task.torch_device
+            model, held, task.data, task.test_pictures, task.fgsm_epsilon, task.torch_device
         ),
     )
     return message.encode()
@@ -107,14 +108,14 @@ def prepare(task: Retraining) -> bytes:
 def make_test_set(
     model: Model,
     held: tuple[np.ndarray, ...],
-    dataset: str,
+    data: DataSource,
     count: int,
     fgsm_epsilon: float,
     torch_device: str,
 ) -> TestSet:
     """Return ``count`` adversarial examples against the codes that the device holds, with their noise-free golden scores."""
     originals, labels = select_test_pictures(
-        load_dataset(dataset), count, stream_key("test pictures", model.digest.hex())
+        load_dataset(data), count, stream_key("test pictures", model.digest.hex())
     )
     evaluator = Evaluator.of(model, torch_device)
     pictures = fgsm_examples(evaluator, held, originals, labels, fgsm_epsilon)

@@ -10,40 +10,72 @@ from dataclasses import dataclass
 from typing import Any
 
 from lifesim.errors import UserError, did_you_mean
+from lifesim.scenario.network import Network
 from lifesim.scenario.presets import load_preset
 
 
-@dataclass(frozen=True, slots=True)
-class Conv:
-    """A convolution with stride 1 and no padding; one crossbar layer."""
+class Described:
+    """Shows the fields that are not at their defaults: what is described so keeps its digest when a field is added."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        values = {f.name: (getattr(self, f.name), f.default) for f in dataclasses.fields(self)}  # type: ignore[arg-type]
+        shown = (f"{name}={value!r}" for name, (value, default) in values.items() if value != default)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Conv(Described):
+    """A convolution with stride 1; one crossbar layer. ``padding``: pixels of zeros around each picture."""
 
     name: str
     channels: int
     kernel: int
+    padding: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Dense:
+@dataclass(frozen=True, slots=True, repr=False)
+class Dense(Described):
     """A fully connected layer; one crossbar layer. Flattens pictures as (channel, height, width)."""
 
     name: str
     outputs: int
 
 
-@dataclass(frozen=True, slots=True)
-class MaxPool:
-    """The maximum over windows of ``size`` x ``size`` that do not overlap; digital."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Pool(Described):
+    """Windows of ``size`` x ``size``, ``stride`` apart (0: side by side); digital.
+
+    As many windows as it takes to cover the picture (Caffe's and torch's ceil mode): the last ones may be cut short by its border.
+    """
 
     size: int
+    stride: int = 0
+
+    @property
+    def step(self) -> int:
+        """Pixels from one window to the next."""
+        return self.stride or self.size
 
 
-@dataclass(frozen=True, slots=True)
-class Relu:
+@dataclass(frozen=True, slots=True, repr=False)
+class MaxPool(Pool):
+    """The maximum of every window."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class AvgPool(Pool):
+    """The mean of every window, over the pixels that lie within the picture, as Caffe divides."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Relu(Described):
     """max(x, 0); digital."""
 
 
-Step = Conv | Dense | MaxPool | Relu
-STEPS: dict[str, type] = {"conv": Conv, "dense": Dense, "maxpool": MaxPool, "relu": Relu}
+Step = Conv | Dense | MaxPool | AvgPool | Relu
+STEPS: dict[str, type] = {"conv": Conv, "dense": Dense, "maxpool": MaxPool, "avgpool": AvgPool, "relu": Relu}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +97,11 @@ class CrossbarLayer:
         return self.weights * self.positions
 
 
-@dataclass(frozen=True)
-class Architecture:
+@dataclass(frozen=True, repr=False)
+class Architecture(Described):
     """A feed-forward network: ``input_shape`` (channels, height, width) and its steps in order.
 
+    A picture's grey levels enter as (level - ``input_mean``[channel]) * ``input_scale``; no mean: nothing is subtracted.
     The rows of a convolution's matrix are ordered (input channel, kernel row, kernel column), as
     torch.nn.functional.unfold has them. Raises UserError if the steps do not fit together.
     """
@@ -76,10 +109,20 @@ class Architecture:
     name: str
     input_shape: tuple[int, int, int]
     steps: tuple[Step, ...]
+    input_scale: float = 1 / 256
+    input_mean: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.steps or not isinstance(self.steps[0], Conv | Dense):
             raise UserError(f"network {self.name}: the first layer must be conv or dense")
+        if len(self.input_mean) not in (0, self.input_shape[0]):
+            raise UserError(
+                f"network {self.name}: input_mean has {len(self.input_mean)} numbers; allowed: none, or one for each of the "
+                f"{self.input_shape[0]} channels"
+            )
+        names = [step.name for step in self.steps if isinstance(step, Conv | Dense)]
+        if len(set(names)) < len(names):
+            raise UserError(f"network {self.name}: layers must have different names, not {', '.join(names)}")
         self.shapes  # noqa: B018 - impossible shapes are refused here, not at the first use
 
     @functools.cached_property
@@ -87,7 +130,12 @@ class Architecture:
         """Shapes before each step and after the last: (channels, height, width) or (features,)."""
         shapes: list[tuple[int, ...]] = [self.input_shape]
         for step in self.steps:
-            shapes.append(_shape_after(self.name, step, shapes[-1]))
+            after = shape_after(step, shapes[-1])
+            if after is None:
+                raise UserError(
+                    f"network {self.name}: {step} does not fit what comes before it, of shape {shapes[-1]}"
+                )
+            shapes.append(after)
         return tuple(shapes)
 
     @functools.cached_property
@@ -130,33 +178,53 @@ def parse_steps(tables: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
             raise UserError(
                 f"no layer of type {kind!r}; there are: {', '.join(STEPS)}{did_you_mean(str(kind), STEPS)}"
             )
-        wanted = {field.name: field.type for field in dataclasses.fields(STEPS[kind])}
+        fields = {field.name: field for field in dataclasses.fields(STEPS[kind])}
         values = {key: value for key, value in table.items() if key != "type"}
         bad = [
-            k for k, v in values.items() if type(v).__name__ != wanted.get(k) or (type(v) is int and v < 1)
+            k
+            for k, v in values.items()
+            if k not in fields or type(v).__name__ != fields[k].type or (type(v) is int and v < 1)
         ]
-        if bad or values.keys() != wanted.keys():
+        missing = [k for k, f in fields.items() if f.default is dataclasses.MISSING and k not in values]
+        if bad or missing:
+            wanted = {name: field.type for name, field in fields.items()}
             raise UserError(f"layer {dict(table)}: {kind} takes {wanted or 'nothing else'}, numbers from 1")
         steps.append(STEPS[kind](**values))
     return tuple(steps)
 
 
-def load_architecture(name: str) -> Architecture:
-    """Return the architecture of a preset of kind ``network``. Raises UserError for an unknown name."""
-    values = load_preset("network", name).values
+def load_architecture(network: Network | str) -> Architecture:
+    """Return the architecture of a scenario's network, or of a preset of kind ``network`` by its name.
+
+    Raises UserError for an unknown name.
+    """
+    if isinstance(network, str):
+        load_preset("network", network)  # whose error names the nearest
+        network = Network.model_construct(preset=network, **Network.preset_values(network))
+    values = load_preset("network", network.name).values
     channels, height, width = values["input_shape"]
-    return Architecture(name, (channels, height, width), parse_steps(values["layers"]))
+    return Architecture(
+        network.name,
+        (channels, height, width),
+        parse_steps(values["layers"]),
+        network.input_scale,
+        tuple(network.input_mean),
+    )
 
 
-def _shape_after(name: str, step: Step, shape: tuple[int, ...]) -> tuple[int, ...]:
+def shape_after(step: Step, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return the shape that a step makes of one, (channels, height, width) or (features,); None if it does not fit."""
     if isinstance(step, Relu):
         return shape
     if isinstance(step, Dense):
         return (step.outputs,)
-    if len(shape) == 3:
-        channels, height, width = shape
-        if isinstance(step, Conv) and min(height, width) >= step.kernel:
-            return step.channels, height - step.kernel + 1, width - step.kernel + 1
-        if isinstance(step, MaxPool) and height % step.size == 0 and width % step.size == 0:
-            return channels, height // step.size, width // step.size
-    raise UserError(f"network {name}: {step} does not fit what comes before it, of shape {shape}")
+    if len(shape) != 3:
+        return None
+    channels, *sides = shape
+    if isinstance(step, Conv):
+        sides = [side + 2 * step.padding - step.kernel + 1 for side in sides]
+        return (step.channels, *sides) if min(sides) >= 1 else None
+    # A stride beyond the size would skip pixels.
+    if step.size > min(sides) or step.step > step.size:
+        return None
+    return (channels, *(-(-(side - step.size) // step.step) + 1 for side in sides))

@@ -12,10 +12,8 @@ from importlib import resources
 import numpy as np
 
 from lifesim.errors import LifesimError, UserError, did_you_mean
+from lifesim.scenario.network import DataSource
 from lifesim.streams import generator, stream_key
-
-PIXEL_SCALE = 1 / 256
-"""Pixels enter a network as pixel / 256, in [0, 1) (exact in float32)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +86,12 @@ DATASETS: dict[str, Callable[[], Dataset]] = {"mnist5k": _mnist5k}
 
 
 @functools.cache
-def load_dataset(name: str) -> Dataset:
-    """Return a data set, decoded once per process, read-only. Raises UserError for an unknown name."""
+def load_dataset(source: DataSource | str) -> Dataset:
+    """Return a data set (by name: from wherever it is found), decoded once per process, read-only.
+
+    Raises UserError for an unknown name.
+    """
+    name = source if isinstance(source, str) else source.name
     if name not in DATASETS:
         raise UserError(
             f"no data set {name!r}; there are: {', '.join(DATASETS)}{did_you_mean(name, DATASETS)}"

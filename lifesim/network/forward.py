@@ -11,20 +11,58 @@ import contextlib
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from lifesim.network.architecture import Architecture, Conv, Dense, MaxPool, Relu
-from lifesim.network.datasets import PIXEL_SCALE
+from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool, Pool, Relu
+
+
+class LayerNoise(Protocol):
+    """Read noise of a layer: standard normal ``z`` [K, rows, fan_out], and how far one of them moves a result."""
+
+    z: torch.Tensor
+
+    def deviation(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the standard deviations [K, rows, fan_out or 1] of x [K, rows, fan_in] @ weight [K, fan_in, fan_out]."""
 
 
 @dataclass(frozen=True, slots=True)
-class LayerNoise:
-    """Read noise of a layer: relative ``sigma`` of its weights, standard normal ``z`` [K, rows, fan_out]."""
+class WeightNoise:
+    """Every weight deviates by a relative N(0, sigma^2): a result's variance is sigma^2 sum x^2 w^2."""
 
     sigma: float
     z: torch.Tensor
+
+    def deviation(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return torch.bmm(x * x, weight * weight).sqrt_().mul_(self.sigma)
+
+
+@dataclass(frozen=True, slots=True)
+class CellNoise:
+    """Every weight i has a variance v_i of its own, that of its cells: a result's is sum x_i^2 v_i.
+
+    ``variances`` [K, fan_in, fan_out].
+    """
+
+    variances: torch.Tensor
+    z: torch.Tensor
+
+    def deviation(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return torch.bmm(x * x, self.variances).sqrt_()
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionNoise:
+    """Results deviate by ``step`` times the largest |x| of their vector, whatever the weights."""
+
+    step: float
+    z: torch.Tensor
+
+    def deviation(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return x.abs().amax(dim=2, keepdim=True).mul_(self.step)
 
 
 @contextlib.contextmanager
@@ -38,10 +76,15 @@ def single_threaded() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def to_input(pictures: np.ndarray, device: str | torch.device = "cpu") -> torch.Tensor:
-    """Return pictures uint8 [m, channels, height, width] as float32 [m, height, width, channels] below 1."""
+def to_input(
+    architecture: Architecture, pictures: np.ndarray, device: str | torch.device = "cpu"
+) -> torch.Tensor:
+    """Return pictures uint8 [m, channels, height, width] as the network's input, float32 [m, height, width, channels]."""
     pixels = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
-    return pixels.to(device).to(torch.float32) * PIXEL_SCALE
+    x = pixels.to(device).to(torch.float32)
+    if architecture.input_mean:
+        x -= torch.tensor(architecture.input_mean, dtype=torch.float32, device=device)
+    return x * architecture.input_scale
 
 
 def compute_layout(architecture: Architecture, weights: Sequence[torch.Tensor]) -> list[torch.Tensor]:
@@ -68,6 +111,8 @@ def to_rows(step: Conv | Dense, x: torch.Tensor) -> torch.Tensor:
     """
     if isinstance(step, Dense):
         return (x.permute(0, 1, 4, 2, 3) if x.dim() == 5 else x).flatten(2)
+    if step.padding:
+        x = F.pad(x, (0, 0) + (step.padding,) * 4)
     windows = x.unfold(2, step.kernel, 1).unfold(3, step.kernel, 1)  # [K, m, h, w, c, row, column]
     return windows.permute(0, 1, 2, 3, 5, 6, 4).flatten(4).flatten(1, 3)
 
@@ -93,7 +138,9 @@ def forward(
         if isinstance(step, Relu):
             x = x.relu_()
         elif isinstance(step, MaxPool):
-            x = _max_pool(x, step.size)
+            x = _max_pool(x, step)
+        elif isinstance(step, AvgPool):
+            x = _avg_pool(x, step)
         else:
             if index > 0:
                 x = to_rows(step, x)
@@ -107,16 +154,39 @@ def forward(
 def _multiply(
     x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, noise: LayerNoise | None
 ) -> torch.Tensor:
-    """x @ weight + bias; noise of every weight alone adds N(0, sigma^2 sum w^2 x^2) to an MVM's result."""
+    """x @ weight + bias, each result displaced by its noise."""
     result = torch.bmm(x, weight)
     if noise:
-        deviation = torch.bmm(x * x, weight * weight).sqrt_().mul_(noise.sigma)
-        result.addcmul_(deviation, noise.z)
+        result.addcmul_(noise.deviation(x, weight), noise.z)
     return result.add_(bias)
 
 
-def _max_pool(x: torch.Tensor, size: int) -> torch.Tensor:
+def _max_pool(x: torch.Tensor, step: MaxPool) -> torch.Tensor:
+    """The maximum is separable: rows first, then columns."""
     for dim in (2, 3):
-        slices = [x[(slice(None),) * dim + (slice(offset, None, size),)] for offset in range(size)]
-        x = functools.reduce(torch.maximum, slices)
+        x = functools.reduce(torch.maximum, _shifted(x, step, dim, float("-inf")))
     return x
+
+
+def _avg_pool(x: torch.Tensor, step: AvgPool) -> torch.Tensor:
+    """The mean over what lies within the picture is separable too: sums over sums, counts times counts."""
+    for dim in (2, 3):
+        side = x.shape[dim]
+        sums = functools.reduce(torch.add, _shifted(x, step, dim, 0.0))
+        within = [min(step.size, side - first) for first in range(0, step.step * sums.shape[dim], step.step)]
+        counts = torch.tensor(within, dtype=x.dtype, device=x.device)
+        x = sums / counts.view((-1,) + (1,) * (x.dim() - dim - 1))
+    return x
+
+
+def _shifted(x: torch.Tensor, step: Pool, dim: int, beyond: float) -> list[torch.Tensor]:
+    """Return the first, second, ... entry of every window along ``dim``; ``beyond`` stands outside of the picture."""
+    windows = -(-(x.shape[dim] - step.size) // step.step) + 1
+    reach = step.step * (windows - 1) + 1
+    missing = reach + step.size - 1 - x.shape[dim]
+    if missing:
+        x = F.pad(x, (0, 0) * (x.dim() - dim - 1) + (0, missing), value=beyond)
+    return [
+        x.narrow(dim, offset, reach)[(slice(None),) * dim + (slice(None, None, step.step),)]
+        for offset in range(step.size)
+    ]

@@ -1,16 +1,17 @@
-"""A trained network as a device gets it: codes for the crossbars, digital biases, one fixed-point format."""
+"""A trained network as a device gets it: codes for the crossbars, digital biases, the fixed-point formats of its layers."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.crossbar.fixedpoint import FixedPoint
+from lifesim.crossbar.fixedpoint import MOST_FRACTION_BITS, FixedPoint
 from lifesim.network.architecture import Architecture
+from lifesim.scenario.network import fraction_bits
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +20,13 @@ class Model:
 
     Parameters
     ----------
+    formats : per crossbar layer
     codes : per crossbar layer int16 [fan_in, fan_out]
     biases : per crossbar layer float32 [fan_out]
     """
 
     architecture: Architecture
-    fixed_point: FixedPoint
+    formats: tuple[FixedPoint, ...]
     codes: tuple[np.ndarray, ...]
     biases: tuple[np.ndarray, ...]
 
@@ -38,30 +40,68 @@ class Model:
             [(layer.fan_out,) for layer in layers],
         ):
             raise ValueError(f"codes and biases of shapes {shapes} do not fit {self.architecture.name}")
+        if len(self.formats) != len(layers):
+            raise ValueError(
+                f"{len(self.formats)} formats do not fit the {len(layers)} layers of {self.architecture.name}"
+            )
 
     @classmethod
     def quantised(
-        cls, architecture: Architecture, weights: Sequence[np.ndarray], biases: Sequence[np.ndarray]
+        cls,
+        architecture: Architecture,
+        weights: Sequence[np.ndarray],
+        biases: Sequence[np.ndarray],
+        choice: str | Mapping[str, str] = "global",
     ) -> Model:
-        """Return float weights in the tightest format that holds all of them (one format per network)."""
-        fixed_point = FixedPoint.tightest(weights)
-        return cls(architecture, fixed_point, tuple(fixed_point.quantise(w) for w in weights), tuple(biases))
+        """Return float weights in the formats of ``choice`` (see :func:`choose_formats`); what a format cannot hold saturates."""
+        formats = choose_formats(choice, architecture, weights)
+        codes = tuple(f.quantise(w) for f, w in zip(formats, weights, strict=True))
+        return cls(architecture, formats, codes, tuple(biases))
 
     @functools.cached_property
     def digest(self) -> bytes:
         """A 16-byte hash (blake2b) of everything that the model is: its version on the link."""
-        digest = hashlib.blake2b(repr((self.architecture, self.fixed_point)).encode(), digest_size=16)
+        formats = self.formats[0] if len(set(self.formats)) == 1 else self.formats
+        digest = hashlib.blake2b(repr((self.architecture, formats)).encode(), digest_size=16)
         for array in (*self.codes, *self.biases):
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
         return digest.digest()
 
     def weights(self) -> tuple[np.ndarray, ...]:
         """The weights that the codes stand for, float32 [fan_in, fan_out] per layer."""
-        return tuple(self.fixed_point.dequantise(c) for c in self.codes)
+        return tuple(f.dequantise(c) for f, c in zip(self.formats, self.codes, strict=True))
+
+    def formats_text(self) -> str:
+        """The formats in words: one name if all layers have the same, else each with its layer's name."""
+        if len(set(self.formats)) == 1:
+            return str(self.formats[0])
+        layers = self.architecture.crossbar_layers
+        return ", ".join(f"{layer.name} {f}" for layer, f in zip(layers, self.formats, strict=True))
 
     def with_codes(self, codes: Sequence[np.ndarray]) -> Model:
-        """Return the model with other codes and the same biases and format."""
-        return Model(self.architecture, self.fixed_point, tuple(codes), self.biases)
+        """Return the model with other codes and the same biases and formats."""
+        return Model(self.architecture, self.formats, tuple(codes), self.biases)
+
+
+def choose_formats(
+    choice: str | Mapping[str, str], architecture: Architecture, weights: Sequence[np.ndarray]
+) -> tuple[FixedPoint, ...]:
+    """Return the format of every layer.
+
+    ``choice``: "global", the tightest Qm.n (m >= 0) that holds all weights of the network; "per_layer", the tightest power-of-two scale of
+    each layer; a name such as "Q1.14" for all layers; or a table of names by layer, where layers that it leaves out get their tightest.
+    """
+    if choice == "global":
+        return (FixedPoint.tightest(weights),) * len(weights)
+    layers = [layer.name for layer in architecture.crossbar_layers]
+    if isinstance(choice, str):
+        choice = {} if choice == "per_layer" else dict.fromkeys(layers, choice)
+    return tuple(
+        FixedPoint(fraction_bits=fraction_bits(choice[name]))
+        if name in choice
+        else FixedPoint.tightest([w], MOST_FRACTION_BITS)
+        for name, w in zip(layers, weights, strict=True)
+    )
 
 
 def _frozen(array: np.ndarray, dtype: type) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,32 +14,31 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lifesim.crossbar.fixedpoint import FixedPoint
 from lifesim.files import atomic_write
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.network.datasets import Dataset, load_dataset
 from lifesim.network.model import Model
-from lifesim.network.training import CODE_VERSION, TrainingSettings, train
+from lifesim.network.training import CODE_VERSION, Trained, TrainingSettings, train
+from lifesim.scenario.network import Network
 
 _NOT_STORED = OSError, SafetensorError, KeyError, ValueError
 
 
-def trained_model(network_name: str, dataset_name: str, seed: int) -> Model:
-    """Return the network of a preset trained on a data set: from the user's cache, or trained and kept there.
+def trained_model(network: Network) -> Model:
+    """Return a network trained on its data set, in its format: from the user's cache, or trained and kept there.
 
     A file of the cache that is damaged, or does not contain what its name says, is replaced. A cache that
-    cannot be written costs only time. Raises UserError for unknown names.
+    cannot be written costs only time. The cache keeps floats: another format is no other training.
     """
-    architecture, dataset = load_architecture(network_name), load_dataset(dataset_name)
-    settings = TrainingSettings.of_preset(network_name)
-    fingerprint = _fingerprint(architecture, dataset, settings, seed)
-    path = cache_directory() / f"{network_name}-{dataset_name}-{fingerprint}.safetensors"
+    architecture = load_architecture(network)
+    dataset, settings = load_dataset(network.data), TrainingSettings.of(network)
+    path, fingerprint = _place(architecture, dataset, settings, network.seed)
     with contextlib.suppress(*_NOT_STORED):
-        return _read(path, architecture, fingerprint)
-    model = train(architecture, dataset, seed, settings)
+        return _read(path, architecture, fingerprint).model(network.format)
+    trained = train(architecture, dataset, network.seed, settings)
     with contextlib.suppress(OSError):
-        atomic_write(path, _encode(model, fingerprint))
-    return model
+        atomic_write(path, _encode(trained, fingerprint))
+    return trained.model(network.format)
 
 
 def cache_directory() -> Path:
@@ -48,42 +48,41 @@ def cache_directory() -> Path:
     )
 
 
-def _fingerprint(architecture: Architecture, dataset: Dataset, settings: TrainingSettings, seed: int) -> str:
+def _place(
+    architecture: Architecture, dataset: Dataset, settings: TrainingSettings, seed: int
+) -> tuple[Path, str]:
+    """Return a trained network's file in the cache, and the fingerprint that it must carry."""
     # The CPU's capability stands for the kernels that torch chooses: other kernels train other bits.
     shaped_by = (
         architecture, settings, dataset.digest, seed, CODE_VERSION,
         torch.__version__, np.__version__, torch.backends.cpu.get_cpu_capability(),
     )  # fmt: skip
-    return hashlib.blake2b(repr(shaped_by).encode(), digest_size=16).hexdigest()
+    fingerprint = hashlib.blake2b(repr(shaped_by).encode(), digest_size=16).hexdigest()
+    name = re.sub(r"[^\w.-]", "-", f"{architecture.name}-{dataset.name}-{fingerprint}.safetensors")
+    return cache_directory() / name, fingerprint
 
 
-def _encode(model: Model, fingerprint: str) -> bytes:
+def _encode(trained: Trained, fingerprint: str) -> bytes:
     tensors = {}
-    for layer, codes, biases in zip(
-        model.architecture.crossbar_layers, model.codes, model.biases, strict=True
+    for layer, weights, biases in zip(
+        trained.architecture.crossbar_layers, trained.weights, trained.biases, strict=True
     ):
-        tensors |= {f"{layer.name}.codes": codes, f"{layer.name}.biases": biases}
-    fraction_bits = str(model.fixed_point.fraction_bits)
-    return save(
-        tensors, {"fingerprint": fingerprint, "fraction_bits": fraction_bits, "digest": model.digest.hex()}
-    )
+        tensors |= {f"{layer.name}.weights": weights, f"{layer.name}.biases": biases}
+    return save(tensors, {"fingerprint": fingerprint, "digest": trained.digest.hex()})
 
 
-def _read(path: Path, architecture: Architecture, fingerprint: str) -> Model:
+def _read(path: Path, architecture: Architecture, fingerprint: str) -> Trained:
     """Read what :func:`_encode` wrote. Raises one of _NOT_STORED if there is nothing or something else."""
     with safe_open(path, framework="numpy") as file:
         notes = file.metadata() or {}
         layers = architecture.crossbar_layers
-        codes, biases = (
-            tuple(file.get_tensor(f"{layer.name}.{part}") for layer in layers) for part in ("codes", "biases")
+        weights, biases = (
+            tuple(file.get_tensor(f"{layer.name}.{part}") for layer in layers)
+            for part in ("weights", "biases")
         )
-    if (
-        notes["fingerprint"] != fingerprint
-        or any(c.dtype != np.int16 for c in codes)
-        or any(b.dtype != np.float32 for b in biases)
-    ):
-        raise ValueError("the file of another model")
-    model = Model(architecture, FixedPoint(fraction_bits=int(notes["fraction_bits"])), codes, biases)
-    if model.digest.hex() != notes["digest"]:
+    if notes["fingerprint"] != fingerprint:
+        raise ValueError("the file of another network")
+    trained = Trained(architecture, weights, biases)
+    if trained.digest.hex() != notes["digest"]:
         raise ValueError("the content is damaged")
-    return model
+    return trained

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lifesim.network.architecture import Architecture
+from lifesim.network.architecture import Architecture, Described
 from lifesim.network.datasets import Dataset
 from lifesim.network.forward import compute_layout, forward, single_threaded, to_input, to_rows
 from lifesim.network.model import Model
-from lifesim.scenario.presets import load_preset
+from lifesim.scenario.network import Network
 from lifesim.streams import generator, stream_key
 
 CODE_VERSION = 1
@@ -21,14 +25,16 @@ CODE_VERSION = 1
 
 _DECAYS = 0.9, 0.999
 _EPSILON = 1e-8
+_USUAL_DEVIATION = 64  # of grey levels, about
 
 
-@dataclass(frozen=True, slots=True)
-class TrainingSettings:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainingSettings(Described):
     """How to train.
 
     ``learning_rate`` decays to zero along half a cosine; ``shift_pixels`` moves every picture by up to so
-    many pixels in each direction; ``weight_limit`` clips weights, which keeps the fixed-point format tight.
+    many pixels in each direction; ``flip`` mirrors half of them, left to right; ``weight_limit`` clips weights, which keeps the
+    fixed-point format tight.
     """
 
     epochs: int
@@ -36,26 +42,45 @@ class TrainingSettings:
     learning_rate: float
     shift_pixels: int
     weight_limit: float
+    flip: bool = False
 
     @classmethod
-    def of_preset(cls, network_name: str) -> TrainingSettings:
-        """Return the settings in the preset of a network. Raises UserError for an unknown name."""
-        values = load_preset("network", network_name).values
-        return cls(**{name: values[name] for name in cls.__slots__})
+    def of(cls, network: Network) -> TrainingSettings:
+        """Return the settings of a scenario's network."""
+        return cls(**{name: getattr(network, name) for name in cls.__slots__})
 
 
-def train(
-    architecture: Architecture, dataset: Dataset, seed: int, settings: TrainingSettings | None = None
-) -> Model:
-    """Return a network trained on the part ``train`` and quantised in the tightest format of its weights.
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What training ends with: per crossbar layer weights float32 [fan_in, fan_out] and biases float32 [fan_out]."""
 
-    Same arguments, versions and CPU type: same bytes. ``settings`` default to those of the preset named as
-    the architecture.
-    """
-    settings = settings or TrainingSettings.of_preset(architecture.name)
+    architecture: Architecture
+    weights: tuple[np.ndarray, ...]
+    biases: tuple[np.ndarray, ...]
+
+    @functools.cached_property
+    def digest(self) -> bytes:
+        """A 16-byte hash (blake2b) of weights and biases, their types and shapes."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (*self.weights, *self.biases):
+            digest.update(f"{array.dtype}{array.shape}".encode())
+            digest.update(array.tobytes())
+        return digest.digest()
+
+    def model(self, choice: str | Mapping[str, str] = "global") -> Model:
+        """Return the network in fixed point; ``choice`` as for :func:`lifesim.network.model.choose_formats`."""
+        return Model.quantised(self.architecture, self.weights, self.biases, choice)
+
+
+def train(architecture: Architecture, dataset: Dataset, seed: int, settings: TrainingSettings) -> Trained:
+    """Return a network trained on the part ``train``. Same arguments, versions and CPU type: same bytes."""
     pictures, labels = dataset.part("train")
     rng = generator(stream_key("training", architecture.name, dataset.name, seed))
     layers = architecture.crossbar_layers
+    # Grey levels that enter unscaled would need a first layer of tiny weights, which no one rate trains: it is trained on inputs of order 1,
+    # and takes over their scale at the end.
+    share = min(1.0, 1 / (_USUAL_DEVIATION * architecture.input_scale))
+    scaled = dataclasses.replace(architecture, input_scale=architecture.input_scale * share)
     with single_threaded():
         # He et al. (2015) scaled by 1/sqrt(3), as torch initialises its layers.
         bounds = [math.sqrt(2 / layer.fan_in) for layer in layers]
@@ -64,43 +89,56 @@ def train(
             for b, layer in zip(bounds, layers, strict=True)
         ]
         biases = [torch.zeros(layer.fan_out) for layer in layers]
-        _descend(architecture, weights, biases, to_input(pictures), torch.tensor(labels), settings, rng)
-        return Model.quantised(architecture, [w[0].numpy() for w in weights], [b.numpy() for b in biases])
+        limits = [settings.weight_limit * (1 - 2.0**-15)] * len(layers)  # what the largest code stands for
+        limits[0] /= share
+        _descend(scaled, weights, biases, limits, pictures, torch.tensor(labels), settings, rng)
+        weights[0].mul_(share)
+        return Trained(architecture, tuple(w[0].numpy() for w in weights), tuple(b.numpy() for b in biases))
 
 
 def _descend(
     architecture: Architecture,
     weights: list[torch.Tensor],
     biases: list[torch.Tensor],
-    pictures: torch.Tensor,
+    limits: list[float],
+    pictures: np.ndarray,
     labels: torch.Tensor,
     settings: TrainingSettings,
     rng: np.random.Generator,
 ) -> None:
-    """Train ``weights`` and ``biases`` in place on ``pictures`` [n, h, w, c]."""
-    count, height, width, _ = pictures.shape
-    shift = settings.shift_pixels
-    limit = settings.weight_limit * (1 - 2.0**-15)  # what the largest code stands for
-    padded = F.pad(pictures, (0, 0, shift, shift, shift, shift))
+    """Train ``weights`` and ``biases`` in place on ``pictures`` uint8 [n, channels, height, width]."""
+    count = len(pictures)
+    size, shift = min(settings.batch_size, count), settings.shift_pixels
     parameters = [*weights, *biases]
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
-    steps, step = settings.epochs * (count // settings.batch_size), 0
+    steps, step = settings.epochs * (count // size), 0
     for _ in range(settings.epochs):
         order = rng.permutation(count)
-        offsets = torch.from_numpy(rng.integers(0, 2 * shift + 1, (2, count, 1)))
-        rows_at, columns_at = offsets[0] + torch.arange(height), offsets[1] + torch.arange(width)
-        for first in range(0, count - settings.batch_size + 1, settings.batch_size):
-            batch = torch.from_numpy(order[first : first + settings.batch_size])
-            x = padded[batch[:, None, None], rows_at[batch][:, :, None], columns_at[batch][:, None, :]]
-            gradients = loss_gradients(
-                architecture, parameters, to_rows(architecture.steps[0], x[None]), labels[batch]
-            )
+        offsets = rng.integers(0, 2 * shift + 1, (2, count))
+        flipped = rng.integers(0, 2, count).astype(bool) if settings.flip else np.zeros(count, bool)
+        for first in range(0, count - size + 1, size):
+            batch = order[first : first + size]
+            x = to_input(architecture, pictures[batch])
+            if shift:
+                x = _shifted(x, shift, *(torch.from_numpy(o[batch]) for o in offsets))
+            if settings.flip:
+                x = torch.where(torch.from_numpy(flipped[batch])[:, None, None, None], x.flip(2), x)
+            rows = to_rows(architecture.steps[0], x[None])
+            gradients = loss_gradients(architecture, parameters, rows, labels[torch.from_numpy(batch)])
             step += 1
             rate = settings.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
             for parameter, gradient, moment in zip(parameters, gradients, moments, strict=True):
                 _adam(parameter, gradient, *moment, step, rate)
-            for weight in weights:
+            for weight, limit in zip(weights, limits, strict=True):
                 weight.clamp_(-limit, limit)
+
+
+def _shifted(x: torch.Tensor, most: int, down: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Cut pictures [n, h, w, c] out of themselves with a border of ``most`` zeros, each from its own corner [n]."""
+    count, height, width, _ = x.shape
+    padded = F.pad(x, (0, 0, most, most, most, most))
+    rows, columns = down[:, None] + torch.arange(height), right[:, None] + torch.arange(width)
+    return padded[torch.arange(count)[:, None, None], rows[:, :, None], columns[:, None, :]]
 
 
 def loss_gradients(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lifesim.crossbar.faults import CELLS_PER_WEIGHT, FaultMap, apply_map
-from lifesim.crossbar.fixedpoint import FixedPoint
+from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.fixedpoint import quantise
 from lifesim.network.datasets import Dataset
 from lifesim.network.forward import single_threaded, to_input, to_rows
 from lifesim.network.model import Model
@@ -46,19 +46,23 @@ def retrain(
     rng = generator(stream_key("retraining", model.digest.hex(), fault_map.digest().hex()))
     pictures, labels = dataset.part("train")
     with single_threaded():
-        images, targets = to_input(pictures, device), torch.tensor(labels, device=device)
+        targets = torch.tensor(labels, device=device)
         network = _FlatNetwork(model, fault_map, device)
 
         def gradient(batch: np.ndarray) -> torch.Tensor:
-            chosen = torch.from_numpy(batch).to(device)
-            return network.gradient(images[chosen], targets[chosen])
+            images = to_input(model.architecture, pictures[batch], device)
+            return network.gradient(images, targets[torch.from_numpy(batch).to(device)])
 
         probe = rng.permutation(len(pictures))[:_PICTURES_TO_CHOOSE_BY]
         trained = _largest(gradient(probe).cpu().numpy(), settings.trainable_fraction)
+        scales = _scales(model)[trained]
         mask = _Mask(model, fault_map, trained)
         at, masked_at = (torch.from_numpy(index).to(device) for index in (trained, mask.weights))
-        fixed_point = model.fixed_point
-        lowest, highest = fixed_point.lowest * fixed_point.scale, fixed_point.highest * fixed_point.scale
+        fmt = model.formats[0]
+        lowest, highest = (
+            torch.from_numpy((end * scales).astype(np.float32)).to(device)
+            for end in (fmt.lowest, fmt.highest)
+        )
         for batch in _batches(rng, len(pictures), settings):
             descent = gradient(batch)[at]
             rate = settings.learning_rate / max(1.0, float(descent.norm()) / _MOST_GRADIENT_NORM)
@@ -66,7 +70,7 @@ def retrain(
             masked = mask(network.weights[masked_at].cpu().numpy())
             network.weights[masked_at] = torch.from_numpy(masked).to(device)
         codes = _flatten(model.codes)
-        codes[trained] = fixed_point.quantise(network.weights[at].cpu().numpy())
+        codes[trained] = quantise(network.weights[at].cpu().numpy(), scales)
         return model.with_codes(_unflatten(model, codes))
 
 
@@ -75,8 +79,8 @@ class _FlatNetwork:
 
     def __init__(self, model: Model, fault_map: FaultMap, device: str) -> None:
         self.architecture = model.architecture
-        held = _flatten(apply_map(model.codes, fault_map))
-        self.weights = torch.from_numpy(model.fixed_point.dequantise(held)).to(device)
+        held = model.with_codes(apply_map(model.codes, fault_map)).weights()
+        self.weights = torch.from_numpy(_flatten(held)).to(device)
         self._biases = [torch.tensor(b, device=device) for b in model.biases]
         layers, parts = self.architecture.crossbar_layers, self.weights.split([c.size for c in model.codes])
         # Views: they follow the vector.
@@ -95,11 +99,14 @@ class _Mask:
     """Eq. 6's Mask for the ``trained`` weights that have stuck cells; ``weights`` are their flat indices."""
 
     def __init__(self, model: Model, fault_map: FaultMap, trained: np.ndarray) -> None:
-        self._fixed_point: FixedPoint = model.fixed_point
         offsets = np.cumsum([0, *(c.size for c in model.codes[:-1])])
-        stuck = [o + np.unique(c // CELLS_PER_WEIGHT) for o, c in zip(offsets, fault_map.cells, strict=True)]
+        stuck = [
+            o + np.unique(c // fault_map.encoding.cells_per_weight)
+            for o, c in zip(offsets, fault_map.cells, strict=True)
+        ]
         self.weights = np.intersect1d(np.concatenate(stuck), trained, assume_unique=True)
         # What stuck cells make of all zeros and of all ones: the bits that they set, those that they leave.
+        self._scales = _scales(model)[self.weights]
         self._set, self._kept = (
             _flatten(apply_map([np.full_like(c, bits) for c in model.codes], fault_map))[self.weights]
             for bits in (0, -1)
@@ -107,7 +114,13 @@ class _Mask:
 
     def __call__(self, weights: np.ndarray) -> np.ndarray:
         """Return the weights that the cells hold when these have been programmed."""
-        return self._fixed_point.dequantise(self._fixed_point.quantise(weights) & self._kept | self._set)
+        codes = quantise(weights, self._scales) & self._kept | self._set
+        return (codes * self._scales).astype(np.float32)  # exact, as in FixedPoint.dequantise
+
+
+def _scales(model: Model) -> np.ndarray:
+    """Return what the least significant bit of every weight is worth, float64, flat."""
+    return np.repeat([f.scale for f in model.formats], [c.size for c in model.codes])
 
 
 def _largest(gradient: np.ndarray, fraction: float) -> np.ndarray:
@@ -123,8 +136,8 @@ def _batches(rng: np.random.Generator, pictures: int, settings: RetrainingSettin
     return np.split(order[:needed], settings.steps)
 
 
-def _flatten(codes: Sequence[np.ndarray]) -> np.ndarray:
-    return np.concatenate([c.reshape(-1) for c in codes])
+def _flatten(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([a.reshape(-1) for a in arrays])
 
 
 def _unflatten(model: Model, codes: np.ndarray) -> tuple[np.ndarray, ...]:

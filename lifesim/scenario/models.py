@@ -57,7 +57,7 @@ class Group(Table):
     def _layers_exist(self) -> Self:
         layers = self.network.layer_names()
         for name in self.workload.reloads_per_day:
-            if name not in layers:
+            if layers is not None and name not in layers:
                 allowed = f"{', '.join(layers)}{did_you_mean(name, layers)}"
                 raise mistake(
                     f"network {self.network.preset} has no such layer; allowed: {allowed}",

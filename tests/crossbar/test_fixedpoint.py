@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.crossbar.fixedpoint import FixedPoint
+from lifesim.crossbar.fixedpoint import FixedPoint, quantise
 
 FORMATS = st.integers(0, 15).map(lambda bits: FixedPoint(fraction_bits=bits))
 WEIGHTS = st.lists(st.floats(-40_000, 40_000, allow_nan=False), min_size=1, max_size=30).map(np.array)
@@ -80,7 +80,28 @@ def test_formats_by_hand(largest, name):
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="do not fit"):
-        FixedPoint.tightest([np.array([40_000.0])])
-    for width, fraction_bits in ((16, 16), (16, -1), (8, 4)):
+        FixedPoint.tightest([np.array([1e10])])
+    for width, fraction_bits in ((16, 41), (16, -17), (8, 4)):
         with pytest.raises(ValueError, match="16 bits"):
             FixedPoint(width, fraction_bits)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.floats(2.0**-25, 2.0**30), st.booleans())
+def test_the_tightest_scale_may_be_any_power_of_two(largest, negative):
+    weights = np.array([-largest if negative else largest, 0.0])
+    fmt = FixedPoint.tightest([weights], most_fraction_bits=40)
+    assert not saturates(fmt, weights)
+    assert fmt.fraction_bits == 40 or saturates(FixedPoint(fraction_bits=fmt.fraction_bits + 1), weights)
+    assert np.array_equal(
+        fmt.dequantise(fmt.quantise(weights)), fmt.quantise(weights) * np.float32(fmt.scale)
+    )
+
+
+def test_scales_may_differ_from_weight_to_weight():
+    formats = [FixedPoint(fraction_bits=bits) for bits in (0, 15, 20)]
+    weights = np.array([-3.5, 0.3, 0.01])
+    scales = np.array([f.scale for f in formats])
+    assert quantise(weights, scales).tolist() == [
+        int(f.quantise(w)) for f, w in zip(formats, weights, strict=True)
+    ]

@@ -10,7 +10,7 @@ from lifesim.scenario.presets import load_preset
 
 @pytest.fixture
 def evaluator(mlp_model):
-    return Evaluator(mlp_model.architecture, mlp_model.fixed_point, mlp_model.biases)
+    return Evaluator.of(mlp_model)
 
 
 @pytest.mark.parametrize(("epsilon", "levels"), [(0.022, 6), (0.095, 24)])

@@ -15,12 +15,13 @@ from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.delta import DeltaError, apply_delta
 from lifesim.recovery.retraining import RetrainingSettings
+from lifesim.scenario.network import DataSource
 
 SETTINGS = RetrainingSettings(steps=10, batch_size=32, learning_rate=0.05, trainable_fraction=0.05)
 
 
 def validation_correct(model, held) -> int:
-    return int(correct_in_part(model, [held], "mnist5k", "validation")[0])
+    return int(correct_in_part(model, [held], DataSource("mnist5k"), "validation")[0])
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +31,7 @@ def fault_map(mlp_model: Model, random_damage) -> FaultMap:
 
 @pytest.fixture(scope="module")
 def task(mlp_model: Model, fault_map: FaultMap) -> Retraining:
-    return Retraining(mlp_model, fault_map, "mnist5k", SETTINGS, 5, 0.022, 450, "cpu")
+    return Retraining(mlp_model, fault_map, DataSource("mnist5k"), SETTINGS, 5, 0.022, 450, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_the_round_trip_is_exact(message: bytes, decoded: Redeployment) -> None:
 def test_what_the_device_reads_is_what_the_cloud_made(decoded: Redeployment, task: Retraining) -> None:
     new = apply_delta(task.model, decoded.delta)
     held = apply_map(new.codes, task.fault_map)
-    made = make_test_set(new, held, "mnist5k", 5, 0.022, "cpu")
+    made = make_test_set(new, held, DataSource("mnist5k"), 5, 0.022, "cpu")
     assert np.array_equal(decoded.test_set.pictures, made.pictures)
     assert np.array_equal(decoded.test_set.golden.classes, made.golden.classes)
     assert np.array_equal(decoded.test_set.golden.thousandths, made.golden.thousandths)

@@ -63,7 +63,7 @@ def test_wrong_layers_are_named(table, says):
     "tables",
     [
         [{"type": "conv", "name": "c", "channels": 1, "kernel": 9}],
-        [{"type": "conv", "name": "c", "channels": 1, "kernel": 3}, {"type": "maxpool", "size": 4}],
+        [{"type": "conv", "name": "c", "channels": 1, "kernel": 3}, {"type": "maxpool", "size": 7}],
         [
             {"type": "dense", "name": "f", "outputs": 4},
             {"type": "conv", "name": "c", "channels": 1, "kernel": 1},

@@ -41,7 +41,7 @@ def pictures_for(architecture, count, seed=3):
 
 
 def evaluator_of(model):
-    return Evaluator(model.architecture, model.fixed_point, model.biases)
+    return Evaluator.of(model)
 
 
 @pytest.mark.parametrize(
@@ -157,8 +157,8 @@ from lifesim.network.architecture import load_architecture
 from lifesim.network.evaluate import Evaluator
 data = np.load(sys.argv[1])
 architecture = load_architecture("mlp")
-fixed_point = FixedPoint(fraction_bits=int(data["fraction_bits"]))
-evaluator = Evaluator(architecture, fixed_point, [data[f"b{i}"] for i in range(3)])
+formats = [FixedPoint(fraction_bits=int(data["fraction_bits"]))] * 3
+evaluator = Evaluator(architecture, formats, [data[f"b{i}"] for i in range(3)])
 answers = evaluator.confidences([[data[f"c{i}"] for i in range(3)]], data["pictures"])
 print(hashlib.sha256(answers.tobytes()).hexdigest())
 """
@@ -171,7 +171,7 @@ def test_another_process_answers_the_same_bits(mlp_model, mnist5k, tmp_path):
         f"b{i}": b for i, b in enumerate(mlp_model.biases)
     }
     np.savez(
-        tmp_path / "model.npz", pictures=pictures, fraction_bits=mlp_model.fixed_point.fraction_bits, **arrays
+        tmp_path / "model.npz", pictures=pictures, fraction_bits=mlp_model.formats[0].fraction_bits, **arrays
     )
     command = [sys.executable, "-c", DIGEST_OF_ANSWERS, str(tmp_path / "model.npz")]
     other = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from lifesim.network.architecture import Architecture, Conv, Dense, MaxPool, Relu
-from lifesim.network.forward import LayerNoise, compute_layout, forward, single_threaded, to_input, to_rows
+from lifesim.network.forward import WeightNoise, compute_layout, forward, single_threaded, to_input, to_rows
 
 CONVNET = Architecture(
     "small",
@@ -38,7 +38,7 @@ def random_network(architecture, copies, rng):
 
 
 def run(architecture, weights, biases, pictures, noise=None):
-    rows = to_rows(architecture.steps[0], to_input(pictures)[None])
+    rows = to_rows(architecture.steps[0], to_input(architecture, pictures)[None])
     return forward(architecture, compute_layout(architecture, weights), biases, rows, noise)
 
 
@@ -77,7 +77,7 @@ def test_noise_follows_its_definition(rng):
     biases = [torch.ones(2), torch.zeros(8)]
     pictures = rng.integers(0, 256, (1, 1, 4, 4), dtype=np.uint8)
     z = rng.normal(size=(4, 2)).astype(np.float32)
-    noise = [LayerNoise(0.1, torch.from_numpy(z)[None]), LayerNoise(0.1, torch.zeros(1, 1, 8))]
+    noise = [WeightNoise(0.1, torch.from_numpy(z)[None]), WeightNoise(0.1, torch.zeros(1, 1, 8))]
     x, w = pictures[0, 0] / 256, weights[0][0].numpy().astype(float)
     patches = np.array([x[r : r + 3, c : c + 3].reshape(-1) for r in (0, 1) for c in (0, 1)])
     expected = patches @ w + 1 + 0.1 * np.sqrt(patches**2 @ w**2) * z
@@ -91,7 +91,7 @@ def test_noise_is_what_independent_weights_would_give(rng):
     dense = Architecture("dense", (1, 4, 4), (Dense("fc1", 1),))
     weights, biases = random_network(dense, 1, rng)
     pictures = rng.integers(0, 256, (1, 1, 4, 4), dtype=np.uint8)
-    deviation = run(dense, weights, biases, pictures, [LayerNoise(0.1, torch.ones(1, 1, 1))]) - run(
+    deviation = run(dense, weights, biases, pictures, [WeightNoise(0.1, torch.ones(1, 1, 1))]) - run(
         dense, weights, biases, pictures
     )
     trials = 40_000

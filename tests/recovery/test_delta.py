@@ -20,7 +20,7 @@ def model(codes, biases=None, architecture=TINY):
     parts = np.split(np.asarray(codes, np.int16), ends)
     return Model(
         architecture,
-        FixedPoint(16, 14),
+        (FixedPoint(16, 14),) * len(layers),
         tuple(p.reshape(layer.fan_in, layer.fan_out) for p, layer in zip(parts, layers, strict=True)),
         tuple(np.zeros(layer.fan_out, np.float32) for layer in layers) if biases is None else biases,
     )

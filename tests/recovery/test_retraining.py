@@ -12,6 +12,7 @@ import torch
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.forward import to_input, to_rows
+from lifesim.network.model import Model
 from lifesim.network.training import loss_gradients
 from lifesim.recovery.retraining import RetrainingSettings, retrain
 
@@ -31,7 +32,7 @@ def changed(model, other):
 @pytest.mark.parametrize("fraction", [0.02, 1.0])
 def test_it_recovers_what_damage_costs(mlp_model, mnist5k, random_damage, fraction):
     """1 % of cells stuck costs 3 to 13 points; of what three devices lose, three quarters come back."""
-    evaluator = Evaluator(mlp_model.architecture, mlp_model.fixed_point, mlp_model.biases)
+    evaluator = Evaluator.of(mlp_model)
     pictures, labels = mnist5k.part("spec")
     settings = dataclasses.replace(SETTINGS, trainable_fraction=fraction)
     maps = [random_damage(mlp_model, 0.01, seed) for seed in (1, 2, 3)]
@@ -64,18 +65,18 @@ def test_only_the_chosen_share_of_weights_changes(mlp_model, mnist5k, fault_map)
     ):
         assert np.array_equal(codes[changes], held[changes])
     assert all(np.array_equal(a, b) for a, b in zip(model.biases, mlp_model.biases, strict=True))
-    assert model.fixed_point == mlp_model.fixed_point
+    assert model.formats == mlp_model.formats
 
 
 def test_the_trained_weights_have_larger_gradients_than_the_others(mlp_model, mnist5k, fault_map):
     """The gradient under the map on all training pictures; the choice sees only some of them."""
     pictures, labels = mnist5k.part("train")
     held = [
-        torch.from_numpy(mlp_model.fixed_point.dequantise(c))[None]
+        torch.from_numpy(mlp_model.formats[0].dequantise(c))[None]
         for c in apply_map(mlp_model.codes, fault_map)
     ]
     biases = [torch.tensor(b) for b in mlp_model.biases]
-    rows = to_rows(mlp_model.architecture.steps[0], to_input(pictures)[None])
+    rows = to_rows(mlp_model.architecture.steps[0], to_input(mlp_model.architecture, pictures)[None])
     gradients = loss_gradients(mlp_model.architecture, [*held, *biases], rows, torch.tensor(labels))[:3]
     size = np.concatenate([g[0].abs().numpy().reshape(-1) for g in gradients])
     trained = np.concatenate(
@@ -91,16 +92,15 @@ def test_one_step_is_equation_6(mlp_model, mnist5k, random_damage):
     one = RetrainingSettings(steps=1, batch_size=3000, learning_rate=0.01, trainable_fraction=1.0)
     stepped = retrain(mlp_model, fault_map, mnist5k, one)
     held = [
-        torch.from_numpy(mlp_model.fixed_point.dequantise(c))[None]
+        torch.from_numpy(mlp_model.formats[0].dequantise(c))[None]
         for c in apply_map(mlp_model.codes, fault_map)
     ]
     biases = [torch.tensor(b) for b in mlp_model.biases]
-    rows = to_rows(mlp_model.architecture.steps[0], to_input(pictures)[None])
+    rows = to_rows(mlp_model.architecture.steps[0], to_input(mlp_model.architecture, pictures)[None])
     gradients = loss_gradients(mlp_model.architecture, [*held, *biases], rows, torch.tensor(labels))[:3]
     rate = 0.01 / max(1.0, float(torch.cat([g.reshape(-1) for g in gradients]).norm()))
     moved = [
-        mlp_model.fixed_point.quantise((w - rate * g)[0].numpy())
-        for w, g in zip(held, gradients, strict=True)
+        mlp_model.formats[0].quantise((w - rate * g)[0].numpy()) for w, g in zip(held, gradients, strict=True)
     ]
     for expected, codes in zip(apply_map(moved, fault_map), stepped.codes, strict=True):
         # The order of the pictures moves the gradient's last bits, and so a code on the verge of rounding.
@@ -113,7 +113,7 @@ def test_a_hopeless_learning_rate_stays_within_the_format(mlp_model, mnist5k, fa
         mlp_model, fault_map, mnist5k, dataclasses.replace(BRIEF, learning_rate=100.0, trainable_fraction=1.0)
     )
     # Nor is there a warning of overflow or NaN, which would be an error here.
-    assert model.fixed_point == mlp_model.fixed_point
+    assert model.formats == mlp_model.formats
 
 
 def test_an_empty_map_trains_on(mlp_model, mnist5k):
@@ -143,3 +143,20 @@ def test_another_process_retrains_to_the_same_bytes(mlp_model, mnist5k, fault_ma
     command = [sys.executable, "-c", RETRAIN, str(tmp_path / "task")]
     other = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
     assert other == retrain(mlp_model, fault_map, mnist5k, BRIEF).digest.hex()
+
+
+def test_layers_keep_their_own_scales(mlp_model, mnist5k, random_damage):
+    """At a scale per layer too, what comes back is on the grid, obeys the map, and helps."""
+    weights = mlp_model.weights()
+    model = Model.quantised(
+        mlp_model.architecture, weights, mlp_model.biases, {"fc1": "Q0.15", "fc2": "Q1.14", "fc3": "Q3.12"}
+    )
+    fault_map = random_damage(model, 0.01, 1)
+    settings = dataclasses.replace(SETTINGS, trainable_fraction=1.0)
+    retrained = retrain(model, fault_map, mnist5k, settings)
+    assert retrained.formats == model.formats
+    held = apply_map(retrained.codes, fault_map)
+    assert all(np.array_equal(c, h) for c, h in zip(retrained.codes, held, strict=True))
+    pictures, labels = mnist5k.part("spec")
+    before, after = Evaluator.of(model).correct([apply_map(model.codes, fault_map), held], pictures, labels)
+    assert after > before + 20
