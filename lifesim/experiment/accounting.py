@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.experiment.observation import Observed, SpecSpan
+from lifesim.experiment.answers import inferences, pieces
+from lifesim.experiment.observation import Judged, Observed, SpecSpan
 from lifesim.experiment.schema import COUNTS, STATES
 from lifesim.fleet.build import Plan
 from lifesim.fleet.records import DeviceRecord, Event, Grid, Segment, State
@@ -31,14 +32,34 @@ _ONE = {
     "validation_failed": "validations_failed",
     "reprogramming": "reprogrammings",
     "retirement": "retirements",
+    "job_expired": "jobs_expired",
+    "map_damaged": "messages_damaged",
+    "redeployment_damaged": "messages_damaged",
 }
 _AMOUNT = {
     "map_sent": "uplink_sent_bytes",
     "map_received": "uplink_received_bytes",
+    "map_damaged": "uplink_lost_bytes",
     "map_lost": "uplink_lost_bytes",
+    "request_sent": "uplink_sent_bytes",
+    "request_received": "uplink_received_bytes",
+    "request_lost": "uplink_lost_bytes",
     "redeployment_sent": "downlink_sent_bytes",
     "redeployment_received": "downlink_received_bytes",
+    "redeployment_damaged": "downlink_lost_bytes",
     "redeployment_lost": "downlink_lost_bytes",
+    "notice_sent": "downlink_sent_bytes",
+    "notice_received": "downlink_received_bytes",
+    "notice_lost": "downlink_lost_bytes",
+}
+# event of a message that came through, with the bytes on the air as detail -> its way
+_ON_AIR = {
+    "map_received": "uplink",
+    "map_damaged": "uplink",
+    "request_received": "uplink",
+    "redeployment_received": "downlink",
+    "redeployment_damaged": "downlink",
+    "notice_received": "downlink",
 }
 
 
@@ -47,7 +68,9 @@ class DeviceAccount:
     """One device's ledger, by report period.
 
     ``time_ns`` int64 [periods, states of schema.STATES]; ``counts`` int64 [periods, counts of schema.COUNTS]; ``reads`` int64 [periods]
-    single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, layers]; ``events`` with alarms told apart.
+    single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, layers]; ``extra_wrong``
+    float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong;
+    ``events`` with alarms told apart.
     """
 
     record: DeviceRecord
@@ -57,6 +80,7 @@ class DeviceAccount:
     reads: np.ndarray
     baselines: np.ndarray
     reloads: np.ndarray
+    extra_wrong: np.ndarray
     events: list[Event]
 
     def count(self, name: str) -> np.ndarray:
@@ -75,6 +99,7 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
         np.zeros(periods, np.int64),
         np.zeros(periods, np.int64),
         np.zeros((periods, len(plan.operations.reload)), np.int64),
+        np.zeros(periods),
         [],
     )
     starts = [stretch.start_ns for stretch in record.stretches]
@@ -82,6 +107,8 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
         if segment.state is State.SERVING:
             stretch = bisect_right(starts, segment.start_ns) - 1
             _book_serving(ledger, segment, observed.spans[stretch], edges_ns)
+            if plan.usage:
+                _book_answers(ledger, segment, observed.judged[stretch], plan, edges_ns)
         else:
             for period, start_ns, end_ns in _by_period(segment.start_ns, segment.end_ns, edges_ns):
                 ledger.time_ns[period, _STATE[segment.state.value]] += end_ns - start_ns
@@ -106,6 +133,19 @@ def _book_serving(
                 ledger.counts[period, _COUNT["tests"]] += visits
                 ledger.reads[period] += visits
                 ledger.counts[period, _COUNT["tests_passed_out_of_spec"]] += 0 if span.in_spec else visits
+
+
+def _book_answers(
+    ledger: DeviceAccount, segment: Segment, judged: Judged, plan: Plan, edges_ns: list[int]
+) -> None:
+    grid = ledger.record.grid
+    for piece_start_ns, piece_end_ns, correct in pieces(judged, segment.start_ns, segment.end_ns):
+        # Report times within a stretch are judged, so no piece lies in two periods.
+        ((period, start_ns, end_ns),) = _by_period(piece_start_ns, piece_end_ns, edges_ns)
+        busy_ns = _uneventful(grid, segment, start_ns, end_ns)[1] if grid else 0
+        answered = inferences(plan.usage, start_ns, end_ns, busy_ns)
+        ledger.counts[period, _COUNT["inferences"]] += answered
+        ledger.extra_wrong[period] += answered * (plan.spec_correct - correct) / plan.spec_pictures
 
 
 def _uneventful(grid: Grid, segment: Segment, start_ns: int, end_ns: int) -> tuple[int, int]:
@@ -148,6 +188,9 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
             ledger.counts[period, _COUNT[_ONE[event.kind]]] += 1
         if event.kind in _AMOUNT:
             ledger.counts[period, _COUNT[_AMOUNT[event.kind]]] += event.amount
+        if event.kind in _ON_AIR:
+            ledger.counts[period, _COUNT[f"{_ON_AIR[event.kind]}_messages"]] += 1
+            ledger.counts[period, _COUNT[f"{_ON_AIR[event.kind]}_air_bytes"]] += int(event.detail)
         if event.kind == "redeployment_sent":
             ledger.counts[period, _COUNT["delta_sent_bytes"]] += int(event.detail)
         ledger.events.append(event)

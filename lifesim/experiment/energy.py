@@ -11,7 +11,7 @@ from lifesim.fleet.build import Plan
 
 def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
     """Return joules [periods, causes of schema.ENERGY_CAUSES] of one device."""
-    operations, visit = plan.operations, plan.costs.visit
+    operations, visit, link = plan.operations, plan.costs.visit, plan.group.link
     rewrites = account.count("refreshes") + account.count("reprogrammings")
     joules = {
         "test": account.reads * plan.schedule.visit_cost(visit).energy_j,
@@ -19,5 +19,9 @@ def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
         "diagnosis": account.count("diagnoses") * operations.march.energy_j,
         "rewrite": rewrites * operations.programming.energy_j,
         "reload": account.reloads @ np.array([cost.energy_j for cost in operations.reload]),
+        "inference": account.count("inferences") * operations.inference.energy_j,
+        "radio": account.count("uplink_air_bytes") * link.uplink_j_per_byte
+        + account.count("downlink_air_bytes") * link.downlink_j_per_byte
+        + (account.count("uplink_messages") + account.count("downlink_messages")) * link.wakeup_j,
     }
     return np.stack([joules[cause] for cause in ENERGY_CAUSES], axis=1)

@@ -39,12 +39,20 @@ class SpecSpan:
     in_spec: bool
 
 
+Judged = list[tuple[int, int]]
+"""Times (ns) in order, each with the correct pictures of the spec set."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The truth about one device: samples at the report times at which it was running; for each of its stretches, spans in order."""
+    """The truth about one device: samples at the report times at which it was running; for each of its stretches, spans in order.
+
+    ``judged``: for each stretch, every time at which it was judged, its start and end among them.
+    """
 
     samples: list[Sample]
     spans: list[list[SpecSpan]]
+    judged: list[Judged]
 
 
 def observe(
@@ -65,6 +73,7 @@ def observe(
     }
     judge.ask(sorted(points), on_progress)
     crossings = _bisect(judge, fleet, points, resolution_ns)
+    judged = judge.judged()
     return [
         Observed(
             [
@@ -78,6 +87,7 @@ def observe(
                 _spans(crossings.get((device, i), []), stretch, judge, (device, i))
                 for i, stretch in enumerate(record.stretches)
             ],
+            [judged[device, i] for i in range(len(record.stretches))],
         )
         for device, record in enumerate(fleet.devices)
     ]
@@ -129,6 +139,13 @@ class _Judge:
 
     def sample(self, point: Point) -> Sample:
         return Sample(point[2], self._correct[self._state[point]], *self._cells[point])
+
+    def judged(self) -> dict[tuple[int, int], Judged]:
+        """Return all that is known of each (device, stretch)."""
+        known: dict[tuple[int, int], Judged] = {}
+        for point in sorted(self._state):
+            known.setdefault(point[:2], []).append((point[2], self._correct[self._state[point]]))
+        return known
 
     def _submit(self, plan: Plan, batch: list[tuple[tuple, Held]]) -> tuple[list[tuple], Future]:
         codes = [held.codes() for _, held in batch]

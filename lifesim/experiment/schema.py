@@ -45,18 +45,27 @@ COUNTS = {
     "validations_failed": Column("", "redeployments that the cloud's own validation found out of spec"),
     "reprogrammings": Column("", "redeployments applied"),
     "retirements": Column("", "devices taken out of service"),
+    "inferences": Column("", "inferences answered while serving"),
     "reloads": Column("", "reloads of single layers from the backup"),
-    "uplink_sent_bytes": Column("B", "fault maps put on the link"),
-    "uplink_received_bytes": Column("B", "of them, received by the cloud"),
-    "uplink_lost_bytes": Column("B", "of them, lost; at the horizon, also what was still under way"),
-    "downlink_sent_bytes": Column("B", "redeployments put on the link"),
+    "jobs_expired": Column("", "retrainings given up because no worker took them up in time"),
+    "uplink_sent_bytes": Column("B", "fault maps and requests put on the link, each time that they are"),
+    "uplink_received_bytes": Column("B", "of them, received whole by the cloud"),
+    "uplink_lost_bytes": Column("B", "of them, damaged; at the horizon, also what was still under way"),
+    "uplink_messages": Column("", "messages of the device that came through, whole or damaged"),
+    "uplink_air_bytes": Column(
+        "B", "sent for those messages: with the frames' overhead, and with lost frames, which are sent again"
+    ),
+    "downlink_sent_bytes": Column("B", "redeployments and notices put on the link, each time that they are"),
     "delta_sent_bytes": Column(
-        "B", "of them, changed weights; the others are test pictures and their scores"
+        "B", "of them, changed weights; the others are test pictures and their scores, and notices"
     ),
-    "downlink_received_bytes": Column("B", "of the redeployments, received by the device"),
+    "downlink_received_bytes": Column("B", "of the bytes put on the downlink, received whole by the device"),
     "downlink_lost_bytes": Column(
-        "B", "of the redeployments, lost; at the horizon, also what was still under way"
+        "B", "of the bytes put on the downlink, damaged; at the horizon, also what was still under way"
     ),
+    "downlink_messages": Column("", "messages of the cloud that came through, whole or damaged"),
+    "downlink_air_bytes": Column("B", "sent for those messages, as on the uplink"),
+    "messages_damaged": Column("", "messages that arrived cut short, and were asked for again"),
     "cell_writes": Column(
         "", "programming operations of all cells together; those of a rewrite count when it ends"
     ),
@@ -78,10 +87,23 @@ ENERGY_CAUSES = {
     "diagnosis": "March tests",
     "rewrite": "refreshes and redeployments",
     "reload": "reloads of single layers",
+    "inference": "inferences",
+    "radio": "messages of both directions: bytes on the air and wake-ups of the device's radio; those under way count when they arrive",
 }
 ENERGY = {
     "energy_j": Column("J", "energy of all causes that follow together"),
     **{f"energy_{cause}_j": Column("J", f"of it, {meaning}") for cause, meaning in ENERGY_CAUSES.items()},
+}
+
+ANSWERS = {
+    "wrong_inferences_expected": Column(
+        "",
+        "expected number of them answered wrongly; accuracy is taken as linear between two times at which it was observed",
+    ),
+    "extra_wrong_inferences": Column(
+        "",
+        "of them, those beyond what the network without faults gets wrong; below 0 where retraining has improved on it",
+    ),
 }
 
 FLEET = {
@@ -105,6 +127,7 @@ FLEET = {
         "mean number of cells of an observed device that have lost their state and not been rewritten since, stuck ones among them",
     ),
     **COUNTS,
+    **ANSWERS,
     **ENERGY,
 }
 
@@ -131,6 +154,7 @@ DEVICES = {
     ),
     "end_of_life_s": Column("s", "when it was retired; empty if it was not"),
     **COUNTS,
+    **ANSWERS,
     **ENERGY,
 }
 
@@ -206,13 +230,22 @@ EVENT_KINDS = {
     "diagnosis": "a March test ended; amount: stuck cells found; detail: how many of them are new",
     "refresh": "a rewrite from the backup ended",
     "map_sent": "a fault map was put on the uplink; amount: bytes",
-    "map_received": "the cloud received it; amount: bytes",
+    "map_received": "the cloud received it; amount: bytes; detail: bytes on the air for it",
+    "map_damaged": "it reached the cloud cut short; amount: bytes; detail: bytes on the air for it",
     "map_lost": "it was under way at the horizon; amount: bytes",
+    "request_sent": "the device asked for something in a few bytes; amount: bytes; detail: what",
+    "request_received": "the cloud received it; amount: bytes; detail: bytes on the air for it",
+    "request_lost": "it was under way at the horizon; amount: bytes",
+    "notice_sent": "the cloud told the device something in a few bytes; amount: bytes; detail: what",
+    "notice_received": "the device received it; amount: bytes; detail: bytes on the air for it",
+    "notice_lost": "it was under way at the horizon; amount: bytes",
     "job": "a retraining was queued",
+    "job_expired": "the cloud gave it up: no worker was free in time; amount: waiting time in ns",
     "retraining_start": "a worker took it up; amount: waiting time in ns",
     "retraining_end": "the worker finished; amount: service time in ns",
     "redeployment_sent": "delta, test pictures and golden scores were put on the downlink; amount: bytes; detail: how many of them are the delta",
-    "redeployment_received": "the device received them; amount: bytes",
+    "redeployment_received": "the device received them; amount: bytes; detail: bytes on the air for them",
+    "redeployment_damaged": "they reached the device cut short; amount: bytes; detail: bytes on the air for them",
     "redeployment_lost": "they were under way at the horizon; amount: bytes",
     "reprogramming": "the redeployment was written into the cells; amount: bytes of the delta",
     "verification": "the test after a redeployment passed; amount: reads",

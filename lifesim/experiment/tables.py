@@ -62,8 +62,20 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
             for at_edge in observed
         ]
     table |= {name: counts[:, i].tolist() for i, name in enumerate(schema.COUNTS)}
+    table |= {name: [0.0, *values] for name, values in _answer_columns(accounts, plans).items()}
     table |= _energy_columns(np.concatenate([np.zeros((1, len(schema.ENERGY_CAUSES))), energy_j]))
     return {column: table[column] for column in schema.FLEET}
+
+
+def _answer_columns(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> dict[str, list[float]]:
+    """Return the columns of schema.ANSWERS by period."""
+    extra = sum(a.extra_wrong for a in accounts)
+    also_when_clean = sum(
+        a.count("inferences") * (1.0 - plan.spec_correct / plan.spec_pictures)
+        for a, plan in ((a, plans[a.record.group]) for a in accounts)
+    )
+    columns = (also_when_clean + extra, extra)
+    return {name: column.tolist() for name, column in zip(schema.ANSWERS, columns, strict=True)}
 
 
 def _energy_columns(joules: np.ndarray) -> Table:
@@ -102,6 +114,7 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
             "accuracy_last": accuracy[-1] if accuracy else None,
             **{f"{name}_s": _seconds([moment])[0] for name, moment in moments.items()},
             **dict(zip(schema.COUNTS, account.counts.sum(axis=0).tolist(), strict=True)),
+            **{name: sum(values) for name, values in _answer_columns([account], plans).items()},
             **{
                 name: value
                 for name, (value,) in _energy_columns(

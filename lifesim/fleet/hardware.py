@@ -24,7 +24,8 @@ from lifesim.fleet.clock import NS_PER_S, to_ns, to_s
 from lifesim.fleet.silicon import Silicon
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, EquivalentTime, TemperatureProfile, equivalent_time
+from lifesim.physics.temperature import S_PER_DAY, EquivalentTime, CosineProfile, equivalent_time
+from lifesim.physics.usage import HOURS_PER_DAY, Usage, usage
 from lifesim.scenario.models import Group, Scenario
 from lifesim.streams import generator, stream_key
 
@@ -37,6 +38,7 @@ GENERATION = 0  # of the device in a slot; a replacement would be the next
 class OperationTable:
     """The cost of everything that a device of a group does to itself, once."""
 
+    inference: Cost  # one picture
     aet_read: Cost  # one read of all test pictures
     readback: Cost
     march: Cost
@@ -48,6 +50,7 @@ def operation_table(architecture: Architecture, test_pictures: int) -> Operation
     """Return what the operations cost on the crossbars that the network fills."""
     costs, layers = OperationCosts.preset(OPERATION_COSTS), architecture.crossbar_layers
     return OperationTable(
+        inference=inference_cost(costs, layers, 1),
         aet_read=inference_cost(costs, layers, test_pictures),
         readback=readback_cost(costs, layers),
         march=march_cost(costs, layers, MARCH_C_MINUS),
@@ -133,7 +136,7 @@ def make_silicon(
 def ageing_clock(group: Group, scenario: Scenario) -> EquivalentTime:
     """Return the time at the reference temperature that passes at the group's site."""
     site, technology = group.site, group.technology
-    profile = TemperatureProfile(
+    profile = CosineProfile(
         site.mean_c,
         site.season_amplitude_c,
         site.day_amplitude_c,
@@ -143,6 +146,14 @@ def ageing_clock(group: Group, scenario: Scenario) -> EquivalentTime:
         scenario.start.timetuple().tm_yday - 1,
     )
     return equivalent_time(profile, technology.retention_reference_c, technology.activation_energy_ev)
+
+
+def inferences_asked(group: Group) -> Usage | None:
+    """Return the count of inferences that each device of the group is asked for; None for a workload without."""
+    workload = group.workload
+    if not workload.inferences_per_hour:
+        return None
+    return usage(workload.inferences_per_hour, workload.daily_shape or (1.0,) * HOURS_PER_DAY)
 
 
 def reload_period_ns(reloads_per_day: float) -> int | None:

@@ -287,8 +287,8 @@ def test_visits_that_are_cut_by_report_times_and_crossings(seed: int) -> None:
         stretches=[Stretch(0, horizon_ns, NoWear())],
         missed_visits=[(0, first)],
     )
-    plan = SimpleNamespace(operations=SimpleNamespace(reload=(None,)), layer_cells=(1,))
-    ledger = account(record, Observed([], [spans]), plan, edges_ns)
+    plan = SimpleNamespace(operations=SimpleNamespace(reload=(None,)), layer_cells=(1,), usage=None)
+    ledger = account(record, Observed([], [spans], [[]]), plan, edges_ns)
 
     visits = [(grid.start_ns(v), grid.end_ns(v)) for v in range(first, end)]
     for period, (a_ns, b_ns) in enumerate(itertools.pairwise(edges_ns)):

@@ -18,11 +18,11 @@ def made_up(
 ) -> DeviceAccount:
     """A device with these spans (days, in spec), a stretch each, true alarms and a retirement."""
     record = DeviceRecord("made up", 0, None)
-    observed = Observed([], [[SpecSpan(a * DAY_NS, b * DAY_NS, in_spec)] for a, b, in_spec in spans])
+    observed = Observed([], [[SpecSpan(a * DAY_NS, b * DAY_NS, in_spec)] for a, b, in_spec in spans], [])
     events = [Event(day * DAY_NS, "alarm", 1, "true") for day in alarms_at]
     if retired_at is not None:
         events.append(Event(retired_at * DAY_NS, "retirement"))
-    return DeviceAccount(record, observed, None, None, None, None, None, events)
+    return DeviceAccount(record, observed, None, None, None, None, None, None, events)
 
 
 def days(account: DeviceAccount) -> tuple[int | None, ...]:
