@@ -100,6 +100,11 @@ def test_lines_fail_as_a_poisson_process():
     assert abs(counts.var() - 60) < 3 * 60 * math.sqrt(2 / 200)
     times = np.concatenate([[event.time_ns for event in e] for e in events]) / (30 * NS_PER_YEAR)
     assert stats.kstest(times, "uniform").pvalue > 0.001
+    # Intervals are exponential, and one tells nothing about the next.
+    intervals = np.array([np.diff([0, *(event.time_ns for event in e[:20])]) for e in events]) / NS_PER_YEAR
+    assert stats.kstest(intervals.reshape(-1), stats.expon(scale=0.5).cdf).pvalue > 0.001
+    for first in range(3):
+        assert abs(np.corrcoef(intervals[:, first], intervals[:, first + 1])[0, 1]) < 3 / math.sqrt(200)
 
 
 def test_which_line_fails_is_uniform_over_the_lines_of_its_kind():
