@@ -18,11 +18,14 @@ import numpy as np
 
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import SoftFates, SoftMechanism
+from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import LifeDistribution, Weibull
 from lifesim.physics.fates import CellFates
 from lifesim.streams import stream_key, uniforms
 
 _UNIT_EXPONENTIAL = Weibull(1.0, 1.0)
+_ONE_PULSE = WriteVerify(1.0, 1)
+_NEGLIGIBLE = 1e-15  # probability below which no cell of any fleet is left unwritten
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Bank:
     soft : the soft mechanisms; where two have expired a cell, the later one says where it has gone
     top_level : the level of the low-resistance state
     defects : permanent faults that are not wear, ordered by time
-    write_failure : probability that a programming leaves a cell unwritten, in the high-resistance state
+    write : how cells are written; a cell on which it gives up stays in the high-resistance state until the next programming
     """
 
     __slots__ = (
@@ -126,7 +129,8 @@ class Bank:
         "_key",
         "_wear_fates",
         "_soft_fates",
-        "_failure_hazard",
+        "write",
+        "_given_up_in",
     )
 
     def __init__(
@@ -140,7 +144,7 @@ class Bank:
         layers: int = 1,
         top_level: int = 1,
         defects: Sequence[Defect] = (),
-        write_failure: float = 0.0,
+        write: WriteVerify = _ONE_PULSE,
     ):
         self.n_cells = n_cells
         self.wear = wear
@@ -152,7 +156,8 @@ class Bank:
         self._key = key
         self._wear_fates = CellFates(stream_key(key, "endurance"), n_cells, wear.limits)
         self._soft_fates = tuple(SoftFates(key, n_cells, mechanism) for mechanism in self.soft)
-        self._failure_hazard = -math.log1p(-write_failure)
+        self.write = write
+        self._given_up_in: tuple[tuple[int, int], np.ndarray] | None = None
 
     # -- time goes by --
 
@@ -224,17 +229,27 @@ class Bank:
 
     def unwritten(self, programmed: Programmed) -> np.ndarray:
         """Return the cells (int32) that their last programming has left unwritten."""
-        if not self._failure_hazard:
+        if self.write.failure_probability < _NEGLIGIBLE:
             return np.empty(0, np.int32)
-        cells = self._given_up(programmed.epoch, 0)
-        if programmed.patches:
-            cells = cells[~np.isin(cells, np.concatenate([p.cells for p in programmed.patches]))]
-            again = (
-                np.intersect1d(self._given_up(programmed.epoch, p.ordinal), p.cells)
-                for p in programmed.patches
+        cells = self._given_up(programmed.epoch)
+        for patch in programmed.patches:
+            again = patch.written[self._given_up(programmed.epoch, patch.ordinal, len(patch.written))]
+            cells = np.concatenate(
+                [cells[~np.isin(cells, patch.written)], again[np.isin(again, patch.cells)].astype(np.int32)]
             )
-            cells = np.concatenate([cells, *again]).astype(np.int32)
         return cells
+
+    def pulses(self, epoch: int, ordinal: int = 0, cells: int | None = None) -> int:
+        """Return how many write pulses a programming takes: of the whole bank, or of ``cells`` single cells (``ordinal`` from 1)."""
+        n_cells = self.n_cells if cells is None else cells
+        return self.write.draw(self._write_key(epoch, ordinal), n_cells)[0]
+
+    def hit(self, probability: float, *purpose: int | str) -> np.ndarray:
+        """Return the cells (int32) that something hits which hits each with ``probability``, independently; drawn by its ``purpose``."""
+        if probability < _NEGLIGIBLE:
+            return np.empty(0, np.int32)
+        fates = CellFates(stream_key(self._key, *purpose), self.n_cells, _UNIT_EXPONENTIAL)
+        return fates.failed_by(-math.log1p(-probability))
 
     def _worn(self, programmed: Programmed) -> np.ndarray:
         exposure, extra = self.wear.exposure(programmed), programmed.extra
@@ -245,6 +260,13 @@ class Bank:
         cells, limits = self._wear_fates.failed_by(bound), self._wear_fates.limits_by(bound)
         return cells[limits <= exposure + extra.of(cells) * cycles]
 
-    def _given_up(self, epoch: int, ordinal: int) -> np.ndarray:
-        key = stream_key(self._key, "unwritten", epoch, ordinal)
-        return CellFates(key, self.n_cells, _UNIT_EXPONENTIAL).failed_by(self._failure_hazard)
+    def _given_up(self, epoch: int, ordinal: int = 0, cells: int | None = None) -> np.ndarray:
+        """Return which cells a programming leaves unwritten (int32); of a patch: which of its ``cells`` cells, by position."""
+        if self._given_up_in is None or self._given_up_in[0] != (epoch, ordinal):
+            n_cells = self.n_cells if cells is None else cells
+            failed = self.write.draw(self._write_key(epoch, ordinal), n_cells)[1].astype(np.int32)
+            self._given_up_in = (epoch, ordinal), failed
+        return self._given_up_in[1]
+
+    def _write_key(self, epoch: int, ordinal: int) -> int:
+        return stream_key(self._key, "write", epoch, ordinal)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -55,6 +55,11 @@ class OperationCosts:
     def preset(cls, name: str) -> OperationCosts:
         """Return the preset ``name`` of kind ``cost``. Raises UserError for an unknown name."""
         return cls(**load_preset("cost", name).values)
+
+    def of_cells(self, bits_per_cell: int, verify_pulses: float) -> OperationCosts:
+        """Return the costs on cells that hold so many bits and take so many pulses to write."""
+        cells_per_weight = self.cells_per_weight // bits_per_cell  # the preset's cells hold one bit
+        return replace(self, cells_per_weight=cells_per_weight, verify_pulses=verify_pulses)
 
     @property
     def read_j(self) -> float:
@@ -129,7 +134,12 @@ def programming_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
     Each cell takes ``verify_pulses`` pulses on average, each followed by a verifying read that it shares with its row; energy =
     cells * verify_pulses * (write_pulse_j + read_j / columns). The cell ages by one programming operation.
     """
-    pulses = cell_count(costs, layers) * Fraction(costs.verify_pulses)
+    return pulses_cost(costs, cell_count(costs, layers) * Fraction(costs.verify_pulses))
+
+
+def pulses_cost(costs: OperationCosts, pulses: Fraction | int) -> Cost:
+    """Return the cost of a programming that takes so many write pulses in all, each followed by its share of the row's verifying read."""
+    pulses = Fraction(pulses)
     return _cost(costs, pulses * costs.row_share, pulses, writes_per_cell=1)
 
 

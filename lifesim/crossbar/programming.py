@@ -13,10 +13,12 @@ NS_PER_S = 1_000_000_000
 class Patch:
     """Single cells (int64, sorted) that were written after the last programming of the whole bank, in one go that ended at ``time_ns``.
 
-    ``ordinal``: the how-manieth such go since then, from 1. ``idle``: as of :class:`Programmed`, at that time.
+    ``cells`` are those of them that no later patch has rewritten, ``written`` all. ``ordinal``: the how-manieth such go since then, from 1.
+    ``idle``: as of :class:`Programmed`, at that time.
     """
 
     cells: np.ndarray
+    written: np.ndarray
     time_ns: int
     ordinal: int
     idle: tuple[float, ...] = ()
@@ -71,7 +73,7 @@ class Programmed:
     extra
         Operations of single cells beyond these: wear, for life.
     patches
-        Single cells rewritten since, each cell in at most one.
+        Single cells rewritten since, each cell valid in at most one.
     resumed_ns
         Reloads before this time did not happen: the device was halted, and went on without reprogramming the whole bank.
     idle
@@ -103,10 +105,11 @@ class Programmed:
         if not len(cells):
             return self
         older = [replace(p, cells=np.setdiff1d(p.cells, cells, assume_unique=True)) for p in self.patches]
-        patch = Patch(np.asarray(cells, np.int64), time_ns, self.patch_count + 1, self.idle)
+        cells = np.asarray(cells, np.int64)
+        patch = Patch(cells, cells, time_ns, self.patch_count + 1, self.idle)
         return replace(
             self,
             patch_count=self.patch_count + 1,
             extra=self.extra.plus(patch.cells, writes),
-            patches=(*(p for p in older if len(p.cells)), patch),
+            patches=(*older, patch),
         )

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from lifesim.crossbar.programming import NS_PER_S, Patch, Programmed
+from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.fates import CellFates
 from lifesim.physics.permutation import permute
@@ -105,6 +106,35 @@ class ReadDisturb:
 
     def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
         return np.zeros(len(cells))
+
+
+@dataclass(frozen=True, slots=True)
+class WriteDisturb:
+    """Loss of state by half-selects on a passive crossbar: limits in write pulses to cells on the same lines.
+
+    ``pulses_per_write``: mean pulses of one write of a cell; its neighbours see each of them.
+    """
+
+    limits: LifeDistribution
+    cell_share: float
+    fails_to: int
+    tiling: Tiling
+    pulses_per_write: float
+    one_level: bool = False
+    name: str = "write disturb"
+    in_use_only: bool = False
+
+    def reading(self, time_ns: int) -> float:
+        return 0.0
+
+    def largest_half_selects(self, now: Programmed) -> float:
+        return self._half_selects(now).most() * self.pulses_per_write
+
+    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
+        return self._half_selects(now).of(cells) * self.pulses_per_write
+
+    def _half_selects(self, now: Programmed) -> HalfSelects:
+        return HalfSelects(self.tiling, [patch.written for patch in now.patches])
 
 
 class SoftFates:

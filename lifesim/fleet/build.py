@@ -12,12 +12,12 @@ from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
 from lifesim.fleet.device import DeviceCosts, Policy
 from lifesim.fleet.hardware import (
+    Hardware,
     OperationTable,
-    device_key,
     inferences_asked,
-    layer_cells,
     make_schedule,
     operation_table,
+    visit_phase_ns,
 )
 from lifesim.fleet.records import Grid
 from lifesim.fleet.redeployment import Retraining, TestSet, make_test_set
@@ -30,7 +30,6 @@ from lifesim.physics.usage import Usage
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.network import DataSource
-from lifesim.streams import first_uniform
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,7 @@ class Plan:
     name: str
     group: Group
     model: Model
+    hardware: Hardware
     test_set: TestSet
     operations: OperationTable
     schedule: Schedule
@@ -69,7 +69,7 @@ class Plan:
 
     @property
     def layer_cells(self) -> tuple[int, ...]:
-        return layer_cells(self.model.architecture)
+        return self.hardware.layer_cells
 
     @property
     def usage(self) -> Usage | None:
@@ -96,7 +96,8 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
     """Train (or load) the group's network, make its test set, and work out what every operation costs."""
     model = trained_model(group.network)
     network = group.network
-    operations = operation_table(model.architecture, group.aet.pictures)
+    hardware = Hardware.of(group)
+    operations = operation_table(group, hardware)
     schedule = make_schedule(group)
     correct, pictures = _clean(model, network.data, "spec", torch_device)
     validation, n_validation = _clean(model, network.data, "validation", torch_device)
@@ -104,6 +105,7 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         name=name,
         group=group,
         model=model,
+        hardware=hardware,
         test_set=make_test_set(
             model, model.codes, network.data, group.aet.pictures, network.fgsm_epsilon, torch_device
         ),
@@ -133,8 +135,8 @@ def make_grid(plan: Plan, seed: int, slot: int) -> Grid | None:
     interval_ns = plan.schedule.interval_ns
     if interval_ns is None:
         return None
-    share = first_uniform(device_key(seed, plan.name, slot, "phase"))
-    return Grid(int(share * interval_ns), interval_ns, plan.schedule.visit_cost(plan.costs.visit).latency_ns)
+    phase_ns = visit_phase_ns(seed, plan.name, slot, interval_ns)
+    return Grid(phase_ns, interval_ns, plan.schedule.visit_cost(plan.costs.visit).latency_ns)
 
 
 def _clean(model: Model, source: DataSource, part: str, torch_device: str) -> tuple[int, int]:

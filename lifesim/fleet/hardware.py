@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
-import numpy as np
-
-from lifesim.crossbar.bank import Bank, Wear
+from lifesim.crossbar.bank import Bank
 from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
@@ -14,24 +14,77 @@ from lifesim.crossbar.cost import (
     inference_cost,
     march_cost,
     programming_cost,
+    pulses_cost,
     readback_cost,
 )
+from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.march import MARCH_C_MINUS
-from lifesim.crossbar.soft import Retention
 from lifesim.detection.schedules import BlindRefresh, MarchScrub, Never, Periodic, Readback, Schedule
 from lifesim.errors import UserError
+from lifesim.fleet.cells import (
+    OPERATION_COSTS,
+    BankPlan,
+    Factors,
+    Layout,
+    encoding_of,
+    endurance_of,
+    factory_defects,
+    layer_drift,
+    line_defects,
+    make_layout,
+    soft_mechanisms,
+    wear_of,
+    write_verify_of,
+)
 from lifesim.fleet.clock import NS_PER_S, to_ns, to_s
+from lifesim.fleet.environment import make_environment
+from lifesim.fleet.keys import device_key
 from lifesim.fleet.silicon import Silicon
 from lifesim.network.architecture import Architecture, load_architecture
-from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, EquivalentTime, CosineProfile, equivalent_time
-from lifesim.physics.usage import HOURS_PER_DAY, Usage, usage
+from lifesim.physics.disturb import pulses_per_inference
+from lifesim.physics.temperature import S_PER_DAY
+from lifesim.physics.usage import Usage, usage
 from lifesim.scenario.models import Group, Scenario
-from lifesim.streams import generator, stream_key
+from lifesim.streams import first_uniform, generator
 
-OPERATION_COSTS = "isaac_slc"
-REPLICATION = 0
-GENERATION = 0  # of the device in a slot; a replacement would be the next
+ASSUMED_ONES_SHARE = 0.1  # of a layer's input bits that are one, for a network that does not state it
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """The crossbars that all devices of a group have: how weights lie in cells, where layers lie, what a pulse or a read costs."""
+
+    architecture: Architecture
+    encoding: Encoding
+    layout: Layout
+    costs: OperationCosts
+
+    @classmethod
+    def of(cls, group: Group) -> Hardware:
+        """Return a group's hardware."""
+        architecture, encoding = load_architecture(group.network), encoding_of(group.technology)
+        costs = OperationCosts.preset(OPERATION_COSTS)
+        return cls(
+            architecture,
+            encoding,
+            make_layout(
+                architecture.crossbar_layers,
+                encoding,
+                group.workload.reloads_per_day,
+                list(group.workload.banks.values()),
+            ),
+            costs.of_cells(encoding.bits_per_cell, write_verify_of(group.technology).pulses_per_cell),
+        )
+
+    @property
+    def layer_cells(self) -> tuple[int, ...]:
+        """How many cells each crossbar layer occupies."""
+        return tuple(cell_count(self.costs, [layer]) for layer in self.architecture.crossbar_layers)
+
+    @property
+    def bank_cells(self) -> tuple[int, ...]:
+        """How many cells each bank has."""
+        return tuple(bank.n_cells for bank in self.layout.banks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +95,24 @@ class OperationTable:
     aet_read: Cost  # one read of all test pictures
     readback: Cost
     march: Cost
-    programming: Cost  # of the whole array
-    reload: tuple[Cost, ...]  # of each layer
+    programming: Cost  # of all layers, with the expected number of pulses
+    reload: tuple[Cost, ...]  # of each bank, once for each layer that passes through it
 
 
-def operation_table(architecture: Architecture, test_pictures: int) -> OperationTable:
-    """Return what the operations cost on the crossbars that the network fills."""
-    costs, layers = OperationCosts.preset(OPERATION_COSTS), architecture.crossbar_layers
+def operation_table(group: Group, hardware: Hardware) -> OperationTable:
+    """Return what the operations cost on a group's crossbars, which its network fills."""
+    costs, layers = hardware.costs, hardware.architecture.crossbar_layers
     return OperationTable(
         inference=inference_cost(costs, layers, 1),
-        aet_read=inference_cost(costs, layers, test_pictures),
+        aet_read=inference_cost(costs, layers, group.aet.pictures),
         readback=readback_cost(costs, layers),
         march=march_cost(costs, layers, MARCH_C_MINUS),
         programming=programming_cost(costs, layers),
-        reload=tuple(programming_cost(costs, [layer]) for layer in layers),
+        reload=tuple(
+            pulses_cost(costs, bank.n_cells * len(bank.layers) * Fraction(costs.verify_pulses))
+            for bank in hardware.layout.banks
+        ),
     )
-
-
-def layer_cells(architecture: Architecture) -> tuple[int, ...]:
-    """Return how many cells each crossbar layer occupies."""
-    costs = OperationCosts.preset(OPERATION_COSTS)
-    return tuple(cell_count(costs, [layer]) for layer in architecture.crossbar_layers)
 
 
 def make_schedule(group: Group) -> Schedule:
@@ -85,8 +135,8 @@ def check_timing(scenario: Scenario) -> None:
     """Raise UserError, a line for each, where visits or reloads would take longer than the time between them."""
     mistakes = []
     for name, group in scenario.group.items():
-        architecture = load_architecture(group.network)
-        operations = operation_table(architecture, group.aet.pictures)
+        hardware = Hardware.of(group)
+        operations = operation_table(group, hardware)
         visit_s = {
             "periodic": (1 + group.aet.rereads) * to_s(operations.aet_read.latency_ns),
             "readback": to_s(operations.readback.latency_ns),
@@ -98,12 +148,12 @@ def check_timing(scenario: Scenario) -> None:
                 f"{scenario.name}: group.{name}.schedule.interval_s = {group.schedule.interval_s:g}: must be longer than a visit of "
                 f"{group.schedule.kind}, which takes {visit_s:.3g} s on {group.network.name}"
             )
-        for layer, cost in zip(architecture.crossbar_layers, operations.reload, strict=True):
-            reloads = group.workload.reloads_per_day.get(layer.name, 0)
-            if reloads * to_s(cost.latency_ns) >= S_PER_DAY:
+        for bank, cost in zip(hardware.layout.banks, operations.reload, strict=True):
+            if bank.reloads_per_day * to_s(cost.latency_ns) >= S_PER_DAY:
                 most = S_PER_DAY / to_s(cost.latency_ns)
+                layer = hardware.architecture.crossbar_layers[bank.layers[0]].name
                 mistakes.append(
-                    f"{scenario.name}: group.{name}.workload.reloads_per_day.{layer.name} = {reloads:g}: a reload takes "
+                    f"{scenario.name}: group.{name}.workload.reloads_per_day.{layer} = {bank.reloads_per_day:g}: a reload takes "
                     f"{to_s(cost.latency_ns):.3g} s; allowed: below {most:.0f}"
                 )
     if mistakes:
@@ -111,41 +161,74 @@ def check_timing(scenario: Scenario) -> None:
 
 
 def make_silicon(
-    group: Group, architecture: Architecture, scenario: Scenario, name: str, slot: int
+    group: Group, hardware: Hardware, scenario: Scenario, name: str, slot: int, generation: int = 0
 ) -> Silicon:
-    """Return the banks of one device, with its own place in the device-to-device spread."""
-    technology = group.technology
-    spread = generator(device_key(scenario.seed, name, slot, "spread")).standard_normal(2)
-    endurance = technology.endurance_scale_cycles * np.exp(technology.endurance_spread_sigma_ln * spread[0])
-    median_s = technology.retention_median_s * np.exp(technology.retention_spread_sigma_ln * spread[1])
-    wear = Wear(Weibull(float(endurance), technology.endurance_shape), technology.wear_stuck_at_1_share)
-    retention = Retention(
-        Lognormal(float(median_s), technology.retention_sigma_ln),
-        technology.retention_cell_share,
-        int(technology.retention_fails_to == "lrs"),
-        ageing_clock(group, scenario),
-    )
+    """Return the cells of one device, with its own place in the device-to-device spread."""
+    technology, plans = group.technology, hardware.layout.banks
+
+    def key(*purpose: str) -> int:
+        return device_key(scenario.seed, name, slot, *purpose, generation=generation)
+
+    factors = Factors.of(technology, generator(key("spread")).standard_normal(3))
+    wear = wear_of(technology, endurance_of(technology).scaled(factors.endurance))
+    environment = make_environment(group, scenario, name, slot)
+    clock = environment.clock(technology.retention_reference_c, technology.activation_energy_ev)
+    lines = line_defects(technology, key("lines"), plans, to_ns(scenario.horizon_s))
     banks = []
-    for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
-        reloads = group.workload.reloads_per_day.get(layer.name, 0)
-        key = device_key(scenario.seed, name, slot, "bank", layer.name)
-        banks.append(Bank(key, cells, wear, (retention,), reload_period_ns(reloads)))
-    return Silicon.of_layers(banks)
-
-
-def ageing_clock(group: Group, scenario: Scenario) -> EquivalentTime:
-    """Return the time at the reference temperature that passes at the group's site."""
-    site, technology = group.site, group.technology
-    profile = CosineProfile(
-        site.mean_c,
-        site.season_amplitude_c,
-        site.day_amplitude_c,
-        site.self_heating_c,
-        site.hottest_day_of_year - 1,  # the scenario counts days from 1, the clock from 0
-        site.hottest_hour,
-        scenario.start.timetuple().tm_yday - 1,
+    for plan, line_failures in zip(plans, lines, strict=True):
+        from_factory = factory_defects(technology, key("fabrication", plan.name), plan)
+        pulses = read_pulses(group, hardware, scenario, name, slot, plan)
+        banks.append(
+            Bank(
+                key("bank", plan.name),
+                plan.n_cells,
+                wear,
+                soft_mechanisms(technology, factors, clock, pulses, plan.tiling),
+                reload_period_ns(plan.reloads_per_day),
+                layers=len(plan.layers),
+                top_level=hardware.encoding.top_level,
+                defects=([from_factory] if from_factory else []) + line_failures,
+                write=write_verify_of(technology),
+            )
+        )
+    layers = hardware.architecture.crossbar_layers
+    drift = layer_drift(
+        technology, hardware.encoding, layers, [key("drift", layer.name) for layer in layers], clock
     )
-    return equivalent_time(profile, technology.retention_reference_c, technology.activation_energy_ev)
+    return Silicon(tuple(banks), hardware.layout.regions, hardware.encoding, drift)
+
+
+def read_pulses(
+    group: Group, hardware: Hardware, scenario: Scenario, name: str, slot: int, bank: BankPlan
+) -> Callable[[int], float]:
+    """Return how many read pulses a cell of a bank has had by a time in ns: of inferences and of the visits of the device's grid.
+
+    An inference reads a cell once for each position of its layer and each bit of the input there that is one, on average over the layer's
+    rows. The reads of baselines, and further reads of a visit, are left out: they are few.
+    """
+    layers = hardware.architecture.crossbar_layers
+    ones = group.network.input_ones_share or [ASSUMED_ONES_SHARE] * len(layers)
+    per_inference = sum(
+        pulses_per_inference(layers[i].positions, hardware.costs.input_bits, ones[i]) for i in bank.layers
+    )
+    asked, schedule = inferences_asked(group), make_schedule(group)
+    per_visit = {"periodic": group.aet.pictures * per_inference, "readback": 1.0}.get(
+        group.schedule.kind, 0.0
+    )
+    interval_ns = schedule.interval_ns or 1
+    phase_ns = visit_phase_ns(scenario.seed, name, slot, interval_ns)
+
+    def pulses(time_ns: int) -> float:
+        inferences = asked.at(time_ns / NS_PER_S) if asked else 0.0
+        visits = max(0, (time_ns - phase_ns) // interval_ns + 1) if per_visit else 0
+        return inferences * per_inference + visits * per_visit
+
+    return pulses
+
+
+def visit_phase_ns(seed: int, name: str, slot: int, interval_ns: int) -> int:
+    """Return when a device's first visit begins: the phase is the device's own, the same share of any interval."""
+    return int(first_uniform(device_key(seed, name, slot, "phase")) * interval_ns)
 
 
 def inferences_asked(group: Group) -> Usage | None:
@@ -153,14 +236,9 @@ def inferences_asked(group: Group) -> Usage | None:
     workload = group.workload
     if not workload.inferences_per_hour:
         return None
-    return usage(workload.inferences_per_hour, workload.daily_shape or (1.0,) * HOURS_PER_DAY)
+    return usage(workload.inferences_per_hour, workload.daily_shape)
 
 
 def reload_period_ns(reloads_per_day: float) -> int | None:
     """Return the time between reloads; None for a resident layer."""
     return round(S_PER_DAY * NS_PER_S / reloads_per_day) if reloads_per_day else None
-
-
-def device_key(seed: int, group: str, slot: int, *purpose: str) -> int:
-    """Return the key of a stream of one device: the same silicon whatever the schedule, the policy, or other groups."""
-    return stream_key(seed, REPLICATION, group, slot, GENERATION, *purpose)

@@ -14,21 +14,22 @@ import numpy as np
 
 from lifesim.crossbar.cost import Cost
 from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule, VisitCosts
+from lifesim.fleet.cells import BankPlan, endurance_of, retention_of, wear_of
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.cloud import queue_load
+from lifesim.fleet.environment import nominal_clock
 from lifesim.fleet.expectation import Expectation, ExpectedDrift, ExpectedWear
 from lifesim.fleet.hardware import (
+    Hardware,
     OperationTable,
-    ageing_clock,
     check_timing,
-    layer_cells,
     make_schedule,
     operation_table,
 )
-from lifesim.network.architecture import load_architecture
-from lifesim.physics.distributions import Lognormal, Weibull
+from lifesim.physics.distributions import LifeDistribution, Lognormal
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Group, Scenario
+from lifesim.scenario.technology import Technology
 from lifesim.scenario.units import UNITS
 
 NOTICEABLE, HARMFUL = (
@@ -177,23 +178,26 @@ def number(value: float) -> str:
 
 
 def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequence[float]) -> GroupOutlook:
-    architecture = load_architecture(group.network)
-    operations = operation_table(architecture, group.aet.pictures)
+    hardware = Hardware.of(group)
+    operations = operation_table(group, hardware)
     duty = _duty(group, operations)
-    retention = Lognormal(group.technology.retention_median_s, group.technology.retention_sigma_ln)
-    clock = ageing_clock(group, scenario)
+    retention = retention_of(group.technology)
+    technology = group.technology
+    clock = nominal_clock(
+        group.site, scenario.start, technology.retention_reference_c, technology.activation_energy_ev
+    )
     rows = []
-    for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
-        wear = _wear(group, layer.name, duty.cycles_per_year / S_PER_YEAR)
-        rewritten_every_s = _rewritten_every_s(group, layer.name, duty)
+    for bank in hardware.layout.banks:
+        wear = _wear(group, bank, duty.cycles_per_year / S_PER_YEAR)
+        rewritten_every_s = _rewritten_every_s(bank, duty)
         drift = ExpectedDrift(retention, clock, rewritten_every_s)
         for mechanism, expectation in (("wear", wear), ("drift", drift)):
-            faulty = tuple(float(cells * share) for share in expectation.share(np.array(times_s)))
+            faulty = tuple(float(bank.n_cells * share) for share in expectation.share(np.array(times_s)))
             rows.append(
                 LayerOutlook(
-                    layer=layer.name,
+                    layer=bank.name,
                     mechanism=mechanism,
-                    cells=cells,
+                    cells=bank.n_cells,
                     cycles_per_year=wear.operations_per_s * S_PER_YEAR,
                     rewritten_every_s=rewritten_every_s,
                     faulty=faulty,
@@ -246,35 +250,46 @@ def _duty(group: Group, operations: OperationTable) -> Duty:
 
 def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> float:
     """Return an upper bound of the expected new stuck cells of a device per second in the worst year (see :func:`cloud_load`)."""
-    architecture, technology = load_architecture(group.network), group.technology
-    operations = operation_table(architecture, group.aet.pictures)
+    hardware, technology = Hardware.of(group), group.technology
+    operations = operation_table(group, hardware)
     cycles = operations.march.writes_per_cell + 2 * operations.programming.writes_per_cell
-    year_s = min(horizon_s, S_PER_YEAR)
-    # The hazard of a cell grows ever faster or ever slower, so the worst year is the first (birth included) or the last.
-    ends_s = np.array([year_s, horizon_s - year_s, horizon_s])
-    hazards = np.zeros(3)
-    for layer, cells in zip(architecture.crossbar_layers, layer_cells(architecture), strict=True):
+    # A year at a time, the last one whole; birth counts with the first.
+    ends_s = np.append(np.arange(1, horizon_s // S_PER_YEAR) * S_PER_YEAR, horizon_s)
+    begins_s = np.maximum(ends_s - S_PER_YEAR, 0.0)
+    limits, factor = _over_spread(technology)
+    gained = np.zeros(len(ends_s))
+    for bank in hardware.layout.banks:
+        wear = ExpectedWear(limits, _wear(group, bank, cycles / interval_s).operations_per_s)
         with np.errstate(over="ignore"):
             # Long before 1e100 every cell is stuck; infinities could not be subtracted.
-            hazards += cells * np.minimum(_wear(group, layer.name, cycles / interval_s).hazard(ends_s), 1e100)
+            until, before = (np.minimum(wear.hazard(times_s), 1e100) for times_s in (ends_s, begins_s))
+        gained += bank.n_cells * (until - np.where(begins_s > 0.0, before, 0.0))
+    worst = float(gained.max()) / min(horizon_s, S_PER_YEAR) * factor
+    return worst + technology.line_failures_per_year / S_PER_YEAR
+
+
+def _over_spread(technology: Technology) -> tuple[LifeDistribution, float]:
+    """Return a distribution and a factor whose product bounds the mean hazard over the devices of a technology."""
+    limits, sigma_ln = endurance_of(technology), technology.endurance_spread_sigma_ln
+    if isinstance(limits, Lognormal):  # a mixture of lognormal ones is lognormal
+        return Lognormal(limits.median, math.hypot(limits.sigma_ln, sigma_ln)), 1.0
     with np.errstate(over="ignore"):
-        spread = np.exp((technology.endurance_shape * technology.endurance_spread_sigma_ln) ** 2 / 2)
-    worst = max(hazards[0], hazards[2] - hazards[1])
-    return float(worst / year_s * spread) if worst else 0.0
+        return limits, float(np.exp((limits.shape * sigma_ln) ** 2 / 2))
 
 
-def _wear(group: Group, layer: str, schedule_cycles_per_s: float) -> ExpectedWear:
-    technology = group.technology
-    endurance = Weibull(technology.endurance_scale_cycles, technology.endurance_shape)
-    return ExpectedWear(
-        endurance, group.workload.reloads_per_day.get(layer, 0.0) / S_PER_DAY + schedule_cycles_per_s
+def _wear(group: Group, bank: BankPlan, schedule_operations_per_s: float) -> ExpectedWear:
+    limits = endurance_of(group.technology)
+    wear = wear_of(group.technology, limits)
+    reloads_per_s = bank.reloads_per_day * len(bank.layers) / S_PER_DAY
+    cycles_per_s = (
+        reloads_per_s * wear.cycles_per_reload + schedule_operations_per_s * wear.cycles_per_operation
     )
+    return ExpectedWear(limits, cycles_per_s)
 
 
-def _rewritten_every_s(group: Group, layer: str, duty: Duty) -> float:
+def _rewritten_every_s(bank: BankPlan, duty: Duty) -> float:
     """Return the longest time between two programmings that come by the clock: reloads, and visits that rewrite."""
-    reloads_per_day = group.workload.reloads_per_day.get(layer, 0.0)
-    reload_s = S_PER_DAY / reloads_per_day if reloads_per_day else math.inf
+    reload_s = S_PER_DAY / bank.reloads_per_day if bank.reloads_per_day else math.inf
     return min(reload_s, duty.interval_s) if duty.visit.writes_per_cell else reload_s
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from lifesim.crossbar.bank import Bank, BankFaults
 from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
 
@@ -47,15 +48,25 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """The faults of one moment; ``codes`` are worked out on demand. Equal ``key`` means equal codes, on one device."""
+    """The faults of one moment; weights are worked out on demand. Equal ``key`` means equal weights, on one device."""
 
     model: Model
     silicon: Silicon
+    programmed: tuple[Programmed, ...]  # reloads included
+    time_ns: int
     faults: tuple[BankFaults, ...]
 
     @property
     def key(self) -> tuple:
-        return (self.model.digest, *(f.signature for f in self.faults))
+        drifting = (
+            (self.time_ns, *((p.time_ns, p.epoch) for p in self.programmed)) if self.silicon.drift else ()
+        )
+        return (self.model.digest, *(f.signature for f in self.faults), *drifting)
+
+    @property
+    def as_new(self) -> bool:
+        """Whether the weights are those of the backup, on whatever device."""
+        return not (self.silicon.drift or any(f.signature for f in self.faults))
 
     @property
     def stuck_cells(self) -> int:
@@ -85,6 +96,39 @@ class Held:
             held.append(codes)
         return tuple(held)
 
+    def weights(self) -> tuple[np.ndarray, ...]:
+        """Return what the crossbars compute with: the codes (int16 per layer), or where they drift, weights (float32 per layer)."""
+        codes = self.codes()
+        if not self.silicon.drift:
+            return codes
+        weights = []
+        for layer, (held, fixed_point) in enumerate(zip(codes, self.model.formats, strict=True)):
+            deviation = self.silicon.drift[layer].deviation(
+                self._now(layer), self.time_ns, self._stuck(layer)
+            )
+            drifted = fixed_point.dequantise(held).reshape(-1) + deviation * np.float32(fixed_point.scale)
+            weights.append(drifted.reshape(held.shape))
+        return tuple(weights)
+
+    def read_codes(self) -> tuple[np.ndarray, ...]:
+        """Return the codes that a digital read of the cells sees: levels that have drifted too far are taken for others."""
+        codes = self.codes()
+        if not self.silicon.drift:
+            return codes
+        seen = []
+        for layer, held in enumerate(codes):
+            drift = self.silicon.drift[layer]
+            cells, levels = drift.misread(self._now(layer), self.time_ns, held, self._stuck(layer))
+            seen.append(self.silicon.encoding.write(held, cells, levels))
+        return tuple(seen)
+
+    def _now(self, layer: int) -> Programmed:
+        return self.programmed[self.silicon.layout[layer][0].bank]
+
+    def _stuck(self, layer: int) -> np.ndarray:
+        regions = self.silicon.layout[layer]
+        return np.concatenate([self.faults[r.bank].stuck.astype(np.int64) + r.first_cell for r in regions])
+
     def _fallen(self, codes: np.ndarray, cells: np.ndarray, soft) -> np.ndarray:
         """Return the levels that expired cells have gone to."""
         encoding = self.silicon.encoding
@@ -107,12 +151,13 @@ class Silicon:
     """The banks of one device.
 
     ``layout``: for each layer, the banks in which its cells lie, in order. Layers that share cells share a bank: a stuck cell
-    touches every layer that passes through it.
+    touches every layer that passes through it. ``drift``: of each layer, or empty where levels do not drift.
     """
 
     banks: tuple[Bank, ...]
     layout: tuple[tuple[Region, ...], ...]
     encoding: Encoding = SLC
+    drift: tuple[LayerDrift, ...] = ()
 
     @classmethod
     def of_layers(cls, banks: Sequence[Bank], encoding: Encoding = SLC) -> Silicon:
@@ -120,15 +165,16 @@ class Silicon:
         return cls(tuple(banks), tuple((Region(i, 0),) for i in range(len(banks))), encoding)
 
     def held_at(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> Held:
-        faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
-        return Held(model, self, faults)
+        now = tuple(b.at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
+        faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, now, strict=True))
+        return Held(model, self, now, time_ns, faults)
 
     def stuck_map(self, programmed: tuple[Programmed, ...], time_ns: int) -> FaultMap:
         """Return what a March test finds: the stuck cells (proven equal to running one on a simulated array)."""
         stuck = [b.stuck_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True)]
-        return self._map_of(stuck)
+        return self.map_of(stuck)
 
-    def _map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
+    def map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
         """Return cells and levels of each bank as a map of the layers that lie there."""
         cells = [np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in self.layout]
         levels = [np.concatenate([of_banks[r.bank][1] for r in layer]) for layer in self.layout]

@@ -7,6 +7,7 @@ tail, where one cell in ten million fails and ``F`` itself would round.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +24,9 @@ class LifeDistribution(Protocol):
     def hazard(self, limit: np.ndarray) -> np.ndarray:
         """Return the cumulative hazard at ``limit``."""
 
+    def scaled(self, factor: float) -> LifeDistribution:
+        """Return the distribution of limits ``factor`` times as large."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weibull:
@@ -30,6 +34,15 @@ class Weibull:
 
     scale: float
     shape: float
+
+    @classmethod
+    def through(cls, share: float, limit: float, shape: float) -> Weibull:
+        """Return the distribution of this shape by whose ``limit`` the ``share`` of the cells has failed: a point of its tail."""
+        return cls(limit / (-math.log1p(-share)) ** (1.0 / shape), shape)
+
+    def scaled(self, factor: float) -> Weibull:
+        """Return the distribution of limits ``factor`` times as large."""
+        return Weibull(self.scale * factor, self.shape)
 
     def limit(self, hazard: np.ndarray) -> np.ndarray:
         return self.scale * np.asarray(hazard) ** (1.0 / self.shape)
@@ -44,6 +57,15 @@ class Lognormal:
 
     median: float
     sigma_ln: float
+
+    @classmethod
+    def through(cls, share: float, limit: float, sigma_ln: float) -> Lognormal:
+        """Return the distribution of this sigma by whose ``limit`` the ``share`` of the cells has failed: a point of its tail."""
+        return cls(limit * math.exp(-sigma_ln * float(special.ndtri(share))), sigma_ln)
+
+    def scaled(self, factor: float) -> Lognormal:
+        """Return the distribution of limits ``factor`` times as large."""
+        return Lognormal(self.median * factor, self.sigma_ln)
 
     def limit(self, hazard: np.ndarray) -> np.ndarray:
         # ln F = ln(1 - exp(-H)); through expm1 and ndtri_exp neither tail rounds to 0 or 1.

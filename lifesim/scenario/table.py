@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
@@ -16,6 +17,7 @@ Horizon = Annotated[float, Quantity("s", least="1 s", most="100 y")]
 Interval = Annotated[float, Quantity("s", least="1 ms", most="1000 y")]
 Span = Annotated[float, Quantity("s", above="0 s", most="1e12 y")]
 Delay = Annotated[float, Quantity("s", least="0 s", most="1 y")]
+Commissioning = Annotated[float, Quantity("s", least="0 s", most="100 y")]
 Rate = Annotated[float, Quantity("bit/s", least="1 bit/s", most="1000 Gbit/s")]
 Temperature = Annotated[float, Quantity("C", least="-100 C", most="300 C")]
 TemperatureRise = Annotated[float, Quantity("C", least="0 C", most="150 C")]
@@ -29,6 +31,16 @@ def mistake(
 ) -> PydanticCustomError:
     """Return an error about ``key`` below the table being checked; ``involves``: others that it is due to."""
     return PydanticCustomError("mistake", "{problem}", {"problem": problem, "key": key, "involves": involves})
+
+
+def _as_tuple(given: Any) -> Any:
+    if not isinstance(given, list | tuple):
+        raise mistake("must be a list, such as [1, 2]")
+    return tuple(given)
+
+
+_T = TypeVar("_T")
+ListOf = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple)]
 
 
 class Table(BaseModel):
@@ -57,9 +69,14 @@ class PresetTable(Table):
         return preset_names(cls.kind_of_preset)
 
     @classmethod
-    def needed_keys(cls) -> list[str]:
-        """Return the keys that must be given where no preset is."""
+    def needed_keys(cls, given: Mapping[str, Any] | None = None) -> list[str]:
+        """Return the keys that must be given where no preset is, by a table that gives ``given``."""
         return [key for key, field in cls.model_fields.items() if field.is_required()]
+
+    @classmethod
+    def sufficient_keys(cls) -> list[list[str]]:
+        """Return sets of keys of which one must be given where no preset is."""
+        return [cls.needed_keys()]
 
     @model_validator(mode="before")
     @classmethod
@@ -74,7 +91,7 @@ class PresetTable(Table):
         if name is None:
             if cls.model_fields["preset"].is_required():
                 raise mistake(f"is missing; allowed: {', '.join(cls.names())}", ("preset",))
-            missing = [needed for needed in cls.needed_keys() if needed not in data]
+            missing = [needed for needed in cls.needed_keys(data) if needed not in data]
             if missing:
                 unknown = [given for given in data if given not in cls.model_fields]
                 near = (
@@ -89,7 +106,12 @@ class PresetTable(Table):
             raise mistake(
                 f"no such {cls.kind_of_preset} preset; allowed: {', '.join(cls.names())}{near}", key
             )
-        return {**cls.preset_values(name), **data}
+        return cls.merged(cls.preset_values(name), data)
+
+    @classmethod
+    def merged(cls, preset: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        """Return a preset's values with those given on top."""
+        return {**preset, **given}
 
     @classmethod
     def preset_values(cls, name: str) -> dict[str, Any]:
@@ -110,8 +132,8 @@ class PresetTable(Table):
             **body["properties"],
             "preset": {**name, "description": f"Preset of kind {cls.kind_of_preset}."},
         }
-        needed = body.pop("required", [])
-        body["anyOf"] = [{"required": ["preset"]}, {"required": needed}]
+        body.pop("required", None)
+        body["anyOf"] = [{"required": keys} for keys in (["preset"], *cls.sufficient_keys())]
         table.clear()
         table.update({"title": title, "description": description, "anyOf": [name, body]})
         return reference

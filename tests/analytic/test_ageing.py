@@ -14,12 +14,12 @@ from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Retention
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, TemperatureProfile, acceleration_factor, equivalent_time
+from lifesim.physics.temperature import S_PER_DAY, CosineProfile, acceleration_factor, equivalent_time
 from lifesim.streams import stream_key
 
 DAY_NS = S_PER_DAY * 10**9
 NEW = Programmed(0, 0, 1)
-HOT_BOX = TemperatureProfile(55.0, season_amplitude_c=8.0, day_amplitude_c=12.0)
+HOT_BOX = CosineProfile(55.0, season_amplitude_c=8.0, day_amplitude_c=12.0)
 NO_DRIFT = Retention(Lognormal(1e30, 1.0), 0.5, 0, equivalent_time(HOT_BOX, 85.0, 1.5))
 NO_WEAR = Wear(Weibull(1e30, 2.0), 0.8)
 
@@ -112,8 +112,8 @@ def test_a_cycling_day_ages_as_many_times_faster_as_published(energy_ev, multipl
     """
     n, banks, days = 20_000, 10, 90
     limits = Lognormal(multiplier * days * S_PER_DAY, 1.0)  # so the median is reached
-    cycling = equivalent_time(TemperatureProfile(25.0, day_amplitude_c=15.0), 25.0, energy_ev)
-    constant = equivalent_time(TemperatureProfile(25.0), 25.0, energy_ev)
+    cycling = equivalent_time(CosineProfile(25.0, day_amplitude_c=15.0), 25.0, energy_ev)
+    constant = equivalent_time(CosineProfile(25.0), 25.0, energy_ev)
     counts = {}
     for name, clock, end_ns in (
         ("cycling", cycling, days * DAY_NS),

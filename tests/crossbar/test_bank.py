@@ -11,13 +11,13 @@ from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Retention
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, TemperatureProfile, equivalent_time
+from lifesim.physics.temperature import S_PER_DAY, CosineProfile, equivalent_time
 from lifesim.streams import stream_key
 
 NS_PER_S = 10**9
 DAY_NS = S_PER_DAY * NS_PER_S
 HOUR_NS = 3600 * NS_PER_S
-CLOCK = equivalent_time(TemperatureProfile(70.0, 10.0, 8.0), 85.0, 1.1)
+CLOCK = equivalent_time(CosineProfile(70.0, 10.0, 8.0), 85.0, 1.1)
 
 
 def make_bank(

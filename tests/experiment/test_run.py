@@ -21,8 +21,7 @@ from lifesim.errors import LifesimError, UserError
 from lifesim.experiment.results import FILES, read_result
 from lifesim.experiment.run import report_times_ns, run_to_directory
 from lifesim.fleet import retraining_service
-from lifesim.fleet.hardware import make_silicon
-from lifesim.network.architecture import load_architecture
+from lifesim.fleet.hardware import Hardware, make_silicon
 from lifesim.scenario.load import load_scenario, scenario_digest
 from lifesim.scenario.models import Scenario
 
@@ -100,10 +99,11 @@ def test_other_groups_and_their_order_leave_a_group_s_life_alone(scenario: Scena
 
 
 def test_silicon_depends_on_seed_group_and_slot_alone(scenario: Scenario) -> None:
-    architecture = load_architecture("mlp")
 
     def stuck(in_scenario: Scenario, name: str, slot: int) -> list[list[int]]:
-        silicon = make_silicon(in_scenario.group[name], architecture, in_scenario, name, slot)
+        silicon = make_silicon(
+            in_scenario.group[name], Hardware.of(in_scenario.group[name]), in_scenario, name, slot
+        )
         return [bank.stuck_at(100_000).tolist() for bank in silicon.banks]
 
     other_order = with_groups(scenario, list(scenario.group)[::-1], 30)

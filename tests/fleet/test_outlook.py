@@ -10,13 +10,13 @@ import types
 
 import numpy as np
 import pytest
-from lifesim.crossbar.programming import Programmed
 
 from lifesim.cli import main
+from lifesim.crossbar.programming import Programmed
 from lifesim.errors import UserError
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import queue_load
-from lifesim.fleet.hardware import make_silicon
+from lifesim.fleet.hardware import Hardware, make_silicon
 from lifesim.fleet.outlook import (
     HARMFUL,
     NOTICEABLE,
@@ -28,7 +28,6 @@ from lifesim.fleet.outlook import (
     outlook,
 )
 from lifesim.fleet.service import lognormal_service
-from lifesim.network.architecture import load_architecture
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
@@ -114,11 +113,11 @@ def test_a_horizon_below_a_year_stands_alone():
 def test_simulated_silicon_has_the_faults_that_were_expected():
     """30 devices without spread, never repaired: stuck and expired cells of each layer within 3 standard errors at each time."""
     devices, a_scenario = 30, scenario(group(schedule={"kind": "never"}))
-    architecture = load_architecture("mlp")
     expected = outlook(a_scenario)
     fresh = Programmed(0, 0, 1)
     silicon = [
-        make_silicon(a_scenario.group["g0"], architecture, a_scenario, "g0", slot) for slot in range(devices)
+        make_silicon(a_scenario.group["g0"], Hardware.of(a_scenario.group["g0"]), a_scenario, "g0", slot)
+        for slot in range(devices)
     ]
     for at, time_s in enumerate(expected.times_s):
         for number_of_layer, layer in enumerate(CELLS):
@@ -200,7 +199,6 @@ def test_the_mean_over_the_spread_stays_below_the_bound():
     a_scenario = scenario(spread, cloud=service(kind="fixed", time_s=1))
     load = cloud_load(a_scenario)
     calls_per_s = load / (10 / 2 - load)  # rho = N D / (c (tau + D)), D = 1 s, solved for 1 / tau
-    architecture = load_architecture("mlp")
     gained = [
         sum(
             len(bank.stuck_at(Programmed(0, 0, 10 * 288 * 365), 0)[0])
@@ -208,7 +206,8 @@ def test_the_mean_over_the_spread_stays_below_the_bound():
             for bank in silicon.banks[:1]
         )
         for silicon in (
-            make_silicon(a_scenario.group["g0"], architecture, a_scenario, "g0", n) for n in range(400)
+            make_silicon(a_scenario.group["g0"], Hardware.of(a_scenario.group["g0"]), a_scenario, "g0", n)
+            for n in range(400)
         )
     ]
     assert 0 < np.mean(gained) < calls_per_s * S_PER_YEAR

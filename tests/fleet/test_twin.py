@@ -23,12 +23,12 @@ from lifesim.network.architecture import Architecture, Dense, Relu
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, TemperatureProfile, equivalent_time
+from lifesim.physics.temperature import S_PER_DAY, CosineProfile, equivalent_time
 from lifesim.recovery.delta import DeltaError, encode_delta
 from lifesim.streams import stream_key
 
 DAY_NS = S_PER_DAY * 10**9
-CLOCK = equivalent_time(TemperatureProfile(85.0), 85.0, 1.1)
+CLOCK = equivalent_time(CosineProfile(85.0), 85.0, 1.1)
 VISITS = [day * DAY_NS + 5 for day in range(3, 300, 9)]
 
 
