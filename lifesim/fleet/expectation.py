@@ -13,9 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from lifesim.physics.distributions import LifeDistribution, failed_share
-from lifesim.physics.temperature import DAYS_PER_YEAR, S_PER_H, S_PER_YEAR, EquivalentTime
-
-_HOURS_S = np.arange(DAYS_PER_YEAR * 24 + 1) * float(S_PER_H)  # of one year
+from lifesim.physics.periodic import PeriodicIntegral
 
 
 class Expectation(Protocol):
@@ -61,20 +59,20 @@ class ExpectedDrift:
     largest: just before a rewrite, after the hottest stretch so far, whatever the phase of the rewrites.
     """
 
-    def __init__(self, limits: LifeDistribution, clock: EquivalentTime, period_s: float):
+    def __init__(self, limits: LifeDistribution, clock: PeriodicIntegral, period_s: float):
         self._limits = limits
-        self._table_s = np.array([clock.at(time_s) for time_s in _HOURS_S])
+        self._clock = clock
         self._period_s = period_s
         if math.isfinite(self._period_s):
-            # The clock is linear within an hour, so the age over one period is largest where the period begins or ends on the hour.
-            on_the_hour = np.mod(_HOURS_S[:-1] - self._period_s, S_PER_YEAR)
-            self._begins_s = np.union1d(_HOURS_S, on_the_hour)
-            ages_s = self._clock(self._begins_s + self._period_s) - self._clock(self._begins_s)
+            # The clock is linear between knots, so the age over one period is largest where the period begins or ends at a knot.
+            at_its_end = np.mod(clock.knots_s[:-1] - self._period_s, clock.period_s)
+            self._begins_s = np.union1d(clock.knots_s, at_its_end)
+            ages_s = clock.at_many(self._begins_s + self._period_s) - clock.at_many(self._begins_s)
             self._oldest_s = np.maximum.accumulate(ages_s)
 
     def share(self, times_s: np.ndarray | float) -> np.ndarray:
         times_s = np.asarray(times_s, dtype=np.float64)
-        ages_s = self._clock(times_s) - self._clock(np.maximum(times_s - self._period_s, 0.0))
+        ages_s = self._clock.at_many(times_s) - self._clock.at_many(np.maximum(times_s - self._period_s, 0.0))
         if math.isfinite(self._period_s):
             begun = np.searchsorted(self._begins_s, times_s - self._period_s, side="right") - 1
             ages_s = np.where(begun >= 0, np.maximum(ages_s, self._oldest_s[begun]), ages_s)
@@ -82,17 +80,11 @@ class ExpectedDrift:
 
     def time_to(self, share: float) -> float:
         age_s = float(self._limits.limit(_hazard_of(share)))
-        years, rest_s = divmod(age_s, self._table_s[-1])
-        time_s = years * S_PER_YEAR + float(np.interp(rest_s, self._table_s, _HOURS_S))
+        time_s = self._clock.time_of(age_s)
         if time_s <= self._period_s:
             return time_s
         first = int(np.searchsorted(self._oldest_s, age_s))
         return self._period_s + float(self._begins_s[first]) if first < len(self._oldest_s) else math.inf
-
-    def _clock(self, times_s: np.ndarray) -> np.ndarray:
-        """Return what ``clock.at`` returns, for many times at once."""
-        years, rest_s = np.divmod(times_s, S_PER_YEAR)
-        return years * self._table_s[-1] + np.interp(rest_s, _HOURS_S, self._table_s)
 
 
 def _hazard_of(share: float) -> float:

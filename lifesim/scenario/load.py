@@ -46,7 +46,7 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | N
     stem_is_name = "name" not in tables
     tables.setdefault("name", path.stem)
     try:
-        return Scenario.model_validate(tables)
+        return Scenario.model_validate(tables, context={"directory": path.parent})
     except ValidationError as error:
         lines = [
             _line(problem, tables, path, origins, stem_is_name) for problem in error.errors(include_url=False)
@@ -166,7 +166,7 @@ def _line(
         case "finite_number":
             text = "must be a finite number"
         case _ if problem["loc"][-1] == "[key]":
-            text = f"the name of a group must be {GROUP_NAME_RULE}"
+            text = f"the name of a {key[0]} must be {GROUP_NAME_RULE}"
         case _:
             given = problem["input"]
             near = _near(given, _choices(field)) if isinstance(given, str) else ""
@@ -196,6 +196,8 @@ def _walk(loc: Sequence[str | int]) -> tuple[Key, FieldInfo, type[Table]]:
         key.append(part)
         if get_origin(annotation) is dict:
             field = FieldInfo.from_annotation(get_args(annotation)[1])
+        elif get_origin(annotation) is tuple:
+            field = FieldInfo.from_annotation(get_args(annotation)[0])
         elif isinstance(annotation, type) and issubclass(annotation, Table):
             table = annotation
             field = table.model_fields.get(part, FieldInfo.from_annotation(str))
@@ -212,7 +214,7 @@ def _alternatives(annotation: Any) -> dict[str, type[Table]]:
 
 def _choices(field: FieldInfo) -> list[str]:
     """Return the names that may stand in a field, if they are few."""
-    annotation: Any = field.annotation
+    annotation = _given_type(field)
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, PresetTable):
@@ -220,9 +222,15 @@ def _choices(field: FieldInfo) -> list[str]:
     return list(_alternatives(annotation))
 
 
+def _given_type(field: FieldInfo) -> Any:
+    """Return the type of what may be given for a field: of an optional one, the type besides None."""
+    arms = [arm for arm in get_args(field.annotation) if arm is not type(None)]
+    return arms[0] if type(None) in get_args(field.annotation) and len(arms) == 1 else field.annotation
+
+
 def _expected(field: FieldInfo) -> str:
     """Say in words what may stand in a field."""
-    annotation: Any = field.annotation
+    annotation = _given_type(field)
     choices = _choices(field)
     for quantity in field.metadata:
         if isinstance(quantity, Quantity):
@@ -239,6 +247,7 @@ def _expected(field: FieldInfo) -> str:
     if issubclass(annotation, Table):
         return f"a table; keys: {', '.join(annotation.model_fields)}"
     what = {
+        bool: "true or false",
         int: "a whole number",
         float: "a number",
         str: "text",
@@ -257,6 +266,9 @@ def _value(key: Key, tables: dict[str, Any]) -> str:
     """Return `` = value`` as the user wrote it, else the default that stands in for it, else nothing."""
     node: Any = tables
     for part in key:
+        if isinstance(node, list) and part.isdigit():
+            node = dict(enumerate(node))
+            part = int(part)
         if not isinstance(node, dict) or part not in node:
             default = _walk(key)[1].default
             return f" (default {default})" if isinstance(default, str | int | float) else ""

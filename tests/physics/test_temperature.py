@@ -13,14 +13,14 @@ from lifesim.physics.temperature import (
     S_PER_H,
     S_PER_YEAR,
     EquivalentTime,
-    TemperatureProfile,
+    CosineProfile,
     acceleration_factor,
     equivalent_time,
 )
 
-HOT_BOX = TemperatureProfile(55.0, season_amplitude_c=8.0, day_amplitude_c=12.0, start_day_of_year=100.0)
+HOT_BOX = CosineProfile(55.0, season_amplitude_c=8.0, day_amplitude_c=12.0, start_day_of_year=100.0)
 PROFILES = st.builds(
-    TemperatureProfile,
+    CosineProfile,
     mean_c=st.floats(-20, 90),
     season_amplitude_c=st.floats(0, 20),
     day_amplitude_c=st.floats(0, 20),
@@ -64,7 +64,7 @@ def test_acceleration_is_one_at_the_reference_and_a_product_along_a_chain():
 @pytest.mark.parametrize(("energy_ev", "published"), [(0.7, 1.47), (1.1, 2.37), (1.5, 4.19)])
 def test_a_cycling_day_multiplies_the_damage_by_the_published_factors(energy_ev, published):
     """+-15 C around 25 C: by the table and by quadrature of one day."""
-    day = TemperatureProfile(25.0, day_amplitude_c=15.0)
+    day = CosineProfile(25.0, day_amplitude_c=15.0)
     mean = EquivalentTime(day, 25.0, energy_ev).mean_factor
     assert round(mean, 2) == published
     assert mean == pytest.approx(quadrature(day, 25.0, energy_ev, 0, S_PER_DAY) / S_PER_DAY, rel=1e-7)
@@ -74,7 +74,7 @@ def test_a_cycling_day_multiplies_the_damage_by_the_published_factors(energy_ev,
 
 
 def test_hottest_and_coldest_times():
-    profile = TemperatureProfile(
+    profile = CosineProfile(
         20.0, 8.0, 12.0, 5.0, hottest_day_of_year=200.0, hottest_hour=15.0, start_day_of_year=190.0
     )
     hours = np.arange(365 * 24)
@@ -137,7 +137,7 @@ def test_between_the_hours_the_error_is_a_share_of_an_hour_and_does_not_add_up()
 
 
 def test_a_constant_temperature_is_a_constant_factor():
-    clock = EquivalentTime(TemperatureProfile(40.0, self_heating_c=10.0), 85.0, 1.2)
+    clock = EquivalentTime(CosineProfile(40.0, self_heating_c=10.0), 85.0, 1.2)
     factor = float(acceleration_factor(50.0, 85.0, 1.2))
     assert clock.mean_factor == pytest.approx(factor, rel=1e-11)
     for time_s in (0.0, 1e-9, 17.3, 3599.999, 3600.0, 1e6, S_PER_YEAR - 1.0, S_PER_YEAR, 12.34 * S_PER_YEAR):
