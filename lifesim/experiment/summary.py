@@ -14,6 +14,7 @@ from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.rates import failure_rate
 from lifesim.experiment.survival import kaplan_meier
+from lifesim.experiment.traffic import CAUSES, bytes_by_cause
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.outlook import Outlook
 from lifesim.fleet.simulation import FleetRecord
@@ -32,6 +33,8 @@ def summarise(
     cloud = fleet.cloud
     device_years = len(accounts) * scenario.horizon_s / S_PER_YEAR
     joules = sum(energy_by_cause(a, fleet.plans[a.record.group]).sum(axis=0) for a in accounts).tolist()
+    traffic = [bytes_by_cause(account.events) for account in accounts]
+    sent_bytes = {cause: sum(of_device[cause] for of_device in traffic) for cause in CAUSES}
     waited = waits([milestones(account) for account in accounts], fleet.horizon_ns)
     return {
         "scenario": scenario.name,
@@ -67,8 +70,10 @@ def summarise(
                 cause: energy_j / device_years
                 for cause, energy_j in zip(schema.ENERGY_CAUSES, joules, strict=True)
             },
-            "bytes": {cause: sent / device_years for cause, sent in _bytes_by_cause(counts).items()},
+            "bytes": {cause: sent / device_years for cause, sent in sent_bytes.items()},
             "cell_writes": counts["cell_writes"] / device_years,
+            "inferences": counts["inferences"] / device_years,
+            "extra_wrong_inferences": sum(float(a.extra_wrong.sum()) for a in accounts) / device_years,
         },
         "waits": {
             "detection": _waited(waited["undetected"]),
@@ -84,14 +89,6 @@ def summarise(
             "mean_wait_s": to_s(cloud.waiting_ns) / cloud.started if cloud.started else 0.0,
         },
         "warnings": list(expected.warnings),
-    }
-
-
-def _bytes_by_cause(counts: dict[str, int]) -> dict[str, int]:
-    return {
-        "maps": counts["uplink_sent_bytes"],
-        "deltas": counts["delta_sent_bytes"],
-        "test_sets": counts["downlink_sent_bytes"] - counts["delta_sent_bytes"],
     }
 
 

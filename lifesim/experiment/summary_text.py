@@ -40,11 +40,17 @@ def summary_text(summary: dict[str, Any]) -> str:
         f"Waits        {_wait('detected', 'out of spec', waits['detection'])}; "
         f"{_wait('repaired', 'detected', waits['repair'])}",
         f"Failures     spec loss {_rate(rates['spec_loss'])}, retirement {_rate(rates['retirement'])} FIT",
-        f"Link         {_bytes(counts['uplink_sent_bytes'])} up, {_bytes(counts['downlink_sent_bytes'])} down",
+        f"Link         {_bytes(counts['uplink_sent_bytes'])} up, {_bytes(counts['downlink_sent_bytes'])} down"
+        f"{_largest(yearly['bytes'])}",
         f"Cloud        {cloud['utilisation']:.2%} busy, mean wait {cloud['mean_wait_s']:.3g} s",
         f"Energy       {_joules(sum(energy_j.values()))} a device and year{_largest(energy_j)}",
         f"Wear         {yearly['cell_writes']:.3g} cell writes a device and year",
     ]
+    if yearly["inferences"]:
+        extra, answered = yearly["extra_wrong_inferences"], yearly["inferences"]
+        lines.append(
+            f"Inferences   {answered:.3g} a device and year, {extra:.3g} ({extra / answered:.2%}) more wrong than without faults"
+        )
     return "\n".join(lines)
 
 
@@ -67,12 +73,14 @@ def _number(value: float) -> str:
     return f"{float(f'{value:.2g}'):,g}" if value < 1e15 else f"{value:.2g}"
 
 
-def _largest(energy_j: dict[str, float], most: int = 3) -> str:
-    """ ": test 61 %, reload 35 %", the largest causes first; nothing where nothing was spent."""
-    whole = sum(energy_j.values())
-    ranked = sorted(energy_j, key=lambda cause: -energy_j[cause])[:most]
+def _largest(spent: dict[str, float], most: int = 3) -> str:
+    """ ": test 61%, reload 35%", the largest causes first; nothing where nothing was spent."""
+    whole = sum(spent.values())
+    ranked = sorted(spent, key=lambda cause: -spent[cause])[:most]
     shares = [
-        f"{cause} {energy_j[cause] / whole:.0%}" for cause in ranked if energy_j[cause] >= 0.005 * whole > 0
+        f"{cause.replace('_', ' ')} {spent[cause] / whole:.0%}"
+        for cause in ranked
+        if spent[cause] >= 0.005 * whole > 0
     ]
     return f": {', '.join(shares)}" if shares else ""
 
