@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import simpy
 
 from lifesim.crossbar.faults import FaultMap
-from lifesim.fleet.build import Plan, make_grid, make_plan, make_service_time
+from lifesim.fleet.build import Plan, make_grid, make_plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
+from lifesim.fleet.connections import make_backhauls, make_link, make_service
 from lifesim.fleet.device import Device
 from lifesim.fleet.hardware import device_key, make_silicon
-from lifesim.fleet.link import Link
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
 from lifesim.fleet.twin import DeviceTwin
@@ -52,7 +52,8 @@ def simulate(
     """
     env = simpy.Environment(initial_time=0)
     horizon_ns = to_ns(scenario.horizon_s)
-    service = RetrainingService(env, scenario.cloud.workers, make_service_time(scenario), executor)
+    service = make_service(env, scenario, executor)
+    backhauls = make_backhauls(env, scenario)
     devices = []
     for plan in plans.values():
         task = plan.task(scenario, torch_device)
@@ -60,8 +61,11 @@ def simulate(
             device = _make_device(
                 env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped
             )
-            link = Link(
-                env, plan.group.link.uplink_bps, plan.group.link.downlink_bps, plan.group.link.latency_s
+            link = make_link(
+                env,
+                plan.group.link,
+                device_key(scenario.seed, plan.name, slot, "link"),
+                backhauls.get(plan.group.backhaul),
             )
             key = device_key(scenario.seed, plan.name, slot, "service")
             service.open_desk(Desk(device, link, plan.model, plan.layer_cells, task, key))
@@ -96,7 +100,7 @@ def _make_device(
 ) -> Device:
     architecture = plan.model.architecture
     twin = DeviceTwin(
-        make_silicon(plan.group, architecture, scenario, plan.name, slot),
+        make_silicon(plan.group, plan.hardware, scenario, plan.name, slot),
         plan.model,
         plan.test_set,
         plan.rule,
@@ -114,6 +118,6 @@ def _make_device(
         service,
         DeviceRecord(plan.name, number, make_grid(plan, scenario.seed, slot)),
         horizon_ns,
-        FaultMap.empty(len(architecture.crossbar_layers)),
+        FaultMap.empty(len(architecture.crossbar_layers), plan.hardware.encoding),
         stepped,
     )

@@ -52,11 +52,19 @@ class Retraining(Table):
 
 
 class Cloud(Table):
-    """Who retrains: some workers with one queue, first come, first served."""
+    """Who retrains: some workers with one queue."""
 
     workers: int = Field(default=1, ge=1, le=100_000)
     """Number of retraining jobs served at a time."""
     service: Service = LognormalService(kind="lognormal")
     """Time that a job takes."""
+    order: Literal["fifo", "worst_first"] = "fifo"
+    """Who is served first: who came first, or who has most stuck cells that its model was not made for."""
+    expires_after_s: Span = Field(default="1000 y", validate_default=True)  # type: ignore[assignment]
+    """A job that has not been started for so long is given up, and the device is told, in s."""
+    outages_per_year: float = Field(default=0.0, ge=0, le=100_000)
+    """Outages of the whole cloud in a year (of time without outage): no job starts, those in progress pause."""
+    outage_mean_s: Span = Field(default="1 h", validate_default=True)  # type: ignore[assignment]
+    """Mean duration of an outage, exponentially distributed, in s."""
     retraining: Retraining = Retraining()
     """Settings of the retraining itself."""

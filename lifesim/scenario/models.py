@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from lifesim.errors import did_you_mean
 from lifesim.scenario.cloud import Cloud
-from lifesim.scenario.link import Link
+from lifesim.scenario.link import Backhaul, Link
 from lifesim.scenario.network import Network
 from lifesim.scenario.policy import Policy
 from lifesim.scenario.schedule import Aet, Schedule
@@ -44,6 +44,8 @@ class Group(Table):
     """Place where the devices are: a preset's name or a table."""
     link: Link = Field(default="nb_iot", validate_default=True)  # type: ignore[assignment]
     """Link to the cloud: a preset's name or a table."""
+    backhaul: str = ""
+    """Name of the [backhaul.NAME] that the group's links share; default: none, each has its own way."""
     workload: Workload = Workload()
     """Which layers are reloaded how often."""
     aet: Aet = Aet()
@@ -112,6 +114,8 @@ class Scenario(Table):
         min_length=1
     )
     """The groups of devices, by name."""
+    backhaul: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$", max_length=100)], Backhaul] = {}
+    """Lines that the links of groups share, by name."""
     cloud: Cloud = Cloud()
     """The cloud that retrains."""
 
@@ -123,4 +127,13 @@ class Scenario(Table):
         if self.horizon_s / self.report_interval_s > MOST_REPORTS:
             least = readable_duration(self.horizon_s / MOST_REPORTS)
             raise mistake(f"would give over {MOST_REPORTS} reports; must be from {least} up", key, involved)
+        return self
+
+    @model_validator(mode="after")
+    def _backhauls_exist(self) -> Self:
+        for name, group in self.group.items():
+            if group.backhaul and group.backhaul not in self.backhaul:
+                there = f"there: {', '.join(self.backhaul)}" if self.backhaul else "there is none"
+                near = did_you_mean(group.backhaul, self.backhaul)
+                raise mistake(f"no such [backhaul.NAME]; {there}{near}", ("group", name, "backhaul"))
         return self

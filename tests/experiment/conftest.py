@@ -13,7 +13,7 @@ from lifesim.experiment.executors import InProcessExecutor
 from lifesim.experiment.observation import Observed, observe
 from lifesim.experiment.results import Result
 from lifesim.experiment.run import report_times_ns, run_to_directory
-from lifesim.fleet import simulation
+from lifesim.fleet import connections
 from lifesim.fleet.build import Plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.link import Link
@@ -47,13 +47,13 @@ def lived(scenario: Scenario) -> Lived:
     links: list[Link] = []
 
     class NotedLink(Link):
-        def __init__(self, *args: Any) -> None:
-            super().__init__(*args)
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
             links.append(self)
 
     plans, edges_ns, executor = make_plans(scenario), report_times_ns(scenario), InProcessExecutor()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(simulation, "Link", NotedLink)
+        patch.setattr(connections, "Link", NotedLink)
         fleet = simulate(scenario, plans, executor)
     observed = observe(fleet, edges_ns, to_ns(scenario.spec.resolution_s), executor)
     accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]

@@ -164,7 +164,11 @@ def test_later_overrides_win_and_the_seed_option_wins_over_all(good: Path) -> No
         (
             "group.cameras.link=lte",
             '--set: group.cameras.link = "lte": no such link preset; '
-            "allowed: nb_iot, lte_m, wifi; did you mean 'lte_m'?",
+            "allowed: lorawan_sf7, lorawan_sf12, nb_iot, nb_iot_nb2, lte_m, lte_cat1, wifi, ethernet; did you mean 'lte_m'?",
+        ),
+        (
+            "group.cameras.backhaul=dsl",
+            '--set: group.cameras.backhaul = "dsl": no such [backhaul.NAME]; there is none',
         ),
     ],
 )

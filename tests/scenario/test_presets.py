@@ -29,9 +29,11 @@ def test_every_number_has_unit_standing_and_source(kind: str, name: str) -> None
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, name in ALL if kind in MODELS])
-def test_a_preset_gives_every_key_of_its_model_and_no_other(kind: str, name: str) -> None:
-    model = MODELS[kind]
-    assert set(load_preset(kind, name).parameters) == set(model.needed_keys())
+def test_a_preset_gives_every_key_that_its_model_needs_and_none_that_it_does_not_have(
+    kind: str, name: str
+) -> None:
+    model, given = MODELS[kind], load_preset(kind, name).values
+    assert set(model.needed_keys(given)) <= set(given) <= set(model.model_fields)
     assert model.model_validate(name).preset == name
 
 
@@ -41,6 +43,27 @@ def test_the_unit_is_the_one_that_the_key_ends_with(kind: str, name: str) -> Non
     for key, parameter in load_preset(kind, name).parameters.items():
         if (ending := key.rsplit("_", 1)[-1]) in units:
             assert parameter.unit == units[ending]
+
+
+def test_every_link_says_what_its_bytes_cost() -> None:
+    for name in preset_names("link"):
+        assert {"uplink_j_per_byte", "downlink_j_per_byte", "wakeup_j"} <= load_preset(
+            "link", name
+        ).parameters.keys()
+    assert len(preset_names("link")) >= 6
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol_s", "bits"),
+    [("lorawan_sf7", 2**7 / 125e3, 4 * 7), ("lorawan_sf12", 2**12 / 125e3, 4 * 10)],
+)
+def test_a_lorawan_frame_takes_its_time_on_air(name: str, symbol_s: float, bits: int) -> None:
+    """Semtech SX1276 data sheet, 4.1.1.7: preamble of 8 + 4.25 symbols, 8 and ceil((8 PL - 4 SF + 44) / bits) x 5 symbols at coding 4/5."""
+    link, factor = Link.model_validate(name), {"lorawan_sf7": 7, "lorawan_sf12": 12}[name]
+    payload = link.frame_bytes + 13
+    symbols = 12.25 + 8 + 5 * -(-(8 * payload - 4 * factor + 44) // bits)
+    on_air_s = 8 * (link.frame_bytes + link.frame_overhead_bytes) / link.uplink_bps
+    assert on_air_s == pytest.approx(symbols * symbol_s, rel=0.005)
 
 
 def test_three_technologies_sites_and_links() -> None:
