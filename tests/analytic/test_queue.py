@@ -99,3 +99,107 @@ def test_mean_wait_in_the_cloud_is_the_queues(services, theory, workers, load, j
     mean, standard_error = simulated_wait(load, workers, services(jobs, *key), *key)
     assert standard_error < 0.01 * exact
     assert abs(mean - exact) < 3 * standard_error
+
+
+# Machine repair: the devices of a fleet, c workers, jobs that expire
+
+
+def machine_repair(machines, workers, failures, patience):
+    """Stationary law of the number broken in M/M/c//N, with service rate 1, whose jobs leave the queue after ``patience``.
+
+    A. Movaghar, On queueing with customer impatience until the beginning of service (Queueing Systems 29, 1998): with n - c waiting,
+    p_n is proportional to the product of the arrival rates times the integral of H(x)^(n-c) / (n-c)! exp(-c x) dx over x > 0, where
+    H(x) = min(x, patience) is the integral of P(patience > u) up to x.
+    """
+    weights = [1.0]
+    for n in range(1, workers):
+        weights.append(weights[-1] * (machines - n + 1) * failures / n)
+    arrivals = weights[-1]
+    for waiting in range(machines - workers + 1):
+        n = workers + waiting
+        arrivals *= (machines - n + 1) * failures
+        weights.append(arrivals * _integral(waiting, workers, patience))
+    law = np.array(weights)
+    return law / law.sum()
+
+
+def _integral(k, workers, patience):
+    """Integral of min(x, patience)^k / k! exp(-workers x) over x > 0."""
+    until = stats.gamma.cdf(patience, k + 1, scale=1 / workers) / workers ** (k + 1)
+    beyond = patience**k / math.factorial(k) * math.exp(-workers * patience) / workers
+    return until + beyond
+
+
+def test_machine_repair_with_endless_patience_is_the_birth_death_chain():
+    machines, workers, failures = 7, 2, 0.4
+    law = machine_repair(machines, workers, failures, 1e6)
+    chain = [1.0]
+    for n in range(1, machines + 1):
+        chain.append(chain[-1] * (machines - n + 1) * failures / min(n, workers))
+    assert law == pytest.approx(np.array(chain) / sum(chain), rel=1e-9)
+    # No patience at all: Engset's loss system.
+    engset = [math.comb(machines, n) * failures**n for n in range(workers + 1)]
+    assert machine_repair(machines, workers, failures, 1e-9)[: workers + 1] == pytest.approx(
+        np.array(engset) / sum(engset), rel=1e-6
+    )
+
+
+def test_machine_repair_with_exponential_patience_agrees_with_its_chain():
+    """The formula, with H(x) = (1 - exp(-theta x)) / theta, against the chain whose waiting jobs each leave at rate theta."""
+    machines, workers, failures, theta = 5, 2, 0.7, 0.3
+    chain = [1.0]
+    for n in range(1, machines + 1):
+        leaving = min(n, workers) + max(n - workers, 0) * theta
+        chain.append(chain[-1] * (machines - n + 1) * failures / leaving)
+    x = np.linspace(0, 60, 600_001)
+    for n in range(workers + 1, machines + 1):
+        k = n - workers
+        h = (1 - np.exp(-theta * x)) / theta
+        integral = np.trapezoid(h**k / math.factorial(k) * np.exp(-workers * x), x)
+        arrivals = math.prod((machines - j) * failures for j in range(workers - 1, n))
+        assert chain[n] / chain[workers - 1] == pytest.approx(arrivals * integral, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("machines", "workers", "failures", "patience", "services"),
+    [(6, 1, 0.5, 0.8, 2_500), (10, 3, 0.6, 0.4, 900)],
+)
+def test_devices_whose_jobs_expire_are_a_machine_repair_model(
+    machines, workers, failures, patience, services
+):
+    """Times in units of the mean service time; each batch lasts ``services`` of them."""
+    env = simpy.Environment()
+    rng = generator(stream_key(17, machines))
+    cloud = Cloud(
+        env,
+        workers,
+        lambda job: round(rng.exponential(SERVICE_NS)),
+        lambda job: None,
+        expires_after_ns=round(patience * SERVICE_NS),
+    )
+    outcomes = []
+
+    def device(number):
+        while True:
+            yield env.timeout(round(rng.exponential(SERVICE_NS / failures)))
+            job = yield cloud.submit(number).done
+            outcomes.append(job.expired)
+
+    for number in range(machines):
+        env.process(device(number))
+    busy = []
+    for batch in range(BATCHES + 1):  # the first warms up
+        before_ns = cloud.busy_ns
+        env.run(until=(batch + 1) * services * SERVICE_NS)
+        busy.append((cloud.busy_ns - before_ns) / (workers * SERVICE_NS * services))
+        if not batch:
+            outcomes.clear()
+    law = machine_repair(machines, workers, failures, patience)
+    serving = np.minimum(np.arange(machines + 1), workers)
+    calls = (machines - np.arange(machines + 1)) * failures
+    exact_busy, exact_expired = law @ serving / workers, 1 - law @ serving / (law @ calls)
+    expired = np.array(outcomes[: len(outcomes) // BATCHES * BATCHES]).reshape(BATCHES, -1).mean(axis=1)
+    for sample, exact in ((np.array(busy[1:]), exact_busy), (expired, exact_expired)):
+        standard_error = sample.std(ddof=1) / math.sqrt(BATCHES)
+        assert standard_error < 0.01 * exact
+        assert abs(sample.mean() - exact) < 3 * standard_error
