@@ -13,6 +13,7 @@ import torch
 
 from lifesim.errors import UserError
 from lifesim.experiment.results import FILES
+from lifesim.experiment.stopwatch import peak_memory_bytes
 from lifesim.files import atomic_write
 from lifesim.scenario.load import canonical_json, scenario_digest
 from lifesim.scenario.models import Scenario
@@ -33,6 +34,7 @@ class ResultDirectory:
         self._scenario = scenario
         self._how = how
         self._seconds: dict[str, float] = {}
+        self._parts: dict[str, dict[str, float]] = {}
         self._phase_started = time.perf_counter()
 
     def clear(self) -> None:
@@ -53,6 +55,11 @@ class ResultDirectory:
         now = time.perf_counter()
         self._seconds[name], self._phase_started = round(now - self._phase_started, 3), now
 
+    def note_parts(self, phase: str, parts: dict[str, float], rest: str) -> None:
+        """Note what a finished phase consisted of, in wall-clock seconds; ``rest`` names what its parts leave."""
+        left = self._seconds[phase] - sum(parts.values())
+        self._parts[phase] = {name: round(s, 3) for name, s in (*parts.items(), (rest, left))}
+
     def write_manifest(self, status: str) -> None:
         """Write what is run, with what, and how far it is: "running", "finished", "interrupted", "failed"."""
         manifest = {
@@ -71,6 +78,8 @@ class ResultDirectory:
                 "capability": torch.backends.cpu.get_cpu_capability(),
             },
             "wall_clock_s": self._seconds,
+            "of_which_s": self._parts,
+            "peak_memory_bytes": peak_memory_bytes(),
         }
         self.write_json("manifest.json", manifest)
 

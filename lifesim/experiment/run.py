@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from lifesim.experiment.executors import make_executor
 from lifesim.experiment.log import open_log
 from lifesim.experiment.observation import observe
 from lifesim.experiment.results import Result
+from lifesim.experiment.stopwatch import Stopwatch, TimedExecutor, TimedSchedule
 from lifesim.experiment.summary import summarise
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.outlook import Outlook, outlook
@@ -113,10 +115,14 @@ def _run(
     log.info("networks ready", digests={name: plan.model.digest.hex() for name, plan in plans.items()})
     output.phase_done("networks")
     progress(0.01, "simulation")
+    watch = Stopwatch()
+    timed = {
+        name: replace(plan, schedule=TimedSchedule(plan.schedule, watch)) for name, plan in plans.items()
+    }
     fleet = simulate(
         scenario,
-        plans,
-        executor,
+        timed,
+        TimedExecutor(executor, "retraining", watch),
         torch_device=device,
         stepped=stepped,
         on_progress=lambda share: progress(0.01 + share * (_SIMULATED - 0.01), "simulation"),
@@ -124,6 +130,7 @@ def _run(
     )
     log.info("simulation ended", jobs=fleet.cloud.submitted)
     output.phase_done("simulation")
+    output.note_parts("simulation", watch.seconds, rest="event_loop")
     edges_ns = report_times_ns(scenario)
     observed = observe(
         fleet,
