@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 
 from lifesim.crossbar.cellarray import CellArray
+from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.crossbar.march import MarchTest, Order
 
@@ -114,13 +115,14 @@ def run_read_only(array: CellArray, backup: np.ndarray, retries: int = 0) -> Rea
     return ReadOnlyResult(*_cells_and_values(wrong), rewritten, reads + again, writes=again, again=again)
 
 
-def fault_map_from(results: Sequence[MarchResult | ReadOnlyResult]) -> FaultMap:
-    """Return the fault map of a device whose layers gave these results, one per layer.
+def fault_map_from(results: Sequence[MarchResult | ReadOnlyResult], encoding: Encoding = SLC) -> FaultMap:
+    """Return the fault map of a device whose layers gave these results, one per layer; ``encoding``: how weights lie in its cells.
 
     A failing cell is mapped as stuck at the wrong level that it showed: all that the device knows. For stuck-at and transition
     faults this is the level that the cell will keep showing.
     """
-    return FaultMap(tuple(result.cells for result in results), tuple(result.values for result in results))
+    cells, values = (tuple(getattr(r, name) for r in results) for name in ("cells", "values"))
+    return FaultMap(cells, values, encoding)
 
 
 def _failing(test: MarchTest, array: CellArray, cells: Sequence[int]) -> dict[int, int]:
