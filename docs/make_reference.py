@@ -48,6 +48,9 @@ SUMMARY = {
     "running_last": "how many they are",
     "counts": "the counts of fleet.csv, added up",
     "energy_j": "joules, added up",
+    "per_device_year": "for a device and a year: joules by cause (`energy_j`), bytes by cause (`bytes`), cell writes, inferences, extra wrong ones",
+    "waits": "detection and repair: devices that waited, to how many it happened, median (s, Kaplan-Meier; null if fewer than half got there)",
+    "rates": "spec_loss and retirement of the whole fleet: the columns of rates.csv",
     "cloud": "workers; bound of their load, from before the run; their utilisation; mean wait of a job (s)",
     "warnings": "what `lifesim validate` warns of, a line each",
 }
@@ -63,6 +66,8 @@ _OUTPUTS_HEAD = """# What a run writes
 | `groups.csv` | the same for each group |
 | `devices.csv` | one row a device |
 | `survival.csv` | Kaplan-Meier curves |
+| `rates.csv` | how often devices fail: one row a group and kind of failure |
+| `layers.csv` | wear at the end: one row a group and layer |
 | `events.parquet` | the trace: one row an event |
 | `summary.json` | the numbers that the run printed at its end |
 | `manifest.json` | what was run: the scenario in full, its hash, seed, versions, machine, times, `status` |
@@ -71,12 +76,13 @@ _OUTPUTS_HEAD = """# What a run writes
   in and base units.
 - The CSVs, the trace and the summary depend on the scenario and its seed alone, on one type of processor
   with the same versions: byte for byte, whatever `--workers` and with or without `--stepped`. The manifest
-  tells runs apart, so it differs.
+  tells runs apart, so it differs: `wall_clock_s` by phase, `of_which_s` the simulation's tests, retraining
+  and event loop, `peak_memory_bytes` of the run and of its largest worker.
 - CSV means: UTF-8, comma, one header line, a line feed ends a line, a point is the decimal sign, empty
   where there is no value.
 - Every file is written whole or not at all.
 - Column names carry their unit; a year is 365 days exactly. Seconds are exact decimals of whole
-  nanoseconds, so the states of a row add up exactly: nine states of a device sum to the horizon. (A float
+  nanoseconds, so the states of a row add up exactly: ten states of a device sum to the horizon. (A float
   in pandas keeps some 16 digits of them.)
 - Rows of `fleet.csv` and `groups.csv` are *periods*: durations, shares, counts and energy are those since
   the row before; accuracy and cells are those of the instant `time_s`. The first row is the start: its
@@ -94,6 +100,20 @@ At any time a device is in exactly one state; it serves in the first three.
 """
 
 
+_NOTES = {
+    "rates.csv": """A failure is the first of its kind of a device; device-hours count until then, or until the device is retired or the run ends. FIT is
+failures per 1e9 device-hours. With k failures in T device-hours the 95 % interval is chi2(0.025; 2 k) / 2 T to
+chi2(0.975; 2 k + 2) / 2 T; with none the upper bound is chi2(0.95; 2) / 2 T = 3.0 / T. It takes the rate as
+constant: of devices that wear out, it is the mean over the time simulated and not a rate to extrapolate with.
+
+""",
+    "layers.csv": """Of each device when it was last in use, which is the horizon unless it was retired, offline or under repair
+then.
+
+""",
+}
+
+
 def outputs_page() -> str:
     """Return docs/outputs.md."""
     parts = [NOTE, _OUTPUTS_HEAD, _STATES_HEAD]
@@ -102,6 +122,8 @@ def outputs_page() -> str:
         "fleet.csv": schema.FLEET,
         "devices.csv": schema.DEVICES,
         "survival.csv": schema.SURVIVAL,
+        "rates.csv": schema.RATES,
+        "layers.csv": schema.LAYERS,
         "events.parquet": schema.EVENTS,
     }
     for name, columns in files.items():
@@ -110,6 +132,8 @@ def outputs_page() -> str:
             parts.append("`groups.csv` has these columns after one more, `group`.\n\n")
         if name == "devices.csv":
             parts.append("Durations, counts and energy are those of the whole run.\n\n")
+        if name in _NOTES:
+            parts.append(_NOTES[name])
         parts.append(_column_table(columns))
     parts.append("\nKinds of event:\n\n| Event | Meaning |\n|---|---|\n")
     parts += [f"| `{kind}` | {meaning} |\n" for kind, meaning in schema.EVENT_KINDS.items()]

@@ -57,6 +57,8 @@ def test_the_reference_names_every_key_and_every_column() -> None:
         schema.GROUPS,
         schema.DEVICES,
         schema.SURVIVAL,
+        schema.RATES,
+        schema.LAYERS,
         schema.EVENTS,
         schema.EVENT_KINDS,
     ):

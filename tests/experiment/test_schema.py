@@ -7,9 +7,10 @@ import pytest
 from lifesim.experiment import schema
 
 TABLES = {
-    name: getattr(schema, name.upper()) for name in ("fleet", "groups", "devices", "survival", "events")
+    name: getattr(schema, name.upper())
+    for name in ("fleet", "groups", "devices", "survival", "rates", "layers", "events")
 }
-SUFFIXES = {"s": "_s", "ns": "_ns", "B": "_bytes", "J": "_j"}
+SUFFIXES = {"s": "_s", "ns": "_ns", "B": "_bytes", "J": "_j", "h": "_h", "FIT": "_fit"}
 WITHOUT_SUFFIX = {"1", ""}  # shares, and counts and names
 
 
@@ -38,6 +39,14 @@ def test_the_states_are_those_of_the_fleet() -> None:
     assert set(schema.STATES) - serving == {state.value for state in State} - {State.SERVING.value}
     # Availability is taken as the first three, in-spec availability as the first.
     assert list(schema.STATES)[:3] == ["in_spec", "out_known", "out_silent"]
+
+
+def test_survival_and_rates_are_of_the_same_measures() -> None:
+    assert set(schema.FAILURES.values()) <= set(schema.MEASURES)
+    for measure in schema.MEASURES:
+        assert f"{measure}: " in schema.SURVIVAL["measure"].meaning
+    for failure in schema.FAILURES:
+        assert f"{failure}: " in schema.RATES["failure"].meaning
 
 
 def test_groups_are_the_fleet_s_columns_after_the_name() -> None:
