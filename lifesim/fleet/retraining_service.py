@@ -58,6 +58,7 @@ class Desk:
     job: Job | None = None
     result: Future[bytes] | None = None
     under_way: Counter[str] = field(default_factory=Counter)  # bytes by kind of message
+    closed: bool = False  # the device has been replaced: nobody waits for what still comes
 
     @property
     def score(self) -> int:
@@ -90,10 +91,21 @@ class RetrainingService:
         self._env = env
         self._executor = executor
         self._desks: dict[int, Desk] = {}
+        self._all_desks: list[Desk] = []
 
     def open_desk(self, desk: Desk) -> None:
         """Serve one more device."""
         self._desks[desk.device.number] = desk
+        self._all_desks.append(desk)
+
+    def renew_desk(self, number: int, model: Model) -> None:
+        """A new device that runs ``model`` has taken the place of ``number``; its link is the same.
+
+        What is still under way for the old one, or in the queue, is carried and counted, and then for nobody.
+        """
+        old = self._desks[number]
+        old.closed = True
+        self.open_desk(Desk(old.device, old.link, model, old.layer_cells, old.task, old.service_key))
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
         """Send the map, unless it was the last that was sent; queue a retraining, unless one is pending.
@@ -111,7 +123,7 @@ class RetrainingService:
 
     def close(self) -> None:
         """At the horizon: what is still on a link is lost."""
-        for desk in self._desks.values():
+        for desk in self._all_desks:
             desk.link.close()
             for what, lost in desk.under_way.items():
                 if lost:
@@ -155,7 +167,8 @@ class RetrainingService:
             desk.device.log("job_expired", self._env.now - job.submitted_ns)
             yield from self._deliver(desk, "notice", _SHORT, bytes, "the job has expired")
             desk.pending = False
-            desk.device.job_expired()
+            if not desk.closed:
+                desk.device.job_expired()
             return
         message = desk.result.result()
         desk.device.log("retraining_end", job.service_ns)
@@ -167,7 +180,8 @@ class RetrainingService:
         desk.model = apply_delta(desk.model, delta)
         yield from self._deliver(desk, "redeployment", message, read, str(len(delta)))
         desk.pending, desk.result = False, None
-        desk.device.inbox.succeed(message)
+        if not desk.closed:
+            desk.device.inbox.succeed(message)
 
     def _start(self, job: Job) -> None:
         desk: Desk = job.payload

@@ -210,3 +210,146 @@ def test_what_is_under_way_at_the_horizon_is_lost(
         logged = tuple(amounts.get(f"{what}_{how}", 0) for how in ("sent", "received", "lost"))
         assert logged == (traffic.sent, traffic.received, traffic.lost)
         assert traffic.sent == traffic.received + traffic.lost
+
+
+# Messages cut short, maps on the way, jobs that expire, worst first, replacement
+
+
+class Cutting(Link):
+    """A link that cuts short the messages whose ordinals (of all, both ways) are given."""
+
+    def __init__(self, *args: Any, cut: tuple[int, ...]) -> None:
+        super().__init__(*args)
+        self._cut, self._count = cut, 0
+
+    def _arriving(self, n_bytes: int, key: int) -> int:
+        self._count += 1
+        return n_bytes // 2 if self._count - 1 in self._cut else n_bytes
+
+
+def totals(device: Listener) -> dict[str, int]:
+    amounts: dict[str, int] = {}
+    for _, kind, amount in device.trace:
+        amounts[kind] = amounts.get(kind, 0) + amount
+    return amounts
+
+
+@pytest.mark.parametrize(
+    ("cut", "damaged"),
+    [
+        ((0,), ["map"]),  # map, notice, map, redeployment
+        ((0, 2), ["map", "map"]),
+        ((1,), ["redeployment"]),
+        ((1, 3), ["redeployment", "redeployment"]),
+        ((0, 1, 3), ["map", "redeployment"]),  # the notice, too, which needs not be whole
+    ],
+)
+def test_a_message_cut_short_is_asked_for_again(
+    mlp_model: Model, maps: list[FaultMap], cut: tuple[int, ...], damaged: list[str]
+) -> None:
+    world = Setting(mlp_model)
+    desk = world.service._desks[0]
+    desk.link = link = Cutting(world.env, 800.0, 800.0, 5.0, cut=cut)
+    world.ask(0, maps[0], at_s=0)
+    world.run(until_s=5000)
+    world.service.close()
+    (device,) = world.devices
+    kinds = device.kinds()
+    assert [kind.removesuffix("_damaged") for kind in kinds if kind.endswith("_damaged")] == damaged
+    assert kinds.count("notice_received") == damaged.count("map")
+    assert kinds.count("request_received") == damaged.count("redeployment")
+    assert kinds.count("job") == kinds.count("map_received") == kinds.count("redeployment_received") == 1
+    assert world.tasks == [(mlp_model, maps[0])]
+    assert read(device.inbox.value).map_digest == maps[0].digest(), "the device recovers"
+    told = totals(device)
+    for direction, names in (
+        (Direction.UP, ("map", "request")),
+        (Direction.DOWN, ("redeployment", "notice")),
+    ):
+        sent, received, lost = (
+            sum(told.get(f"{name}_{how}", 0) for name in names for how in hows)
+            for hows in (("sent",), ("received",), ("damaged", "lost"))
+        )
+        assert sent == received + lost == link.traffic[direction].sent
+
+
+def test_a_damaged_map_that_comes_after_a_newer_one_does_not_replace_it(
+    mlp_model: Model, maps: list[FaultMap]
+) -> None:
+    world = Setting(mlp_model, devices=2)
+    world.service._desks[1].link = Cutting(world.env, 800.0, 800.0, 5.0, cut=(0,))
+    world.ask(0, maps[0], at_s=0)  # keeps the worker busy
+    world.ask(1, maps[0], at_s=0)
+    world.ask(1, maps[1], at_s=0.5)
+    world.run(until_s=1000)
+    assert [m.digest() for _, m in world.tasks] == [maps[0].digest(), maps[1].digest()]
+    assert world.devices[1].kinds().count("map_received") == 2
+
+
+def test_a_map_that_is_on_the_way_is_not_sent_again(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model, service_s=1.0)
+    world.service._desks[0].link = Link(world.env, 80.0, 8e6, 1.0)  # slow up, quick down
+    (device,) = world.devices
+    world.ask(0, maps[0], at_s=0)
+    received_s = 1 + 0.1 * world.map_bytes(maps[0])
+    world.ask(0, maps[1], at_s=received_s + 0.5)  # while the job is in progress
+    world.run(until_s=received_s + 5)
+    assert read(device.inbox.value).map_digest == maps[0].digest()
+    device.inbox = world.env.event()
+    world.ask(0, maps[1], at_s=0)  # the answer was for the older map
+    world.run(until_s=1000)
+    assert device.kinds().count("map_sent") == 2
+    assert device.when("job")[1] == device.when("map_received")[1], "the job waits for the map"
+    assert read(device.inbox.value).map_digest == maps[1].digest()
+
+
+def test_a_job_that_expires_is_told_to_the_device(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model, devices=2)
+    world.service.cloud.expires_after_ns = 30 * NS_PER_S
+    told: list[float] = []
+    for device in world.devices:
+        device.job_expired = lambda device=device: told.append((device.number, world.env.now / NS_PER_S))
+    world.ask(0, maps[0], at_s=0)
+    world.ask(1, maps[0], at_s=1)
+    world.run(until_s=500)
+    first, second = world.devices
+    assert "job_expired" not in first.kinds() and first.inbox.triggered
+    submitted = second.when("job")[0]
+    assert second.when("job_expired") == [pytest.approx(submitted + 30)]
+    assert told == [(1, pytest.approx(submitted + 30 + 0.12 + 5))], "the notice of 12 bytes takes its time"
+    assert not second.inbox.triggered and world.service.cloud.totals.expired == 1
+    world.ask(1, maps[0], at_s=0)  # calls again: the map is there, the job is new
+    world.run(until_s=1000)
+    assert (
+        second.inbox.triggered and second.kinds().count("map_sent") == 1 and second.kinds().count("job") == 2
+    )
+
+
+def test_the_worst_map_is_served_first_and_a_newer_map_counts(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model, devices=4)
+    world.service.cloud.order = "worst_first"
+    world.ask(0, maps[0], at_s=0)  # in service until about 107 s
+    world.ask(1, maps[0], at_s=1)
+    world.ask(2, maps[1], at_s=2)
+    world.ask(3, maps[0], at_s=3)
+    world.ask(3, maps[2], at_s=50)
+    world.run(until_s=2000)
+    starts = {device.number: device.when("retraining_start")[0] for device in world.devices}
+    assert sorted(starts, key=starts.get) == [0, 3, 2, 1]
+
+
+def test_what_was_for_a_replaced_device_is_for_nobody(mlp_model: Model, maps: list[FaultMap]) -> None:
+    world = Setting(mlp_model)
+    world.ask(0, maps[1], at_s=0)
+    world.run(until_s=50)
+    world.service.renew_desk(0, mlp_model)
+    world.ask(0, maps[0], at_s=1)
+    world.run(until_s=120)
+    (device,) = world.devices
+    assert device.when("redeployment_received") and not device.inbox.triggered
+    world.run(until_s=1000)
+    assert read(device.inbox.value).map_digest == maps[0].digest()
+    assert [model.digest for model, _ in world.tasks] == [mlp_model.digest] * 2
+    world.service.close()
+    told, traffic = totals(device), world.links[0].traffic[Direction.UP]
+    assert told["map_sent"] == told["map_received"] == traffic.sent
