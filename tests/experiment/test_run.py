@@ -140,6 +140,9 @@ def test_a_finished_run(run_directory: Path, scenario: Scenario) -> None:
     assert manifest["versions"]["torch"] == torch.__version__
     assert Scenario.model_validate_json(json.dumps(manifest["scenario"])) == scenario
     assert set(manifest["wall_clock_s"]) == {"networks", "simulation", "accuracy", "tables"}
+    parts = manifest["of_which_s"]["simulation"]
+    assert set(parts) == {"tests", "retraining", "event_loop"}
+    assert sum(parts.values()) == pytest.approx(manifest["wall_clock_s"]["simulation"], abs=0.01)
 
 
 @pytest.mark.parametrize("what", ["results", "foreign file"])
