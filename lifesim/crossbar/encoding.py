@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 BITS_PER_WEIGHT = 16
+BIAS = 1 << (BITS_PER_WEIGHT - 1)
+"""What offset binary adds to a code."""
 _SIGN_BIT = np.uint16(0x8000)
 
 

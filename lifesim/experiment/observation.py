@@ -117,7 +117,11 @@ class _Judge:
             held = record.stretches[i].snapshot.held_at(time_ns)
             cells = held.stuck_cells, held.expired_cells
             # Without faults all devices with the same model are alike.
-            state = (record.group, device if any(cells) else None, held.key)
+            state = (
+                record.group,
+                None if held.as_new else (device, record.stretches[i].generation),
+                held.key,
+            )
             self._state[point], self._cells[point] = state, cells
             if state not in self._correct:
                 self._correct[state] = -1
@@ -148,7 +152,7 @@ class _Judge:
         return known
 
     def _submit(self, plan: Plan, batch: list[tuple[tuple, Held]]) -> tuple[list[tuple], Future]:
-        codes = [held.codes() for _, held in batch]
+        codes = [held.weights() for _, held in batch]
         future = self._executor.submit(
             correct_in_part, plan.model, codes, plan.group.network.data, "spec", self._torch_device
         )

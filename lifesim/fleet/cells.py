@@ -228,18 +228,20 @@ def factory_defects(technology: Technology, key: int, plan: BankPlan) -> Defect 
 
 
 def line_defects(
-    technology: Technology, key: int, plans: Sequence[BankPlan], horizon_ns: int
+    technology: Technology, key: int, plans: Sequence[BankPlan], born_ns: int, horizon_ns: int
 ) -> list[list[Defect]]:
-    """Return the lines that fail in each bank up to the horizon, in order of time."""
+    """Return the lines that fail in each bank of a device from its birth up to the horizon, in order of time."""
     found: list[list[Defect]] = [[] for _ in plans]
     if technology.line_failures_per_year:
         failures = LineFailures(
             technology.line_failures_per_year, technology.line_word_share, technology.line_stuck_at_1_share
         )
-        for event in LineEvents(key, failures, [plan.tiling for plan in plans]).until(horizon_ns):
+        for event in LineEvents(key, failures, [plan.tiling for plan in plans]).until(horizon_ns - born_ns):
             plan = plans[event.bank]
             low_resistance = np.full(len(event.cells), event.lrs)
-            defect = _defect(event.time_ns, event.cells, low_resistance, plan, encoding_of(technology))
+            defect = _defect(
+                born_ns + event.time_ns, event.cells, low_resistance, plan, encoding_of(technology)
+            )
             found[event.bank].append(defect)
     return found
 

@@ -16,10 +16,21 @@ from lifesim.crossbar.cost import (
     programming_cost,
     pulses_cost,
     readback_cost,
+    retest_cost,
+    rewrite_cost,
 )
+from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.march import MARCH_C_MINUS
-from lifesim.detection.schedules import BlindRefresh, MarchScrub, Never, Periodic, Readback, Schedule
+from lifesim.crossbar.march import MARCH_TESTS, all_levels, extreme_levels
+from lifesim.detection.schedules import (
+    BlindRefresh,
+    MarchScrub,
+    Never,
+    Periodic,
+    Readback,
+    Schedule,
+    VisitCosts,
+)
 from lifesim.errors import UserError
 from lifesim.fleet.cells import (
     OPERATION_COSTS,
@@ -39,7 +50,7 @@ from lifesim.fleet.cells import (
 from lifesim.fleet.clock import NS_PER_S, to_ns, to_s
 from lifesim.fleet.environment import make_environment
 from lifesim.fleet.keys import device_key
-from lifesim.fleet.silicon import Silicon
+from lifesim.fleet.silicon import Silicon, Warming
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.physics.disturb import pulses_per_inference
 from lifesim.physics.temperature import S_PER_DAY
@@ -94,7 +105,8 @@ class OperationTable:
     inference: Cost  # one picture
     aet_read: Cost  # one read of all test pictures
     readback: Cost
-    march: Cost
+    march: Cost  # or a read-only diagnosis
+    again: Cost  # of each cell that a diagnosis tries again
     programming: Cost  # of all layers, with the expected number of pulses
     reload: tuple[Cost, ...]  # of each bank, once for each layer that passes through it
 
@@ -102,17 +114,42 @@ class OperationTable:
 def operation_table(group: Group, hardware: Hardware) -> OperationTable:
     """Return what the operations cost on a group's crossbars, which its network fills."""
     costs, layers = hardware.costs, hardware.architecture.crossbar_layers
+    diagnosis = make_diagnosis(group, hardware)
     return OperationTable(
         inference=inference_cost(costs, layers, 1),
         aet_read=inference_cost(costs, layers, group.aet.pictures),
         readback=readback_cost(costs, layers),
-        march=march_cost(costs, layers, MARCH_C_MINUS),
+        march=readback_cost(costs, layers)
+        if diagnosis.read_only
+        else march_cost(costs, layers, diagnosis.test),
+        again=rewrite_cost(costs) if diagnosis.read_only else retest_cost(costs, diagnosis.test),
         programming=programming_cost(costs, layers),
         reload=tuple(
             pulses_cost(costs, bank.n_cells * len(bank.layers) * Fraction(costs.verify_pulses))
             for bank in hardware.layout.banks
         ),
     )
+
+
+def visit_costs(group: Group, operations: OperationTable) -> VisitCosts:
+    """Return what the group's schedule is told of costs."""
+    return VisitCosts(
+        operations.aet_read,
+        operations.readback,
+        operations.march,
+        operations.programming,
+        group.aet.baseline_reads,
+        group.aet.rereads,
+        operations.again,
+    )
+
+
+def make_diagnosis(group: Group, hardware: Hardware) -> Diagnosis:
+    """Return how the group's devices look for stuck cells."""
+    settings = group.policy.diagnosis
+    levels = all_levels if settings.levels == "all" else extreme_levels
+    test = levels(MARCH_TESTS[settings.test], hardware.encoding.top_level)
+    return Diagnosis(test, settings.retries, settings.read_only)
 
 
 def make_schedule(group: Group) -> Schedule:
@@ -137,16 +174,12 @@ def check_timing(scenario: Scenario) -> None:
     for name, group in scenario.group.items():
         hardware = Hardware.of(group)
         operations = operation_table(group, hardware)
-        visit_s = {
-            "periodic": (1 + group.aet.rereads) * to_s(operations.aet_read.latency_ns),
-            "readback": to_s(operations.readback.latency_ns),
-            "march_scrub": to_s(operations.march.latency_ns + operations.programming.latency_ns),
-            "blind_refresh": to_s(operations.programming.latency_ns),
-        }.get(group.schedule.kind)
-        if visit_s is not None and visit_s >= group.schedule.interval_s:
+        schedule = make_schedule(group)
+        visit_ns = schedule.longest_visit_ns(visit_costs(group, operations))
+        if schedule.interval_ns is not None and visit_ns >= schedule.interval_ns:
             mistakes.append(
                 f"{scenario.name}: group.{name}.schedule.interval_s = {group.schedule.interval_s:g}: must be longer than a visit of "
-                f"{group.schedule.kind}, which takes {visit_s:.3g} s on {group.network.name}"
+                f"{group.schedule.kind}, which takes {to_s(visit_ns):.3g} s on {group.network.name}"
             )
         for bank, cost in zip(hardware.layout.banks, operations.reload, strict=True):
             if bank.reloads_per_day * to_s(cost.latency_ns) >= S_PER_DAY:
@@ -161,9 +194,15 @@ def check_timing(scenario: Scenario) -> None:
 
 
 def make_silicon(
-    group: Group, hardware: Hardware, scenario: Scenario, name: str, slot: int, generation: int = 0
+    group: Group,
+    hardware: Hardware,
+    scenario: Scenario,
+    name: str,
+    slot: int,
+    generation: int = 0,
+    born_ns: int = 0,
 ) -> Silicon:
-    """Return the cells of one device, with its own place in the device-to-device spread."""
+    """Return the cells of one device, with its own place in the device-to-device spread; its lines fail from ``born_ns`` on."""
     technology, plans = group.technology, hardware.layout.banks
 
     def key(*purpose: str) -> int:
@@ -173,7 +212,7 @@ def make_silicon(
     wear = wear_of(technology, endurance_of(technology).scaled(factors.endurance))
     environment = make_environment(group, scenario, name, slot)
     clock = environment.clock(technology.retention_reference_c, technology.activation_energy_ev)
-    lines = line_defects(technology, key("lines"), plans, to_ns(scenario.horizon_s))
+    lines = line_defects(technology, key("lines"), plans, born_ns, to_ns(scenario.horizon_s))
     banks = []
     for plan, line_failures in zip(plans, lines, strict=True):
         from_factory = factory_defects(technology, key("fabrication", plan.name), plan)
@@ -192,10 +231,13 @@ def make_silicon(
             )
         )
     layers = hardware.architecture.crossbar_layers
+    drift_clock = environment.clock(technology.drift_reference_c, technology.activation_energy_ev)
     drift = layer_drift(
-        technology, hardware.encoding, layers, [key("drift", layer.name) for layer in layers], clock
+        technology, hardware.encoding, layers, [key("drift", layer.name) for layer in layers], drift_clock
     )
-    return Silicon(tuple(banks), hardware.layout.regions, hardware.encoding, drift)
+    per_k = technology.temperature_coefficient_per_k * technology.reference_tracking_residue
+    warming = Warming(per_k, environment.temperature_c) if per_k else None
+    return Silicon(tuple(banks), hardware.layout.regions, hardware.encoding, drift, warming)
 
 
 def read_pulses(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from lifesim.crossbar.bank import Bank, BankFaults
-from lifesim.crossbar.encoding import SLC, Encoding
+from lifesim.crossbar.encoding import BIAS, SLC, Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.programming import Programmed
@@ -96,18 +96,27 @@ class Held:
             held.append(codes)
         return tuple(held)
 
-    def weights(self) -> tuple[np.ndarray, ...]:
-        """Return what the crossbars compute with: the codes (int16 per layer), or where they drift, weights (float32 per layer)."""
-        codes = self.codes()
-        if not self.silicon.drift:
+    def weights(self, at_temperature: bool = False) -> tuple[np.ndarray, ...]:
+        """Return what the crossbars compute with: the codes (int16 per layer), or where these deviate, weights (float32 per layer).
+
+        ``at_temperature``: as read at the temperature of the moment, else at that of the programming.
+        """
+        codes, silicon = self.codes(), self.silicon
+        warming = silicon.warming if at_temperature else None
+        if not silicon.drift and warming is None:
             return codes
         weights = []
         for layer, (held, fixed_point) in enumerate(zip(codes, self.model.formats, strict=True)):
-            deviation = self.silicon.drift[layer].deviation(
-                self._now(layer), self.time_ns, self._stuck(layer)
-            )
-            drifted = fixed_point.dequantise(held).reshape(-1) + deviation * np.float32(fixed_point.scale)
-            weights.append(drifted.reshape(held.shape))
+            now, analog = self._now(layer), fixed_point.dequantise(held).reshape(-1)
+            if silicon.drift:
+                stuck = self._stuck(layer)
+                deviation = silicon.drift[layer].deviation(now, self.time_ns, stuck, fixed_point.scale)
+                analog = analog + deviation * np.float32(fixed_point.scale)
+            if warming is not None:
+                # The column's current changes in proportion; what is subtracted digitally, the bias of offset binary, does not.
+                bias = np.float32(BIAS * fixed_point.scale if silicon.encoding.offset else 0.0)
+                analog = analog + np.float32(warming.gain(now.time_ns, self.time_ns)) * (analog + bias)
+            weights.append(analog.reshape(held.shape))
         return tuple(weights)
 
     def read_codes(self) -> tuple[np.ndarray, ...]:
@@ -139,6 +148,21 @@ class Held:
         return np.clip(levels + (1 if soft.fails_to else -1), 0, encoding.top_level).astype(np.uint8)
 
 
+@dataclass(frozen=True, slots=True)
+class Warming:
+    """How conductances change with temperature: by ``per_k`` (what the references have not tracked away) for each kelvin since programming.
+
+    ``temperature_c``: of the cells, by the time in ns.
+    """
+
+    per_k: float
+    temperature_c: Callable[[int], float]
+
+    def gain(self, programmed_ns: int, time_ns: int) -> float:
+        """Return the relative change of conductances at a time."""
+        return self.per_k * (self.temperature_c(time_ns) - self.temperature_c(programmed_ns))
+
+
 class Region(NamedTuple):
     """Cells of a layer that lie in one bank: the bank, and the layer's index of the bank's first cell."""
 
@@ -151,13 +175,15 @@ class Silicon:
     """The banks of one device.
 
     ``layout``: for each layer, the banks in which its cells lie, in order. Layers that share cells share a bank: a stuck cell
-    touches every layer that passes through it. ``drift``: of each layer, or empty where levels do not drift.
+    touches every layer that passes through it. ``drift``: of each layer, or empty where levels do not drift. ``warming``: None where reads do not depend on the
+    temperature.
     """
 
     banks: tuple[Bank, ...]
     layout: tuple[tuple[Region, ...], ...]
     encoding: Encoding = SLC
     drift: tuple[LayerDrift, ...] = ()
+    warming: Warming | None = None
 
     @classmethod
     def of_layers(cls, banks: Sequence[Bank], encoding: Encoding = SLC) -> Silicon:

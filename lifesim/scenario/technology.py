@@ -131,10 +131,12 @@ class Technology(PresetTable):
     """Standard deviation of the shift one second after programming, in microsiemens."""
     drift_span_us: float = Field(default=90.0, gt=0, le=100_000)
     """Conductance of the top level above the lowest, in microsiemens."""
+    drift_reference_c: Temperature = 25.0
+    """Temperature at which the drift of levels is stated, in C; at others it runs faster or slower as retention loss does."""
     drift_theta: float = Field(default=0.0, ge=0, le=1)
     """Standard deviation of theta of Eq. 8, reached ..."""
     drift_theta_reached_s: Span = Field(default="1 y", validate_default=True)  # type: ignore[assignment]
-    """... so long after programming (at the reference temperature); before, it grows with the logarithm of time."""
+    """... so long after programming (at drift_reference_c); before, it grows with the logarithm of time."""
     reference_column: bool = True
     """Whether a column of reference cells, which drift alike, takes the mean drift out."""
 
