@@ -18,6 +18,7 @@ from pydantic_core import PydanticUndefined
 from lifesim.experiment import schema
 from lifesim.scenario import models
 from lifesim.scenario.cloud import Retraining
+from lifesim.scenario.policy import Diagnosis
 from lifesim.scenario.presets import load_preset
 from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import UNITS, Quantity
@@ -67,7 +68,7 @@ _OUTPUTS_HEAD = """# What a run writes
 | `devices.csv` | one row a device |
 | `survival.csv` | Kaplan-Meier curves |
 | `rates.csv` | how often devices fail: one row a group and kind of failure |
-| `layers.csv` | wear at the end: one row a group and layer |
+| `layers.csv` | wear at the end: one row a group and layer (or layers that share cells) |
 | `events.parquet` | the trace: one row an event |
 | `summary.json` | the numbers that the run printed at its end |
 | `manifest.json` | what was run: the scenario in full, its hash, seed, versions, machine, times, `status` |
@@ -191,6 +192,7 @@ _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("aet", "group.NAME.aet", models.Aet),
     ("schedule", "group.NAME.schedule", models.Group),
     ("policy", "group.NAME.policy", models.Policy),
+    ("diagnosis", "group.NAME.policy.diagnosis", Diagnosis),
     ("[cloud]", "", models.Cloud),
     ("service", "cloud.service", models.Cloud),
     ("retraining", "cloud.retraining", Retraining),
@@ -242,6 +244,8 @@ def _default(key: str, field: FieldInfo) -> str:
     default = field.default
     if isinstance(default, Table):
         return f"kind `{default.kind}`" if hasattr(default, "kind") else "its defaults"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
     return "" if default is None else f"`{default}`" if default != {} else "none"
 
 
@@ -263,7 +267,7 @@ def _allowed(field: FieldInfo) -> str:
         return "tables by name" if _is_table(entry.annotation) else f"table of numbers{_bounds(entry)}"
     if _is_table(annotation):
         return "preset or table" if issubclass(annotation, PresetTable) else "table"
-    words = {int: "whole number", float: "number", str: "text"}
+    words = {bool: "true or false", int: "whole number", float: "number", str: "text"}
     return words.get(annotation, "date") + _bounds(field)
 
 

@@ -45,6 +45,16 @@ def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> n
     return changed | (np.abs(of_golden_class - golden.thousandths) > SDC3_THOUSANDTHS)
 
 
+def score(golden: Golden, confidences: np.ndarray) -> np.ndarray:
+    """Return by how much the confidences of the golden classes have moved, summed over the pictures: thousandths, int64 [...].
+
+    ``confidences`` [..., m, classes]. What is not a number is no confidence.
+    """
+    rounded = _thousandths(confidences)
+    of_golden_class = np.take_along_axis(rounded, _as_index(golden.classes, rounded), axis=-1)[..., 0]
+    return np.abs(of_golden_class - golden.thousandths).sum(axis=-1, dtype=np.int64)
+
+
 def _thousandths(confidences: np.ndarray) -> np.ndarray:
     return np.rint(np.nan_to_num(confidences, nan=0.0) * 1000.0).astype(np.int32)
 

@@ -30,6 +30,7 @@ class Outcome(Enum):
 class Finding:
     """Something other than a pass: the position of the visit in the window asked for, the outcome, and the reads that it took.
 
+    ``score``: how bad an alarm looks, in the schedule's own unit (:meth:`Schedule.first_finding`); the lowest of its reads.
     ``without_noise``: whether an alarm would have been raised by a noise-free read, too. For the record only: it tells false alarms
     apart, and steers nothing.
     """
@@ -37,14 +38,18 @@ class Finding:
     position: int
     outcome: Outcome
     reads: int = 0
+    score: int = 0
     without_noise: bool = True
 
 
 class Examinee(Protocol):
     """What a schedule may ask of a device."""
 
-    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
-        """Adversarial example testing at each time: the first visit whose first read alarms, re-read."""
+    def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
+        """Adversarial example testing at each time: the first visit whose first read alarms, re-read.
+
+        Reads with a score (:func:`lifesim.detection.criteria.score`) below ``least_score`` do not alarm.
+        """
 
     def new_wrong_cells(self, time_ns: int) -> int:
         """Cells that a read-back at ``time_ns`` shows to differ from the backup and that did not at the baseline."""
@@ -58,11 +63,19 @@ class Examinee(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class VisitCosts:
-    """What the elements of visits cost on this device's network: one read of all test pictures, one read-back of the array."""
+    """What the elements of visits cost on this device's network.
+
+    One read of all test pictures, one read-back of the array, a March test (or another diagnosis), a programming of the whole array; how often
+    test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again.
+    """
 
     aet_read: Cost
     readback: Cost
+    march: Cost
+    programming: Cost
     baseline_reads: int
+    rereads: int
+    again: Cost = NO_COST
 
 
 class Schedule(Protocol):
@@ -73,11 +86,17 @@ class Schedule(Protocol):
     def visit_cost(self, costs: VisitCosts) -> Cost:
         """Return the cost of a visit that finds nothing; each further read of the same visit costs the same again."""
 
+    def longest_visit_ns(self, costs: VisitCosts) -> int:
+        """Return how long a visit takes at most, with re-reads and what it always leads to; it must be shorter than ``interval_ns``."""
+
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         """Return the cost of setting a baseline after a programming."""
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
-        """Return the first visit, of those that end at these times, that finds something."""
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
+        """Return the first visit, of those that end at these times, that finds something.
+
+        What scores less than ``least_score`` is no alarm: it has been seen before, and was not worth acting on.
+        """
 
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         """Read what later visits are compared with."""
@@ -104,7 +123,10 @@ class Never(_NothingRead):
 
     interval_ns: None = None
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+    def longest_visit_ns(self, costs: VisitCosts) -> int:
+        return 0
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return None
 
 
@@ -117,11 +139,14 @@ class Periodic:
     def visit_cost(self, costs: VisitCosts) -> Cost:
         return costs.aet_read
 
+    def longest_visit_ns(self, costs: VisitCosts) -> int:
+        return (1 + costs.rereads) * costs.aet_read.latency_ns
+
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         return costs.aet_read.times(costs.baseline_reads)
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
-        return device.first_alarm(ends_ns)
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
+        return device.first_alarm(ends_ns, least_score)
 
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         device.read_goldens(time_ns)
@@ -131,7 +156,7 @@ class Periodic:
 class Readback:
     """Non-destructive read of the whole array, compared with the backup: the honest rival of AET (digital, so without read noise).
 
-    Alarms when at least ``alarm_cells`` cells are wrong that were right at the baseline.
+    Alarms when at least ``alarm_cells`` cells are wrong that were right at the baseline; their number is the score.
     """
 
     interval_ns: int
@@ -140,13 +165,17 @@ class Readback:
     def visit_cost(self, costs: VisitCosts) -> Cost:
         return costs.readback
 
+    def longest_visit_ns(self, costs: VisitCosts) -> int:
+        return costs.readback.latency_ns
+
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         return costs.readback
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         for position, end_ns in enumerate(ends_ns):
-            if device.new_wrong_cells(end_ns) >= self.alarm_cells:
-                return Finding(position, Outcome.ALARM, reads=1)
+            wrong = device.new_wrong_cells(end_ns)
+            if wrong >= max(self.alarm_cells, least_score):
+                return Finding(position, Outcome.ALARM, reads=1, score=wrong)
         return None
 
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
@@ -159,7 +188,10 @@ class MarchScrub(_NothingRead):
 
     interval_ns: int
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+    def longest_visit_ns(self, costs: VisitCosts) -> int:
+        return costs.march.latency_ns + costs.programming.latency_ns
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return Finding(0, Outcome.DIAGNOSE)
 
 
@@ -169,5 +201,8 @@ class BlindRefresh(_NothingRead):
 
     interval_ns: int
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int]) -> Finding | None:
+    def longest_visit_ns(self, costs: VisitCosts) -> int:
+        return costs.programming.latency_ns
+
+    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return Finding(0, Outcome.REFRESH)

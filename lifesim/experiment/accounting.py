@@ -5,7 +5,9 @@ Integers throughout; nothing is divided or multiplied by a unit cost before it i
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +18,7 @@ from lifesim.experiment.observation import Judged, Observed, SpecSpan
 from lifesim.experiment.schema import COUNTS, STATES
 from lifesim.fleet.build import Plan
 from lifesim.fleet.records import DeviceRecord, Event, Grid, Segment, State
+from lifesim.fleet.silicon import Snapshot
 
 _STATE = {name: i for i, name in enumerate(STATES)}
 _COUNT = {name: i for i, name in enumerate(COUNTS)}
@@ -32,11 +35,15 @@ _ONE = {
     "validation_failed": "validations_failed",
     "reprogramming": "reprogrammings",
     "retirement": "retirements",
+    "replacement": "replacements",
+    "alarm_tolerated": "alarms_tolerated",
+    "power_cut": "rewrites_cut",
     "job_expired": "jobs_expired",
     "map_damaged": "messages_damaged",
     "redeployment_damaged": "messages_damaged",
 }
 _AMOUNT = {
+    "tried_again": "cells_tried_again",
     "map_sent": "uplink_sent_bytes",
     "map_received": "uplink_received_bytes",
     "map_damaged": "uplink_lost_bytes",
@@ -69,7 +76,7 @@ class DeviceAccount:
 
     ``time_ns`` int64 [periods, states of schema.STATES]; ``counts`` int64 [periods, counts of schema.COUNTS]; ``reads`` int64 [periods]
     single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, layers]; ``extra_wrong``
-    float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong;
+    float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong; ``rewrites_j`` float64 [periods];
     ``events`` with alarms told apart.
     """
 
@@ -81,11 +88,17 @@ class DeviceAccount:
     baselines: np.ndarray
     reloads: np.ndarray
     extra_wrong: np.ndarray
+    rewrites_j: np.ndarray
     events: list[Event]
 
     def count(self, name: str) -> np.ndarray:
         """Return one of the counts of schema.COUNTS by period [periods]."""
         return self.counts[:, _COUNT[name]]
+
+
+def commissioned(time_ns: np.ndarray) -> np.ndarray:
+    """Return the columns of times by state [..., states] in which a device had been put into service."""
+    return np.delete(time_ns, _STATE["uncommissioned"], axis=-1)
 
 
 def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list[int]) -> DeviceAccount:
@@ -99,6 +112,7 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
         np.zeros(periods, np.int64),
         np.zeros(periods, np.int64),
         np.zeros((periods, len(plan.operations.reload)), np.int64),
+        np.zeros(periods),
         np.zeros(periods),
         [],
     )
@@ -114,7 +128,8 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
                 ledger.time_ns[period, _STATE[segment.state.value]] += end_ns - start_ns
     _book_missed(ledger, edges_ns)
     _book_events(ledger, edges_ns)
-    _book_wear(ledger, plan, edges_ns)
+    _book_rewrites(ledger, edges_ns)
+    _book_wear(ledger, edges_ns)
     return ledger
 
 
@@ -167,15 +182,16 @@ def _book_missed(ledger: DeviceAccount, edges_ns: list[int]) -> None:
 
 
 def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
-    in_spec_at_end = {
-        stretch.end_ns: spans[-1].in_spec
-        for stretch, spans in zip(ledger.record.stretches, ledger.observed.spans, strict=True)
-    }
+    starts = [stretch.start_ns for stretch in ledger.record.stretches]
+
+    def in_spec_before(time_ns: int) -> bool:
+        spans = ledger.observed.spans[max(0, bisect_left(starts, time_ns) - 1)]
+        return next((span for span in reversed(spans) if span.start_ns < time_ns), spans[0]).in_spec
+
     for event in ledger.record.events:
         period = _period(event.time_ns, edges_ns)
         if event.kind == "alarm":
-            # An alarm ends its stretch: what counts is the state just before the diagnosis.
-            kind = "false" if event.detail else "early" if in_spec_at_end[event.time_ns] else "true"
+            kind = "false" if event.detail else "early" if in_spec_before(event.time_ns) else "true"
             event = event._replace(detail=kind)
             ledger.counts[period, _COUNT[f"alarms_{kind}"]] += 1
         if event.kind in ("alarm", "unconfirmed_alarm", "verification"):
@@ -196,28 +212,55 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
         ledger.events.append(event)
 
 
-def _book_wear(ledger: DeviceAccount, plan: Plan, edges_ns: list[int]) -> None:
-    """Programming operations up to each edge, from the stretches; what reloads did not do, interventions did."""
-    record, cells = ledger.record, np.array(plan.layer_cells)
-    starts = [stretch.start_ns for stretch in record.stretches]
-    operations = np.zeros((len(edges_ns), len(cells)), np.int64)
-    reloads = np.zeros_like(operations)
-    reloaded_before = np.cumsum(
-        [[0] * len(cells), *(_reloads(s.snapshot, s.end_ns) for s in record.stretches)], axis=0
+def _book_rewrites(ledger: DeviceAccount, edges_ns: list[int]) -> None:
+    """Energy of writing; equal amounts are counted, and multiplied once."""
+    times: Counter[tuple[int, float]] = Counter(
+        (_period(time_ns, edges_ns), energy_j) for time_ns, energy_j in ledger.record.programmings
     )
+    for (period, energy_j), count in sorted(times.items()):
+        ledger.rewrites_j[period] += count * energy_j
+
+
+def _book_wear(ledger: DeviceAccount, edges_ns: list[int]) -> None:
+    """Programming operations up to each edge, from the stretches; what reloads did not do, interventions did.
+
+    Each device in the slot counts from its own start: its first programming is the factory's.
+    """
+    stretches = ledger.record.stretches
+    starts = [stretch.start_ns for stretch in stretches]
+    writes = [0] * len(edges_ns)
+    reloads = np.zeros((len(edges_ns), ledger.reloads.shape[1]), np.int64)
+    before = [(0, reloads[0])]  # at the start of each stretch
+    for last, stretch in itertools.pairwise(stretches):
+        # What a March test and a rewrite did between two stretches shows at the start of the second, if it is the same device.
+        until_ns, snapshot = (
+            (stretch.start_ns, stretch.snapshot)
+            if stretch.generation == last.generation
+            else (last.end_ns, last.snapshot)
+        )
+        before.append(_added(before[-1], last.snapshot, last.start_ns, snapshot, until_ns))
     for row, edge_ns in enumerate(edges_ns):
         index = bisect_right(starts, edge_ns) - 1
-        stretch = record.stretches[index]
-        at_ns = min(edge_ns, stretch.end_ns)
-        operations[row] = stretch.snapshot.operations_at(at_ns)
-        reloads[row] = reloaded_before[index] + _reloads(stretch.snapshot, at_ns)
+        if index >= 0:
+            stretch = stretches[index]
+            at_ns = min(edge_ns, stretch.end_ns)
+            writes[row], reloads[row] = _added(
+                before[index], stretch.snapshot, stretch.start_ns, stretch.snapshot, at_ns
+            )
     ledger.reloads[:] = np.diff(reloads, axis=0)
     ledger.counts[:, _COUNT["reloads"]] = ledger.reloads.sum(axis=1)
-    ledger.counts[:, _COUNT["cell_writes"]] = np.diff(operations @ cells)
+    ledger.counts[:, _COUNT["cell_writes"]] = np.diff(writes)
 
 
-def _reloads(snapshot, time_ns: int) -> np.ndarray:
-    return snapshot.operations_at(time_ns) - np.array([p.operations for p in snapshot.programmed])
+def _added(
+    sofar: tuple[int, np.ndarray], first: Snapshot, from_ns: int, second: Snapshot, to_ns: int
+) -> tuple[int, np.ndarray]:
+    """Add to (cell writes, reloads by bank) what one device did between two moments."""
+    writes, reloads = sofar
+    return (
+        writes + second.cell_writes_at(to_ns) - first.cell_writes_at(from_ns),
+        reloads + second.reloads_at(to_ns) - first.reloads_at(from_ns),
+    )
 
 
 def _period(time_ns: int, edges_ns: list[int]) -> int:

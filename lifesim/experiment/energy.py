@@ -11,13 +11,13 @@ from lifesim.fleet.build import Plan
 
 def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
     """Return joules [periods, causes of schema.ENERGY_CAUSES] of one device."""
-    operations, visit, link = plan.operations, plan.costs.visit, plan.group.link
-    rewrites = account.count("refreshes") + account.count("reprogrammings")
+    operations, visit, link = plan.operations, plan.costs, plan.group.link
     joules = {
         "test": account.reads * plan.schedule.visit_cost(visit).energy_j,
         "baseline": account.baselines * plan.schedule.baseline_cost(visit).energy_j,
-        "diagnosis": account.count("diagnoses") * operations.march.energy_j,
-        "rewrite": rewrites * operations.programming.energy_j,
+        "diagnosis": account.count("diagnoses") * operations.march.energy_j
+        + account.count("cells_tried_again") * operations.again.energy_j,
+        "rewrite": account.rewrites_j,
         "reload": account.reloads @ np.array([cost.energy_j for cost in operations.reload]),
         "inference": account.count("inferences") * operations.inference.energy_j,
         "radio": account.count("uplink_air_bytes") * link.uplink_j_per_byte

@@ -12,12 +12,13 @@ from lifesim.experiment.accounting import DeviceAccount
 
 @dataclass(frozen=True, slots=True)
 class Milestones:
-    """When it first happened to a device (ns), None where it did not.
+    """When it first happened to the first device in a slot (ns), None where it did not; what replaces it does not count.
 
     ``first_detection``: the first true alarm once out of spec, or the loss itself if an alarm was still unresolved then.
     ``first_repair``: in spec again after that detection; ``first_back_in_spec`` does not ask for one. ``end_of_life``: retirement.
     """
 
+    commissioned: int
     first_out_of_spec: int | None
     first_detection: int | None
     first_back_in_spec: int | None
@@ -27,20 +28,28 @@ class Milestones:
 
 def milestones(account: DeviceAccount) -> Milestones:
     """Return the firsts of one device. A span that took no time does not count."""
-    spans = [span for spans in account.observed.spans for span in spans if span.end_ns > span.start_ns]
+    spans = [
+        span
+        for stretch, spans in zip(account.record.stretches, account.observed.spans, strict=True)
+        for span in spans
+        if span.end_ns > span.start_ns and not stretch.generation
+    ]
     lost = next((span.start_ns for span in spans if not span.in_spec), None)
-    end_of_life = next((e.time_ns for e in account.events if e.kind == "retirement"), None)
+    retired = (i for i, event in enumerate(account.events) if event.kind == "retirement")
+    end = next(retired, len(account.events))
+    end_of_life = account.events[end].time_ns if end < len(account.events) else None
+    commissioned = account.record.commissioned_ns
     if lost is None:
-        return Milestones(None, None, None, None, end_of_life)
+        return Milestones(commissioned, None, None, None, None, end_of_life)
 
     def in_spec_after(time_ns: int) -> int | None:
         return next((span.start_ns for span in spans if span.in_spec and span.start_ns > time_ns), None)
 
     already_known = any(s.known for s in account.record.segments if s.start_ns <= lost < s.end_ns)
-    alarms = (e.time_ns for e in account.events if e.kind == "alarm" and e.detail == "true")
+    alarms = (e.time_ns for e in account.events[:end] if e.kind == "alarm" and e.detail == "true")
     detected = lost if already_known else next((t for t in alarms if t >= lost), None)
     repaired = None if detected is None else in_spec_after(detected)
-    return Milestones(lost, detected, in_spec_after(lost), repaired, end_of_life)
+    return Milestones(commissioned, lost, detected, in_spec_after(lost), repaired, end_of_life)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +67,7 @@ def waits(firsts: Sequence[Milestones], horizon_ns: int) -> dict[str, list[Wait]
     waited for: its detection is censored then. All waits are censored by retirement and by the horizon.
     """
     return {
-        "in_spec": [_wait(m.first_out_of_spec, m.end_of_life, horizon_ns) for m in firsts],
+        "in_spec": [_wait(m.first_out_of_spec, m.end_of_life, horizon_ns, m.commissioned) for m in firsts],
         "undetected": [
             _wait(
                 m.first_detection,
@@ -74,7 +83,7 @@ def waits(firsts: Sequence[Milestones], horizon_ns: int) -> dict[str, list[Wait]
             for m in firsts
             if m.first_detection is not None
         ],
-        "in_service": [_wait(m.end_of_life, None, horizon_ns) for m in firsts],
+        "in_service": [_wait(m.end_of_life, None, horizon_ns, m.commissioned) for m in firsts],
     }
 
 
@@ -86,7 +95,7 @@ def arrays(waited: Sequence[Wait]) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def _wait(event_ns: int | None, ended_ns: int | None, horizon_ns: int, since_ns: int = 0) -> Wait:
+def _wait(event_ns: int | None, ended_ns: int | None, horizon_ns: int, since_ns: int) -> Wait:
     end_ns = horizon_ns if ended_ns is None else ended_ns
     happened = event_ns is not None and event_ns <= end_ns
     return Wait((event_ns if happened else end_ns) - since_ns, happened)

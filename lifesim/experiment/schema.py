@@ -9,11 +9,12 @@ STATES = {
     "out_known": "serving out of spec while an alarm is unresolved",
     "out_silent": "serving out of spec, and no alarm raised: what a detection schedule exists to shorten",
     "testing": "reading test pictures or reading back the array",
-    "diagnosing": "running a March test; the weights are gone",
+    "diagnosing": "running a March test, which destroys the weights, or a read-only diagnosis",
     "refreshing": "writing the backup into the cells",
     "reprogramming": "applying a redeployment and writing it into the cells",
     "offline": "not serving until the cloud answers, by policy",
-    "retired": "taken out of service for good",
+    "retired": "taken out of service, for good or until it is replaced",
+    "uncommissioned": "before it was put into service",
 }
 
 
@@ -38,13 +39,21 @@ COUNTS = {
     "alarms_true": Column("", "alarms raised out of spec"),
     "alarms_early": Column("", "alarms raised in spec, that a noise-free read would have raised, too"),
     "alarms_false": Column("", "alarms that a noise-free read would not have raised"),
-    "diagnoses": Column("", "March tests run"),
+    "alarms_tolerated": Column(
+        "", "of the alarms, those not acted on as the loss that they stood for was not worth it"
+    ),
+    "diagnoses": Column("", "March tests (or read-only diagnoses) run"),
+    "cells_tried_again": Column(
+        "", "cells that failed a diagnosis and were tested again, or rewritten, one by one"
+    ),
     "refreshes": Column("", "rewrites of all cells from the backup"),
+    "rewrites_cut": Column("", "refreshes and redeployments begun again after a power cut"),
     "jobs": Column("", "retrainings asked of the cloud"),
     "retrainings": Column("", "retrainings finished by the cloud"),
     "validations_failed": Column("", "redeployments that the cloud's own validation found out of spec"),
     "reprogrammings": Column("", "redeployments applied"),
     "retirements": Column("", "devices taken out of service"),
+    "replacements": Column("", "new devices put into the place of a retired one"),
     "inferences": Column("", "inferences answered while serving"),
     "reloads": Column("", "reloads of single layers from the backup"),
     "jobs_expired": Column("", "retrainings given up because no worker took them up in time"),
@@ -78,13 +87,13 @@ SHARES = {
     for state, meaning in STATES.items()
 }
 TOTALS = {
-    "availability": Column("1", "share of the time serving, in spec or not"),
-    "in_spec_availability": Column("1", "share of the time serving in spec"),
+    "availability": Column("1", "share of the time since it was put into service serving, in spec or not"),
+    "in_spec_availability": Column("1", "share of the time since it was put into service serving in spec"),
 }
 ENERGY_CAUSES = {
     "test": "visits that read: test pictures or the array",
     "baseline": "reading what later visits are compared with",
-    "diagnosis": "March tests",
+    "diagnosis": "March tests or read-only diagnoses",
     "rewrite": "refreshes and redeployments",
     "reload": "reloads of single layers",
     "inference": "inferences",
@@ -141,6 +150,7 @@ DEVICES = {
     "accuracy_mean": Column("1", "mean of its accuracy over the report times at which it could be observed"),
     "accuracy_min": Column("1", "lowest of them"),
     "accuracy_last": Column("1", "last of them"),
+    "commissioned_s": Column("s", "when it was put into service"),
     "first_out_of_spec_s": Column("s", "when it was first out of spec; empty if never"),
     "first_detection_s": Column(
         "s",
@@ -152,7 +162,9 @@ DEVICES = {
     "first_repair_s": Column(
         "s", "when it was first in spec again after that detection; empty if never, or never detected"
     ),
-    "end_of_life_s": Column("s", "when it was retired; empty if it was not"),
+    "end_of_life_s": Column(
+        "s", "when it was first retired; empty if it was not; its other firsts are from before that"
+    ),
     **COUNTS,
     **ANSWERS,
     **ENERGY,
@@ -196,17 +208,19 @@ RATES = {
 
 LAYERS = {
     "group": Column("", "group of devices"),
-    "layer": Column("", "layer of the network, which has a bank of cells of its own"),
-    "cells": Column("", "cells of a device that hold it"),
+    "layers": Column(
+        "", "layer that has these cells to itself, or the layers that pass through them, joined by +"
+    ),
+    "cells": Column("", "cells of a device"),
     "operations_mean": Column(
         "", "programming operations per cell when the device was last in use, mean over devices"
     ),
-    "operations_max": Column("", "the most of a device"),
+    "operations_max": Column("", "the most of a cell of a device"),
     "expected_stuck_mean": Column(
         "",
-        "cells that so many operations are expected to have worn out, by each device's own endurance; mean over devices",
+        "cells that so many operations wear out on average, given each device's own endurance; mean over devices",
     ),
-    "stuck_cells_mean": Column("", "cells that are stuck, mean over devices"),
+    "stuck_cells_mean": Column("", "cells that are stuck, worn out or for another reason; mean over devices"),
     "stuck_cells_max": Column("", "the most of a device"),
     "expired_cells_mean": Column(
         "", "cells that have lost their state since they were last programmed, mean over devices"
@@ -227,7 +241,8 @@ EVENT_KINDS = {
     "baseline": "what later visits are compared with was read",
     "unconfirmed_alarm": "a first read alarmed, the re-reads did not; amount: reads",
     "alarm": "amount: reads; detail: true, early or false (the trace of an interrupted run, which was not judged: noise for false, else empty)",
-    "diagnosis": "a March test ended; amount: stuck cells found; detail: how many of them are new",
+    "diagnosis": "a diagnosis ended; amount: stuck cells known then; detail: how many of them are new",
+    "tried_again": "during the diagnosis that ended now; amount: cells tested again or rewritten one by one",
     "refresh": "a rewrite from the backup ended",
     "map_sent": "a fault map was put on the uplink; amount: bytes",
     "map_received": "the cloud received it; amount: bytes; detail: bytes on the air for it",
@@ -251,4 +266,7 @@ EVENT_KINDS = {
     "verification": "the test after a redeployment passed; amount: reads",
     "validation_failed": "the cloud had found the redeployed model out of spec",
     "retirement": "taken out of service; amount: redeployments in a row that failed",
+    "replacement": "a new device was put into its place; amount: how many there have been",
+    "alarm_tolerated": "the alarm was not acted on; amount: its score (thousandths of confidence, or wrong cells)",
+    "power_cut": "the power went during a rewrite, which began again; amount: ns since it had begun",
 }

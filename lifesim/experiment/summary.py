@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.accounting import DeviceAccount, commissioned
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.rates import failure_rate
@@ -28,10 +28,10 @@ def summarise(
     """Return the summary of a run as plain JSON values; durations in seconds, shares of device time."""
     time_ns = sum(a.time_ns.sum(axis=0) for a in accounts)
     counts = dict(zip(schema.COUNTS, sum(a.counts.sum(axis=0) for a in accounts).tolist(), strict=True))
-    whole = int(time_ns.sum())
+    whole = int(commissioned(time_ns).sum())
     last = [a for a in accounts if a.observed.samples and a.observed.samples[-1].time_ns == fleet.horizon_ns]
     cloud = fleet.cloud
-    device_years = len(accounts) * scenario.horizon_s / S_PER_YEAR
+    device_years = to_s(whole) / S_PER_YEAR
     joules = sum(energy_by_cause(a, fleet.plans[a.record.group]).sum(axis=0) for a in accounts).tolist()
     traffic = [bytes_by_cause(account.events) for account in accounts]
     sent_bytes = {cause: sum(of_device[cause] for of_device in traffic) for cause in CAUSES}

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount
+from lifesim.experiment.accounting import DeviceAccount, commissioned
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.observation import Sample
 from lifesim.experiment.rates import failure_rate
 from lifesim.experiment.survival import kaplan_meier
-from lifesim.experiment.wear import layer_wear
+from lifesim.experiment.wear import bank_wear
 from lifesim.fleet.build import Plan
 from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.records import DeviceRecord, Event
@@ -46,8 +46,8 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     for i, state in enumerate(schema.STATES):
         table[f"{state}_s"] = _seconds(time_ns[:, i].tolist())
         table[f"{state}_share"] = _shares(time_ns[:, [i]], time_ns)
-    table["availability"] = _shares(time_ns[:, :3], time_ns)
-    table["in_spec_availability"] = _shares(time_ns[:, :1], time_ns)
+    table["availability"] = _shares(time_ns[:, :3], commissioned(time_ns))
+    table["in_spec_availability"] = _shares(time_ns[:, :1], commissioned(time_ns))
     table["accuracy_devices"] = [len(at_edge) for at_edge in observed]
     table["accuracy_mean"] = [float(np.mean(a)) if a else None for a in accuracy]
     table["accuracy_p05"] = [float(np.percentile(a, 5)) if a else None for a in accuracy]
@@ -107,8 +107,8 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
             "device": account.record.device,
             "group": account.record.group,
             **dict(zip(schema.DURATIONS, _seconds(time_ns[0].tolist()), strict=True)),
-            "availability": _shares(time_ns[:, :3], time_ns)[0],
-            "in_spec_availability": _shares(time_ns[:, :1], time_ns)[0],
+            "availability": _shares(time_ns[:, :3], commissioned(time_ns))[0],
+            "in_spec_availability": _shares(time_ns[:, :1], commissioned(time_ns))[0],
             "accuracy_mean": float(np.mean(accuracy)) if accuracy else None,
             "accuracy_min": min(accuracy) if accuracy else None,
             "accuracy_last": accuracy[-1] if accuracy else None,
@@ -153,22 +153,22 @@ def rates_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
 
 
 def layers_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> Table:
-    """Return layers.csv: how worn each group's layers are at the end."""
+    """Return layers.csv: how worn each group's cells are at the end."""
     table: Table = {column: [] for column in schema.LAYERS}
     for group, of_group in _by_group(accounts).items():
-        plan, devices = plans[group], [layer_wear(account) for account in of_group]
-        names = [layer.name for layer in plan.model.architecture.crossbar_layers]
-        for name, cells, of_layer in zip(names, plan.layer_cells, zip(*devices, strict=True), strict=True):
+        devices = [wear for wear in map(bank_wear, of_group) if wear]
+        for number, bank in enumerate(plans[group].hardware.layout.banks):
+            wear = [banks[number] for banks in devices]
             row = {
                 "group": group,
-                "layer": name,
-                "cells": cells,
-                "operations_mean": _mean([wear.operations for wear in of_layer]),
-                "operations_max": max(wear.operations for wear in of_layer),
-                "expected_stuck_mean": _mean([wear.expected_stuck for wear in of_layer]),
-                "stuck_cells_mean": _mean([wear.stuck for wear in of_layer]),
-                "stuck_cells_max": max(wear.stuck for wear in of_layer),
-                "expired_cells_mean": _mean([wear.expired for wear in of_layer]),
+                "layers": bank.name,
+                "cells": bank.n_cells,
+                "operations_mean": _mean([w.operations for w in wear]),
+                "operations_max": max((w.most_operations for w in wear), default=None),
+                "expected_stuck_mean": _mean([w.expected_stuck for w in wear]),
+                "stuck_cells_mean": _mean([w.stuck for w in wear]),
+                "stuck_cells_max": max((w.stuck for w in wear), default=None),
+                "expired_cells_mean": _mean([w.expired for w in wear]),
             }
             for column in schema.LAYERS:
                 table[column].append(row[column])
@@ -189,8 +189,8 @@ def _waits_by_group(accounts: Sequence[DeviceAccount], horizon_ns: int) -> dict[
     }
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values))
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def csv_bytes(table: Table) -> bytes:

@@ -10,15 +10,18 @@ import numpy as np
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
-from lifesim.fleet.device import DeviceCosts, Policy
+from lifesim.fleet.calibration import act_from_score
+from lifesim.fleet.clock import to_ns
 from lifesim.fleet.hardware import (
     Hardware,
     OperationTable,
     inferences_asked,
     make_schedule,
     operation_table,
+    visit_costs,
     visit_phase_ns,
 )
+from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import Grid
 from lifesim.fleet.redeployment import Retraining, TestSet, make_test_set
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
@@ -47,16 +50,11 @@ class Plan:
     spec_pictures: int
     required_correct: int  # of them, to be in spec
     required_validation: int  # of the cloud's validation pictures, to be in spec
+    policy: Policy
 
     @property
-    def costs(self) -> DeviceCosts:
-        operations = self.operations
-        visit = VisitCosts(operations.aet_read, operations.readback, self.group.aet.baseline_reads)
-        return DeviceCosts(visit, operations.march, operations.programming)
-
-    @property
-    def policy(self) -> Policy:
-        return Policy(self.group.policy.while_waiting == "offline", self.group.policy.retire_after)
+    def costs(self) -> VisitCosts:
+        return visit_costs(self.group, self.operations)
 
     @property
     def rule(self) -> TestRule:
@@ -99,6 +97,9 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
     hardware = Hardware.of(group)
     operations = operation_table(group, hardware)
     schedule = make_schedule(group)
+    test_set = make_test_set(
+        model, model.codes, network.data, group.aet.pictures, network.fgsm_epsilon, torch_device
+    )
     correct, pictures = _clean(model, network.data, "spec", torch_device)
     validation, n_validation = _clean(model, network.data, "validation", torch_device)
     return Plan(
@@ -106,15 +107,17 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         group=group,
         model=model,
         hardware=hardware,
-        test_set=make_test_set(
-            model, model.codes, network.data, group.aet.pictures, network.fgsm_epsilon, torch_device
-        ),
+        test_set=test_set,
         operations=operations,
         schedule=schedule,
         spec_correct=correct,
         spec_pictures=pictures,
         required_correct=_required(correct, pictures, scenario.spec.tolerance),
         required_validation=_required(validation, n_validation, scenario.spec.tolerance),
+        policy=_make_policy(
+            group,
+            act_from_score(group, model, hardware.encoding, test_set, scenario.seed, torch_device),
+        ),
     )
 
 
@@ -130,13 +133,37 @@ def make_service_time(scenario: Scenario) -> ServiceTime:
             return work_service(lambda job: scenario.cloud.retraining.steps, service.step_time_s)
 
 
+def _make_policy(group: Group, act_from: int) -> Policy:
+    policy, call_from, quiet_s = group.policy, 1, 0.0
+    match policy.call.kind:
+        case "every_n":
+            call_from = policy.call.faults
+        case "debounced":
+            quiet_s = policy.call.quiet_s
+    return Policy(
+        offline_while_waiting=policy.while_waiting == "offline",
+        retire_after=policy.retire_after,
+        replace_after_ns=_ns_unless_none(policy.replace_after_s),
+        call_from=call_from,
+        quiet_ns=to_ns(quiet_s),
+        retry_after_ns=_ns_unless_none(policy.retry_after_s),
+        act_from_score=act_from,
+        changes_only=policy.redeploy == "changed",
+        refresh=policy.diagnosis.refresh,
+    )
+
+
+def _ns_unless_none(seconds: float | None) -> int | None:
+    return None if seconds is None else to_ns(seconds)
+
+
 def make_grid(plan: Plan, seed: int, slot: int) -> Grid | None:
     """Return a device's grid of visits; the phase is the device's own, the same share of any interval."""
     interval_ns = plan.schedule.interval_ns
     if interval_ns is None:
         return None
     phase_ns = visit_phase_ns(seed, plan.name, slot, interval_ns)
-    return Grid(phase_ns, interval_ns, plan.schedule.visit_cost(plan.costs.visit).latency_ns)
+    return Grid(phase_ns, interval_ns, plan.schedule.visit_cost(plan.costs).latency_ns)
 
 
 def _clean(model: Model, source: DataSource, part: str, torch_device: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""One device's life as a process: serve, visit, diagnose, refresh, wait for the cloud, be reprogrammed, retire.
+"""One device's life as a process: serve, visit, diagnose, refresh, wait for the cloud, be reprogrammed, retire, be replaced.
 
 Two ways to serve give the same record, byte for byte: *skip-ahead* asks for the findings of a window of visits at once and sleeps until
 the first (the window doubles while nothing happens), and *stepped* wakes at every visit. The second is the oracle of the first.
@@ -6,7 +6,7 @@ the first (the window doubles while nothing happens), and *stepped* wakes at eve
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,7 +16,8 @@ from lifesim.crossbar.cost import Cost
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
 from lifesim.fleet.clock import TEST, wait
-from lifesim.fleet.records import DeviceRecord, Event, Segment, State, Stretch
+from lifesim.fleet.policy import Policy
+from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
 LONGEST_WINDOW = 32  # visits evaluated in one call; more would waste work when an alarm comes first
@@ -29,70 +30,86 @@ class Twin(Examinee, Protocol):
 
     def snapshot(self) -> Any: ...
     def halt(self, time_ns: int) -> None: ...
-    def march(self, writes_per_cell: int) -> FaultMap: ...
-    def program(self, time_ns: int, writes_per_cell: int) -> None: ...
+    def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]: ...
+    def resume(self, time_ns: int) -> None: ...
     def install(self, message: bytes, known: FaultMap) -> Redeployment: ...
+    def programming_cost(self, attempt: int, changes_only: bool) -> Cost: ...
+    def program(self, time_ns: int, writes_per_cell: int) -> None: ...
+    def program_changes(self, time_ns: int, writes_per_cell: int) -> None: ...
+    def interrupt(self, done_ns: int, latency_ns: int, writes_per_cell: int) -> None: ...
 
 
 class Service(Protocol):
     """Where fault maps go and redeployments come from (lifesim.fleet.service.RetrainingService)."""
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
-        """Send the map; a retraining is queued unless one is pending, in which case the newest map received is used."""
+        """Send the map; a retraining is queued unless one is pending, in which case the newest map received is used.
+
+        What comes of it is a message in the device's ``inbox``, or a call of :meth:`Device.job_expired`.
+        """
+
+
+class PowerCuts(Protocol):
+    """When the power goes (lifesim.fleet.power.PowerCuts)."""
+
+    def first_after(self, time_ns: int) -> int | None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceCosts:
-    """Time and wear of what a device does to itself."""
+class Unit:
+    """A device as it leaves the factory: its twin, and the stuck cells that its factory test has found."""
 
-    visit: VisitCosts
-    march: Cost
-    programming: Cost
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a device does while it waits for the cloud, and after how many failed redeployments in a row it retires."""
-
-    offline_while_waiting: bool
-    retire_after: int
+    twin: Twin
+    known: FaultMap
 
 
 class Device:
-    """The process of one device; ``number`` orders devices where several act at one instant. Everything that happens goes to ``record``."""
+    """The process of what stands in one slot; ``number`` orders slots where several act at one instant. All that happens goes to ``record``.
+
+    Parameters
+    ----------
+    make_unit : called with a generation (0, then 1 for the first replacement, ...) and the time at which it starts
+    """
 
     def __init__(
         self,
         env: simpy.Environment,
         number: int,
-        twin: Twin,
+        make_unit: Callable[[int, int], Unit],
         schedule: Schedule,
-        costs: DeviceCosts,
+        costs: VisitCosts,
         policy: Policy,
         service: Service,
+        power_cuts: PowerCuts,
         record: DeviceRecord,
         horizon_ns: int,
-        known: FaultMap,
         stepped: bool = False,
     ):
         self.env = env
         self.number = number
-        self.twin = twin
         self.record = record
         self.inbox = env.event()  # succeeds with the redeployment message
+        self._make_unit = make_unit
         self._schedule = schedule
         self._costs = costs
         self._policy = policy
         self._service = service
+        self._power_cuts = power_cuts
         self._horizon_ns = horizon_ns
         self._stepped = stepped
         self._grid = record.grid
         self._next_visit = 0  # visits below are accounted for
-        self._known_map = known
-        self._alarm_unresolved = False
-        self._waiting = False  # a retraining is pending
-        self._failed_redeployments = 0  # in a row
+        self._generation = -1
+        self._bell = env.event()  # succeeds when there is something to see to besides the inbox
         env.process(self._live())
+
+    def job_expired(self) -> None:
+        """The job that the device waits for has left the cloud's queue: no redeployment will come of it."""
+        self._waiting = False
+        if self._policy.retry_after_ns is not None:
+            self._call_later(self._policy.retry_after_ns)
+        if self._policy.offline_while_waiting:
+            self._ring()
 
     def log(self, kind: str, amount: int = 0, detail: str = "") -> None:
         """Add a line to the trace, at the current time."""
@@ -101,7 +118,7 @@ class Device:
     def finish(self) -> None:
         """Account for the visits of what is open at the horizon."""
         segment = self.record.segments[-1]
-        if self._grid is None or segment.state is State.RETIRED:
+        if self._grid is None or segment.state in (State.RETIRED, State.UNCOMMISSIONED):
             return
         if segment.state is State.SERVING:
             segment.end_visit = self._grid.first_at_or_after(self._horizon_ns)
@@ -111,20 +128,48 @@ class Device:
     # -- the life --
 
     def _live(self) -> Process:
-        self._start_stretch()
-        yield from self._take_baseline()
+        if self.record.commissioned_ns:
+            self._enter(State.UNCOMMISSIONED)
+            yield wait(self.env, self.record.commissioned_ns)
         while True:
-            finding = yield from self._serve()
-            if finding is None:
-                yield from self._redeploy()
-            else:
-                yield from self._act_on(finding)
-            if self._failed_redeployments >= self._policy.retire_after:
-                self._miss_visits_before(self.env.now)
-                self._enter(State.RETIRED)
-                self._end_stretch()
-                self.log("retirement", self._failed_redeployments)
+            self._install_unit()
+            yield from self._take_baseline()
+            while self._failed_redeployments < self._policy.retire_after:
+                finding = yield from self._serve()
+                if finding is not None:
+                    yield from self._act_on(finding)
+                elif self.inbox.triggered:
+                    yield from self._redeploy()
+                else:
+                    yield from self._see_to_bell()
+            self._miss_visits_before(self.env.now)
+            self._enter(State.RETIRED)
+            self._end_stretch()
+            self._cancel_call()
+            self.log("retirement", self._failed_redeployments)
+            if self._policy.replace_after_ns is None:
                 return
+            yield wait(self.env, self._policy.replace_after_ns)
+            self.log("replacement", self._generation + 1)
+
+    def _install_unit(self) -> None:
+        """Start with a unit fresh from the factory."""
+        self._generation += 1
+        unit = self._make_unit(self._generation, self.env.now)
+        self.twin: Twin = unit.twin
+        self._known_map = unit.known
+        self._solved_map = unit.known  # what the redeployment in the backup was made for
+        self._told_map = unit.known  # the newest map sent
+        self._sent: dict[bytes, FaultMap] = {}  # maps sent since that redeployment's, by digest
+        self._alarm_unresolved = False
+        self._least_score = 0  # of an alarm; above 0 while one that was not worth acting on stands
+        self._waiting = False  # for a job of the cloud
+        self._call_at: simpy.Event | None = None  # when the cloud will be called, unless it is postponed
+        self._failed_redeployments = 0  # in a row
+        self._programmings = 0  # attempts
+        if self._grid is not None:
+            self._next_visit = max(self._next_visit, self._grid.first_at_or_after(self.env.now))
+        self._start_stretch()
 
     def _act_on(self, finding: Finding) -> Process:
         if finding.outcome is Outcome.REFRESH:
@@ -138,41 +183,63 @@ class Device:
                 return
             self._log_alarm(finding)
             self._alarm_unresolved = True
+            if finding.score < self._policy.act_from_score:
+                self.log("alarm_tolerated", finding.score)
+                self._least_score = self._policy.act_from_score
+                return
         yield from self._recover()
 
     def _log_alarm(self, finding: Finding) -> None:
         self.log("alarm", finding.reads, "" if finding.without_noise else "noise")
 
     def _recover(self) -> Process:
-        """March, refresh, and if there are new permanent faults call the cloud; return how many there are."""
+        """Diagnose, refresh, and call the cloud if the policy says so."""
         self._end_stretch()
         self._enter(State.DIAGNOSING)
-        found = self.twin.march(self._costs.march.writes_per_cell)
-        yield wait(self.env, self._costs.march.latency_ns)
+        found, again = self.twin.diagnose(self._known_map)
+        yield wait(self.env, self._costs.march.latency_ns + again * self._costs.again.latency_ns)
         new = found.new_since(self._known_map)
         self.log("diagnosis", found.count, str(new))
+        if again:
+            self.log("tried_again", again)
         if new:
             self._known_map = found
-            self._alarm_unresolved = True
-        elif not self._waiting:
-            self._alarm_unresolved = False
-        yield from self._rewrite()
-        # A redeployment that waits in the inbox is installed next; it will be seen then that its map is not the newest.
-        if new and not self.inbox.triggered:
-            self._call_cloud()
-        return new
-
-    def _call_cloud(self) -> None:
-        self._waiting = True
-        self._service.request(self, self._known_map)
+        self._alarm_unresolved = self._waiting or self._unsolved > 0
+        yield from self._rewrite() if self._policy.refresh else self._resume()
+        self._consider_calling(new)
 
     def _rewrite(self) -> Process:
-        self._enter(State.REFRESHING)
-        yield wait(self.env, self._costs.programming.latency_ns)
+        yield from self._write(State.REFRESHING)
         self.log("refresh")
-        self.twin.program(self.env.now, self._costs.programming.writes_per_cell)
         self._start_stretch()
         yield from self._take_baseline()
+
+    def _resume(self) -> Process:
+        """Go on with what the cells hold."""
+        self.twin.resume(self.env.now)
+        self._start_stretch()
+        yield from self._take_baseline()
+
+    def _write(self, state: State, changes_only: bool = False) -> Process:
+        """Write the backup into the cells; after a power cut, from the start again: the journal says that it was not finished."""
+        self._enter(state)
+        while True:
+            cost = self.twin.programming_cost(self._programmings, changes_only)
+            self._programmings += 1
+            cut_ns = self._power_cuts.first_after(self.env.now)
+            if cut_ns is None or cut_ns >= self.env.now + cost.latency_ns:
+                break
+            done_ns = cut_ns - self.env.now
+            yield wait(self.env, done_ns)
+            self.twin.interrupt(done_ns, cost.latency_ns, cost.writes_per_cell)
+            self.record.programmings.append(
+                Programming(self.env.now, cost.energy_j * done_ns / cost.latency_ns)
+            )
+            self.log("power_cut", done_ns)
+        yield wait(self.env, cost.latency_ns)
+        self.record.programmings.append(Programming(self.env.now, cost.energy_j))
+        program = self.twin.program_changes if changes_only else self.twin.program
+        program(self.env.now, cost.writes_per_cell)
 
     def _redeploy(self) -> Process:
         """Apply the cloud's message to the backup, rewrite, and let a test judge."""
@@ -180,10 +247,9 @@ class Device:
         self.inbox = self.env.event()
         self._waiting = False
         self._end_stretch()
-        self._enter(State.REPROGRAMMING)
-        yield wait(self.env, self._costs.programming.latency_ns)
         redeployment = self.twin.install(message, self._known_map)
-        self.twin.program(self.env.now, self._costs.programming.writes_per_cell)
+        self._note_solved(redeployment.map_digest)
+        yield from self._write(State.REPROGRAMMING, self._policy.changes_only)
         self._start_stretch()
         self.log("reprogramming", len(redeployment.delta))
         failed = not redeployment.in_spec
@@ -194,23 +260,22 @@ class Device:
                 return  # about to be retired: neither tested nor retrained any more
         self._alarm_unresolved = yield from self._verify()
         if self._alarm_unresolved:
-            # Faults that came while the job was in flight excuse an alarm; else the model does not do what the cloud said.
-            new = yield from self._recover()
-            failed = failed or not new
+            yield from self._recover()
+            # Faults that the cloud did not know excuse an alarm; else the model does not do what the cloud said.
+            failed = failed or not self._unsolved
         self._failed_redeployments = self._failed_redeployments + 1 if failed else 0
-        if self._failed_redeployments >= self._policy.retire_after:
-            return
-        # Faults found since the map was sent: while the job was in flight, or just now.
-        if redeployment.map_digest != self._known_map.digest() and not self._waiting:
-            self._alarm_unresolved = True
-            self._call_cloud()
+        if self._failed_redeployments < self._policy.retire_after:
+            self._alarm_unresolved = self._waiting or self._unsolved > 0
+            self._consider_calling()
 
     def _verify(self) -> Process:
         """Test a redeployment against the scores that came with it; return whether it alarms. What passes is the new baseline."""
-        visit_ns = self._schedule.visit_cost(self._costs.visit).latency_ns
+        visit_ns = self._schedule.visit_cost(self._costs).latency_ns
         if not visit_ns:  # a schedule that reads nothing has nothing to judge by
             return False
-        finding = self._schedule.first_finding(self.twin, [self.env.now + visit_ns])
+        finding = self._schedule.first_finding(
+            self.twin, [self.env.now + visit_ns], self._policy.act_from_score
+        )
         yield from self._test(finding.reads if finding else 1)
         if finding and finding.outcome is Outcome.ALARM:
             self._log_alarm(finding)
@@ -220,7 +285,8 @@ class Device:
         return False
 
     def _take_baseline(self) -> Process:
-        baseline_ns = self._schedule.baseline_cost(self._costs.visit).latency_ns
+        self._least_score = 0
+        baseline_ns = self._schedule.baseline_cost(self._costs).latency_ns
         if baseline_ns:
             self._enter(State.TESTING)
             yield wait(self.env, baseline_ns)
@@ -229,23 +295,81 @@ class Device:
 
     def _test(self, reads: int) -> Process:
         self._enter(State.TESTING)
-        yield wait(self.env, reads * self._schedule.visit_cost(self._costs.visit).latency_ns)
+        yield wait(self.env, reads * self._schedule.visit_cost(self._costs).latency_ns)
+
+    # -- the cloud --
+
+    @property
+    def _unsolved(self) -> int:
+        """Stuck cells known that the redeployment in the backup does not account for."""
+        return self._known_map.new_since(self._solved_map)
+
+    def _note_solved(self, digest: bytes) -> None:
+        """The backup is now made for the map of this digest; no older one will come back."""
+        while digest in self._sent:
+            oldest = next(iter(self._sent))
+            solved = self._sent.pop(oldest)
+            if oldest == digest:
+                self._solved_map = solved
+
+    def _consider_calling(self, new: int = 0) -> None:
+        """Send the map, by policy; ``new`` stuck cells have just been found."""
+        # A redeployment that waits in the inbox is installed next; it will be seen then that its map is not the newest.
+        if self.inbox.triggered or not self._call_is_due:
+            return
+        if new and self._policy.quiet_ns:
+            self._call_later(self._policy.quiet_ns)
+        elif self._call_at is None or not self._policy.quiet_ns:
+            self._call_cloud()
+
+    @property
+    def _call_is_due(self) -> bool:
+        heard_of = self._told_map if self._waiting else self._solved_map
+        return self._known_map.new_since(heard_of) >= self._policy.call_from
+
+    def _call_cloud(self) -> None:
+        self._cancel_call()
+        self._waiting = True
+        self._told_map = self._known_map
+        self._sent[self._known_map.digest()] = self._known_map
+        self._service.request(self, self._known_map)
+
+    def _call_later(self, delay_ns: int) -> None:
+        """Call in a while instead of at any time set before."""
+        self._call_at = timer = wait(self.env, delay_ns)
+        timer.callbacks.append(lambda _: self._ring() if timer is self._call_at else None)
+
+    def _cancel_call(self) -> None:
+        self._call_at = None
+
+    def _ring(self) -> None:
+        if not self._bell.triggered:
+            self._bell.succeed()
+
+    def _see_to_bell(self) -> Process:
+        self._bell = self.env.event()
+        if self._call_at is not None and self._call_at.processed:
+            self._cancel_call()
+            if self._call_is_due:
+                self._call_cloud()
+        if self.record.segments[-1].state is State.OFFLINE and not self._waiting:
+            yield from self._rewrite()  # in use again: what drifted meanwhile is cured
 
     # -- serving --
 
     def _serve(self) -> Process:
-        """Serve until a visit finds something (return it) or a redeployment arrives (return None)."""
-        if self.inbox.triggered:
+        """Serve until a visit finds something (return it) or the inbox or the bell asks for attention (return None)."""
+        if self._disturbed:
             return None
         if self._waiting and self._policy.offline_while_waiting:
             self._end_stretch()
             self._enter(State.OFFLINE)
-            yield self.inbox
+            yield self._disturbance_or()
             return None
         segment = self._enter(State.SERVING)
         segment.known = self._alarm_unresolved
         if self._grid is None:
-            yield self.inbox
+            yield self._disturbance_or()
             return None
         self._miss_visits_before(self.env.now)
         first = segment.first_visit = self._next_visit
@@ -260,11 +384,11 @@ class Device:
         while True:
             beyond = min(first + window, grid.first_at_or_after(self._horizon_ns))
             ends_ns = [grid.end_ns(visit) for visit in range(first, beyond)]
-            finding = self._schedule.first_finding(self.twin, ends_ns) if ends_ns else None
+            finding = self._schedule.first_finding(self.twin, ends_ns, self._least_score) if ends_ns else None
             self._next_visit = first + finding.position if finding else beyond
             wake_ns = grid.start_ns(self._next_visit)
-            yield self.inbox | wait(self.env, wake_ns - self.env.now, TEST)
-            if self.inbox.triggered:
+            yield self._disturbance_or(wait(self.env, wake_ns - self.env.now, TEST))
+            if self._disturbed:
                 self._next_visit = max(serving_from, grid.first_at_or_after(self.env.now))
                 in_progress = self._next_visit - 1
                 if in_progress >= serving_from and grid.end_ns(in_progress) > self.env.now:
@@ -278,16 +402,25 @@ class Device:
         grid = self._grid
         self._next_visit = first
         while True:
-            yield self.inbox | wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST)
-            if self.inbox.triggered:
+            yield self._disturbance_or(wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST))
+            if self._disturbed:
                 return None
-            finding = self._schedule.first_finding(self.twin, [grid.end_ns(self._next_visit)])
+            finding = self._schedule.first_finding(
+                self.twin, [grid.end_ns(self._next_visit)], self._least_score
+            )
             if finding:
                 return finding
             self._next_visit += 1
             yield wait(self.env, grid.visit_ns, TEST)
-            if self.inbox.triggered:
+            if self._disturbed:
                 return None
+
+    def _disturbance_or(self, *events: simpy.Event) -> simpy.Event:
+        return self.env.any_of([self.inbox, self._bell, *events])
+
+    @property
+    def _disturbed(self) -> bool:
+        return self.inbox.triggered or self._bell.triggered
 
     # -- keeping the record --
 
@@ -299,7 +432,8 @@ class Device:
         return segments[-1]
 
     def _start_stretch(self) -> None:
-        self.record.stretches.append(Stretch(self.env.now, self._horizon_ns, self.twin.snapshot()))
+        snapshot = self.twin.snapshot()
+        self.record.stretches.append(Stretch(self.env.now, self._horizon_ns, snapshot, self._generation))
 
     def _end_stretch(self) -> None:
         stretch = self.record.stretches[-1]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.crossbar.cost import Cost
-from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule, VisitCosts
+from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
 from lifesim.fleet.cells import BankPlan, endurance_of, retention_of, wear_of
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.cloud import queue_load
@@ -25,6 +25,7 @@ from lifesim.fleet.hardware import (
     check_timing,
     make_schedule,
     operation_table,
+    visit_costs,
 )
 from lifesim.physics.distributions import LifeDistribution, Lognormal
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
@@ -216,7 +217,7 @@ class _Patient:
 
     sick: bool
 
-    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
+    def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return Finding(0, Outcome.ALARM) if self.sick else None
 
     def new_wrong_cells(self, time_ns: int) -> int:
@@ -233,11 +234,13 @@ def _duty(group: Group, operations: OperationTable) -> Duty:
     schedule = make_schedule(group)
     if schedule.interval_ns is None:
         return Duty(None, NO_COST, 0.0, 0.0)
-    costs = VisitCosts(operations.aet_read, operations.readback, group.aet.baseline_reads)
+    costs = visit_costs(group, operations)
     elements = [schedule.visit_cost(costs)]
     if finding := schedule.first_finding(_Patient(sick=False), [0]):
-        elements += [operations.march] if finding.outcome is Outcome.DIAGNOSE else []
-        elements += [operations.programming, schedule.baseline_cost(costs)]
+        diagnosed = finding.outcome is Outcome.DIAGNOSE
+        elements += [operations.march] if diagnosed else []
+        elements += [operations.programming] if group.policy.diagnosis.refresh or not diagnosed else []
+        elements += [schedule.baseline_cost(costs)]
     visit = Cost(
         sum(e.latency_ns for e in elements),
         sum(e.energy_j for e in elements),

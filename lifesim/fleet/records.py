@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 class State(Enum):
     """What a device is doing. Serving is split by observation into in spec, out of spec and known, out of spec and silent."""
 
+    UNCOMMISSIONED = "uncommissioned"
     SERVING = "serving"
     TESTING = "testing"
     DIAGNOSING = "diagnosing"
@@ -71,11 +72,22 @@ class Segment:
 
 @dataclass(slots=True)
 class Stretch:
-    """From a programming to the next intervention: ``snapshot`` and the time determine the state of every cell."""
+    """From a programming to the next intervention: ``snapshot`` and the time determine the state of every cell.
+
+    ``generation``: how often the device had been replaced by then.
+    """
 
     start_ns: int
     end_ns: int
     snapshot: Any
+    generation: int = 0
+
+
+class Programming(NamedTuple):
+    """A writing of cells that ended at ``time_ns``, done or cut off, and the energy that it took."""
+
+    time_ns: int
+    energy_j: float
 
 
 class Event(NamedTuple):
@@ -89,14 +101,16 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class DeviceRecord:
-    """The life of one device. ``grid`` is None for schedules without visits."""
+    """The life of what stands in one slot, replacements included. ``grid`` is None for schedules without visits."""
 
     group: str
     device: int
     grid: Grid | None
+    commissioned_ns: int = 0
     segments: list[Segment] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    programmings: list[Programming] = field(default_factory=list)
     missed_visits: list[tuple[int, int]] = field(
         default_factory=list
     )  # [first, end) of visits that fell where it was not serving

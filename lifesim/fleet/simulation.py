@@ -13,8 +13,11 @@ from lifesim.fleet.build import Plan, make_grid, make_plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
 from lifesim.fleet.connections import make_backhauls, make_link, make_service
-from lifesim.fleet.device import Device
-from lifesim.fleet.hardware import device_key, make_silicon
+from lifesim.fleet.device import Device, Unit
+from lifesim.fleet.environment import commissioned_ns
+from lifesim.fleet.hardware import make_diagnosis, make_silicon
+from lifesim.fleet.keys import device_key
+from lifesim.fleet.power import PowerCuts
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
 from lifesim.fleet.twin import DeviceTwin
@@ -98,26 +101,39 @@ def _make_device(
     torch_device: str,
     stepped: bool,
 ) -> Device:
-    architecture = plan.model.architecture
-    twin = DeviceTwin(
-        make_silicon(plan.group, plan.hardware, scenario, plan.name, slot),
-        plan.model,
-        plan.test_set,
-        plan.rule,
-        plan.noise,
-        device_key(scenario.seed, plan.name, slot, "read noise"),
-        torch_device,
-    )
+    def make_unit(generation: int, time_ns: int) -> Unit:
+        if generation:
+            service.renew_desk(number, plan.model)
+        twin = DeviceTwin(
+            make_silicon(plan.group, plan.hardware, scenario, plan.name, slot, generation),
+            plan.model,
+            plan.test_set,
+            plan.rule,
+            plan.noise,
+            device_key(scenario.seed, plan.name, slot, "read noise", generation=generation),
+            plan.operations.programming,
+            torch_device,
+            time_ns,
+            make_diagnosis(plan.group, plan.hardware),
+        )
+        return Unit(twin, FaultMap.empty(len(plan.layer_cells), plan.hardware.encoding))
+
+    cuts_per_year = plan.group.site.power_cuts_per_year
     return Device(
         env,
         number,
-        twin,
+        make_unit,
         plan.schedule,
         plan.costs,
         plan.policy,
         service,
-        DeviceRecord(plan.name, number, make_grid(plan, scenario.seed, slot)),
+        PowerCuts(device_key(scenario.seed, plan.name, slot, "power cuts"), cuts_per_year),
+        DeviceRecord(
+            plan.name,
+            number,
+            make_grid(plan, scenario.seed, slot),
+            commissioned_ns(plan.group, scenario, plan.name, slot),
+        ),
         horizon_ns,
-        FaultMap.empty(len(architecture.crossbar_layers), plan.hardware.encoding),
         stepped,
     )

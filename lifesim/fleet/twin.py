@@ -10,20 +10,29 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.march import MARCH_C_MINUS
 from lifesim.crossbar.programming import Programmed
-from lifesim.detection.criteria import Golden
+from lifesim.detection.criteria import Golden, score
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Finding, Outcome
+from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.redeployment import Redeployment, TestSet
 from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
 
+_MARCH_C_MINUS = Diagnosis(MARCH_C_MINUS)
+
 
 class DeviceTwin:
-    """One device: programmed with ``model`` at time 0, tested with ``test_set`` under ``rule``; ``noise_key`` addresses its read noise."""
+    """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set`` under ``rule``.
+
+    ``noise_key`` addresses its read noise; ``programming`` is the cost of writing all cells.
+    """
 
     def __init__(
         self,
@@ -33,52 +42,60 @@ class DeviceTwin:
         rule: TestRule,
         noise: ReadNoise,
         noise_key: int,
+        programming: Cost,
         torch_device: str = "cpu",
+        started_ns: int = 0,
+        diagnosis: Diagnosis = _MARCH_C_MINUS,
     ):
         self.silicon = silicon
         self.model = model
-        self.programmed = tuple(Programmed(0, 0, 1) for _ in silicon.banks)
+        self.programmed = tuple(Programmed(started_ns, 0, 1) for _ in silicon.banks)
         self.test_set = test_set
         self.golden = test_set.golden
         self.rule = rule
         self.noise = noise
+        self._diagnosis = diagnosis
         self._noise_key = noise_key
+        self._programming = programming
         self._evaluator = Evaluator.of(model, torch_device)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in model.codes)
         self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
         self._halted_ns = 0
         # First reads already evaluated; they hold until cells, pictures or baseline change.
-        self._alarm_at: dict[int, bool] = {}
+        self._first_read_at: dict[int, tuple[bool, int]] = {}
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.silicon, self.model, self.programmed)
 
     # -- what schedules ask (lifesim.detection.schedules.Examinee) --
 
-    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
-        position = next((i for i, alarm in enumerate(self._first_reads(times_ns)) if alarm), None)
+    def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
+        first_reads = self._first_reads(times_ns)
+        position = next((i for i, (alarm, s) in enumerate(first_reads) if alarm and s >= least_score), None)
         if position is None:
             return None
-        codes = self._held(times_ns[position])
+        weights = self._weights(times_ns[position])
         rereads = range(1, self.rule.rereads + 1)
-        again = self._read([codes] * len(rereads), [(times_ns[position], read) for read in rereads])
-        if not self.rule.alarms(self.golden, again).all():
+        again = self._read([weights] * len(rereads), [(times_ns[position], read) for read in rereads])
+        lowest = min([first_reads[position][1], *score(self.golden, again).tolist()])
+        if not self.rule.alarms(self.golden, again).all() or lowest < least_score:
             return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
-        clean = self._evaluator.confidences([codes], self.test_set.pictures, None)
+        nominal = self.snapshot().held_at(times_ns[position]).weights()
+        clean = self._evaluator.confidences([nominal], self.test_set.pictures, None)
         without_noise = bool(self.rule.alarms(self.golden, clean)[0])
-        return Finding(position, Outcome.ALARM, reads=1 + len(rereads), without_noise=without_noise)
+        return Finding(position, Outcome.ALARM, 1 + len(rereads), lowest, without_noise)
 
     def new_wrong_cells(self, time_ns: int) -> int:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
     def read_goldens(self, time_ns: int) -> None:
-        codes = self._held(time_ns)
+        weights = self._weights(time_ns)
         reads = range(self.rule.baseline_reads)
         self.golden = Golden.of(
-            self._read([codes] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0)
+            self._read([weights] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0)
         )
-        self._alarm_at.clear()
+        self._first_read_at.clear()
 
     def read_back(self, time_ns: int) -> None:
         self._known_wrong = self._wrong_cells(time_ns)
@@ -90,11 +107,44 @@ class DeviceTwin:
         self.programmed = self.snapshot().at(time_ns)
         self._halted_ns = time_ns
 
-    def march(self, writes_per_cell: int) -> FaultMap:
-        """Run a March test on all cells. Cells that its own writes wear out show up at the next one. The weights are gone."""
-        found = self.silicon.stuck_map(self.programmed, self._halted_ns)
-        self.programmed = tuple(p.worn(writes_per_cell) for p in self.programmed)
-        return found
+    def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
+        """Look for stuck cells; return those known now, and how many cells were tried again. A March test leaves no weights."""
+        found, again, self.programmed = diagnose(
+            self._diagnosis, self.silicon, self.model, self.programmed, self._halted_ns
+        )
+        # What a read-only diagnosis does not see may be stuck all the same.
+        return (found.union(known) if self._diagnosis.read_only else found), again
+
+    def resume(self, time_ns: int) -> None:
+        """Go on at ``time_ns`` with what the cells hold, reloads included."""
+        self.programmed = tuple(
+            bank.resumed(p, self._halted_ns, time_ns)
+            for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
+        )
+        self._first_read_at.clear()
+
+    def programming_cost(self, attempt: int, changes_only: bool) -> Cost:
+        """Return what the device's next programming will cost: of all cells, or of those in which the backup has changed."""
+        if not changes_only:
+            return self._programming
+        cells = sum(bank.n_cells * bank.layers for bank in self.silicon.banks)
+        return Cost(
+            -(-self._programming.latency_ns * self.changed_cells // cells),
+            self._programming.energy_j * self.changed_cells / cells,
+            self._programming.writes_per_cell,
+        )
+
+    def interrupt(self, done_ns: int, latency_ns: int, writes_per_cell: int) -> None:
+        """A programming of all cells that would take ``latency_ns`` ends after ``done_ns``.
+
+        Banks are written one after the other; that in progress counts as written.
+        """
+        cells = [bank.n_cells * bank.layers for bank in self.silicon.banks]
+        before = np.cumsum([0, *cells[:-1]]).tolist()
+        self.programmed = tuple(
+            p.worn(bank.layers * writes_per_cell) if first * latency_ns < done_ns * sum(cells) else p
+            for bank, p, first in zip(self.silicon.banks, self.programmed, before, strict=True)
+        )
 
     def program(self, time_ns: int, writes_per_cell: int) -> None:
         """Write the backup into all cells; ends at ``time_ns``."""
@@ -103,7 +153,7 @@ class DeviceTwin:
             for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
         self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
-        self._alarm_at.clear()
+        self._first_read_at.clear()
 
     @property
     def changed_cells(self) -> int:
@@ -120,7 +170,7 @@ class DeviceTwin:
             for i, (bank, p) in enumerate(zip(silicon.banks, self.programmed, strict=True))
         )
         self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
-        self._alarm_at.clear()
+        self._first_read_at.clear()
 
     def install(self, message: bytes, known: FaultMap) -> Redeployment:
         """Apply the cloud's delta to the backup and take its test set as the reference; :meth:`program` must follow.
@@ -137,34 +187,42 @@ class DeviceTwin:
         self._known_wrong = self._differing(apply_map(self.model.codes, known))
         return redeployment
 
-    def _first_reads(self, times_ns: Sequence[int]) -> list[bool]:
-        """Return whether the first read of each visit alarms. Visits beyond an alarm that is not confirmed are not read again."""
-        self._alarm_at = {
-            time_ns: alarm for time_ns, alarm in self._alarm_at.items() if time_ns >= times_ns[0]
+    def _first_reads(self, times_ns: Sequence[int]) -> list[tuple[bool, int]]:
+        """Return whether the first read of each visit alarms, and its score.
+
+        Visits beyond an alarm that is not confirmed are not read again.
+        """
+        self._first_read_at = {
+            time_ns: seen for time_ns, seen in self._first_read_at.items() if time_ns >= times_ns[0]
         }
-        unknown = [time_ns for time_ns in times_ns if time_ns not in self._alarm_at]
+        unknown = [time_ns for time_ns in times_ns if time_ns not in self._first_read_at]
         if unknown:
-            codes = [self._held(time_ns) for time_ns in unknown]
-            alarms = self.rule.alarms(self.golden, self._read(codes, [(time_ns, 0) for time_ns in unknown]))
-            self._alarm_at.update(zip(unknown, alarms.tolist(), strict=True))
-        return [self._alarm_at[time_ns] for time_ns in times_ns]
+            weights = [self._weights(time_ns) for time_ns in unknown]
+            read = self._read(weights, [(time_ns, 0) for time_ns in unknown])
+            alarms, scores = self.rule.alarms(self.golden, read), score(self.golden, read)
+            seen = zip(alarms.tolist(), scores.tolist(), strict=True)
+            self._first_read_at.update(zip(unknown, seen, strict=True))
+        return [self._first_read_at[time_ns] for time_ns in times_ns]
 
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
-        return self._differing(self._held(time_ns))
+        return self._differing(self.snapshot().held_at(time_ns).read_codes())
 
     def _differing(self, held: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """Return per layer the cells that hold something else than the backup."""
         differing = self.silicon.encoding.differing_cells
         return tuple(differing(c, h) for c, h in zip(self.model.codes, held, strict=True))
 
-    def _held(self, time_ns: int) -> tuple[np.ndarray, ...]:
-        return self.snapshot().held_at(time_ns).codes()
+    def _weights(self, time_ns: int) -> tuple[np.ndarray, ...]:
+        """Return the weights of a read at the temperature of that time."""
+        return self.snapshot().held_at(time_ns).weights(at_temperature=True)
 
-    def _read(self, codes: Sequence[tuple[np.ndarray, ...]], reads: Sequence[tuple[int, int]]) -> np.ndarray:
-        """Return confidences [len(codes), m, classes] of noisy reads; ``reads`` gives the visit's time and the read's number of each."""
+    def _read(
+        self, weights: Sequence[tuple[np.ndarray, ...]], reads: Sequence[tuple[int, int]]
+    ) -> np.ndarray:
+        """Return confidences [len(weights), m, classes] of noisy reads of copies; ``reads`` gives the visit's time and the read's number of each."""
         pictures = self.test_set.pictures
         if self.noise.sigma == 0.0:
-            return self._evaluator.confidences(codes, pictures, None)
+            return self._evaluator.confidences(weights, pictures, None)
         elements = self._evaluator.noise_elements
         z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
-        return self._evaluator.confidences(codes, pictures, Noise(self.noise.sigma, np.concatenate(z)))
+        return self._evaluator.confidences(weights, pictures, Noise(self.noise.sigma, np.concatenate(z)))

@@ -19,7 +19,7 @@ from lifesim.scenario.network import Network
 from lifesim.scenario.policy import Policy
 from lifesim.scenario.schedule import Aet, Schedule
 from lifesim.scenario.site import Site, Workload
-from lifesim.scenario.table import Horizon, Interval, Share, Table, mistake
+from lifesim.scenario.table import Commissioning, Horizon, Interval, Share, Table, mistake
 from lifesim.scenario.technology import Technology
 from lifesim.scenario.units import readable_duration
 
@@ -46,6 +46,8 @@ class Group(Table):
     """Link to the cloud: a preset's name or a table."""
     backhaul: str = ""
     """Name of the [backhaul.NAME] that the group's links share; default: none, each has its own way."""
+    commissioning_s: Commissioning = 0.0
+    """Devices start one after another, at random over so much time from the start of the simulation on, in s."""
     workload: Workload = Workload()
     """Which layers are reloaded how often."""
     aet: Aet = Aet()
@@ -56,15 +58,48 @@ class Group(Table):
     """What is done with an alarm."""
 
     @model_validator(mode="after")
+    def _alarms_have_scores(self) -> Self:
+        kind = self.schedule.kind
+        if self.policy.act_when.kind == "predicted_loss" and kind not in ("periodic", "readback"):
+            raise mistake(
+                f"schedule {kind} has no test to predict a loss from; allowed with it: periodic, readback",
+                ("policy", "act_when"),
+                involves=(("schedule",),),
+            )
+        return self
+
+    @model_validator(mode="after")
     def _layers_exist(self) -> Self:
         layers = self.network.layer_names()
-        for name in self.workload.reloads_per_day:
-            if layers is not None and name not in layers:
+        if layers is None:  # a module is not imported only to check its layers
+            return self
+        named = [(("workload", "reloads_per_day", name), name) for name in self.workload.reloads_per_day]
+        for bank, names in self.workload.banks.items():
+            named += [(("workload", "banks", bank), name) for name in names]
+        for key, name in named:
+            if name not in layers:
                 allowed = f"{', '.join(layers)}{did_you_mean(name, layers)}"
                 raise mistake(
-                    f"network {self.network.preset} has no such layer; allowed: {allowed}",
-                    ("workload", "reloads_per_day", name),
+                    f"network {self.network.preset} has no layer {name}; allowed: {allowed}",
+                    key,
                     involves=(("network",),),
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _banks_are_shared_fairly(self) -> Self:
+        taken: dict[str, str] = {}
+        for bank, names in self.workload.banks.items():
+            for name in names:
+                if name in taken:
+                    raise mistake(f"{name} is in {taken[name]} already", ("workload", "banks", bank))
+                taken[name] = bank
+            often = {self.workload.reloads_per_day.get(name, 0.0) for name in names}
+            if len(often) > 1 or 0.0 in often:
+                raise mistake(
+                    "layers that take turns in the same cells must be reloaded, equally often",
+                    ("workload", "banks", bank),
+                    involves=(("workload", "reloads_per_day"),),
                 )
         return self
 
@@ -127,6 +162,14 @@ class Scenario(Table):
         if self.horizon_s / self.report_interval_s > MOST_REPORTS:
             least = readable_duration(self.horizon_s / MOST_REPORTS)
             raise mistake(f"would give over {MOST_REPORTS} reports; must be from {least} up", key, involved)
+        return self
+
+    @model_validator(mode="after")
+    def _devices_start(self) -> Self:
+        for name, group in self.group.items():
+            if group.commissioning_s > self.horizon_s:
+                key, involved = ("group", name, "commissioning_s"), (("horizon_s",),)
+                raise mistake(f"must not exceed horizon_s ({readable_duration(self.horizon_s)})", key, involved)
         return self
 
     @model_validator(mode="after")

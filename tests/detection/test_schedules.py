@@ -15,7 +15,14 @@ from lifesim.detection.schedules import (
     VisitCosts,
 )
 
-COSTS = VisitCosts(aet_read=Cost(100, 2e-6, 0), readback=Cost(7000, 3e-6, 0), baseline_reads=4)
+COSTS = VisitCosts(
+    aet_read=Cost(100, 2e-6, 0),
+    readback=Cost(7000, 3e-6, 0),
+    march=Cost(500, 0.0, 5),
+    programming=Cost(90, 0.0, 1),
+    baseline_reads=4,
+    rereads=2,
+)
 ALL = [Never(), Periodic(10), Readback(10, 3), MarchScrub(10), BlindRefresh(10)]
 
 
@@ -25,8 +32,8 @@ class Watched:
     def __init__(self, wrong=(), alarm=None):
         self.wrong, self.alarm, self.asked = dict(wrong), alarm, []
 
-    def first_alarm(self, times_ns):
-        self.asked.append(("first_alarm", list(times_ns)))
+    def first_alarm(self, times_ns, least_score=0):
+        self.asked.append(("first_alarm", list(times_ns), least_score))
         return self.alarm
 
     def new_wrong_cells(self, time_ns):
@@ -50,8 +57,8 @@ def test_never():
 @pytest.mark.parametrize("alarm", [None, Finding(2, Outcome.ALARM, 3), Finding(0, Outcome.UNCONFIRMED, 3)])
 def test_periodic_hands_the_whole_window_to_the_device(alarm):
     device = Watched(alarm=alarm)
-    assert Periodic(10).first_finding(device, [5, 15, 25]) is alarm
-    assert device.asked == [("first_alarm", [5, 15, 25])]
+    assert Periodic(10).first_finding(device, [5, 15, 25], 7) is alarm
+    assert device.asked == [("first_alarm", [5, 15, 25], 7)]
 
 
 @pytest.mark.parametrize(
@@ -59,10 +66,21 @@ def test_periodic_hands_the_whole_window_to_the_device(alarm):
     [({}, None), ({5: 2, 15: 2}, None), ({15: 3}, 1), ({25: 9}, 2), ({5: 3, 15: 99}, 0)],
 )
 def test_readback_alarms_from_so_many_new_wrong_cells(wrong, position):
-    finding = Readback(10, alarm_cells=3).first_finding(Watched(wrong), [5, 15, 25])
+    times = [5, 15, 25]
+    finding = Readback(10, alarm_cells=3).first_finding(Watched(wrong), times)
     assert finding == (
-        None if position is None else Finding(position, Outcome.ALARM, reads=1, without_noise=True)
+        None
+        if position is None
+        else Finding(position, Outcome.ALARM, reads=1, score=wrong[times[position]], without_noise=True)
     )
+
+
+def test_readback_does_not_alarm_again_below_a_score():
+    device = Watched({5: 3, 15: 6, 25: 7})
+    schedule = Readback(10, alarm_cells=3)
+    assert schedule.first_finding(device, [5, 15, 25], 7) == Finding(2, Outcome.ALARM, reads=1, score=7)
+    assert schedule.first_finding(device, [5, 15, 25], 2).position == 0, "alarm_cells still holds"
+    assert schedule.first_finding(device, [5, 15, 25], 8) is None
 
 
 def test_what_acts_blindly_acts_at_every_visit_and_asks_nothing():
@@ -91,3 +109,7 @@ def test_costs():
         NO_COST,
     ]
     assert Cost(0, 0.0, 0) == NO_COST
+
+
+def test_the_longest_visit_has_its_re_reads_and_what_it_always_leads_to():
+    assert [s.longest_visit_ns(COSTS) for s in ALL] == [0, 300, 7000, 590, 90]

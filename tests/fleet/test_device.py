@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import BlindRefresh, Finding, MarchScrub, Never, Outcome, Periodic, Readback
-from lifesim.fleet.device import Policy
+from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import Grid, State
 from lifesim.streams import first_uniform, stream_key
 
@@ -38,7 +38,7 @@ class MoodyTwin(ExponentialTwin):
         self._stuck = self._model = self._baseline_ns = 0
         self.halts = []
 
-    def first_alarm(self, times_ns):
+    def first_alarm(self, times_ns, least_score=0):
         for position, time_ns in enumerate(times_ns):
             failed = self._programming.failure_ns <= time_ns
             if failed or self._chance("noise", time_ns) < self._noise:
@@ -58,9 +58,9 @@ class MoodyTwin(ExponentialTwin):
     def halt(self, time_ns):
         self.halts.append(time_ns)
 
-    def march(self, writes_per_cell):
+    def diagnose(self, known):
         self._stuck += self._chance("stuck", len(self.halts)) < self._new_faults
-        return FaultMap.of([np.arange(self._stuck)], [np.ones(self._stuck)])
+        return FaultMap.of([np.arange(self._stuck)], [np.ones(self._stuck)]), self._stuck
 
     def install(self, message, known):
         self._model += 1
@@ -347,7 +347,7 @@ def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expect
     """A visit that has begun is ended first; one that would begin at the very instant is missed."""
 
     class AlarmAtFirst(MoodyTwin):
-        def first_alarm(self, times_ns):
+        def first_alarm(self, times_ns, least_score=0):
             return Finding(0, Outcome.ALARM, reads=1) if times_ns[0] == 40 else None
 
     grid = Grid(30, 100, 10)

@@ -14,7 +14,8 @@ import simpy
 from lifesim.crossbar.cost import Cost
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Finding, Outcome, Periodic, Schedule, VisitCosts
-from lifesim.fleet.device import Device, DeviceCosts, Policy
+from lifesim.fleet.device import Device, Unit
+from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Grid, State
 from lifesim.streams import first_uniform, stream_key
 
@@ -37,12 +38,13 @@ class ExponentialTwin:
     def __init__(self, key: int, mean_ns: float):
         self.key = key
         self._mean_ns = mean_ns
+        self.programming_ns = 0
         self._programming = self._program(0, 0)
 
     def snapshot(self) -> Programming:
         return self._programming
 
-    def first_alarm(self, times_ns: Sequence[int]) -> Finding | None:
+    def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         for position, time_ns in enumerate(times_ns):
             if self._programming.failure_ns <= time_ns:
                 return Finding(position, Outcome.ALARM, reads=1)
@@ -54,8 +56,17 @@ class ExponentialTwin:
     def halt(self, time_ns: int) -> None:
         pass
 
-    def march(self, writes_per_cell: int) -> FaultMap:
-        return FaultMap.empty(1)
+    def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
+        return FaultMap.empty(1), 0
+
+    def resume(self, time_ns: int) -> None:
+        self._programming = self._programming._replace(time_ns=time_ns)
+
+    def programming_cost(self, attempt: int, changes_only: bool) -> Cost:
+        return Cost(self.programming_ns, 0.0, 1)
+
+    def interrupt(self, done_ns: int, latency_ns: int, writes_per_cell: int) -> None:
+        assert 0 < done_ns < latency_ns == self.programming_ns
 
     def program(self, time_ns: int, writes_per_cell: int) -> None:
         self._programming = self._program(self._programming.epoch + 1, time_ns)
@@ -63,6 +74,13 @@ class ExponentialTwin:
     def _program(self, epoch: int, time_ns: int) -> Programming:
         life_ns = -math.log(first_uniform(stream_key(self.key, "life", epoch))) * self._mean_ns
         return Programming(epoch, time_ns, time_ns + math.ceil(life_ns))
+
+
+class NoCuts:
+    """A place where the power never goes."""
+
+    def first_after(self, time_ns: int) -> None:
+        return None
 
 
 def live(
@@ -78,18 +96,28 @@ def live(
     baseline_reads: int = 0,
     policy: Policy = Policy(offline_while_waiting=False, retire_after=1),  # noqa: B008 (frozen)
     service=None,
+    power_cuts=NoCuts(),  # noqa: B008 (has no state)
+    commissioned_ns: int = 0,
+    rereads: int = 0,
 ) -> DeviceRecord:
-    """Return the record of one device that lives until ``horizon_ns``; ``service`` is called with the
-    environment and the grid.
+    """Return the record of one device that lives until ``horizon_ns``.
+
+    ``twin``: the device's, or a function of generation and time that makes one. ``service`` is called with
+    the environment and the grid.
     """
     env = simpy.Environment(initial_time=0)
     read = Cost(read_ns, 0.0, 0)
-    costs = DeviceCosts(
-        VisitCosts(read, read, baseline_reads), Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
-    )
+    march, programming = Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
+    costs = VisitCosts(read, read, march, programming, baseline_reads, rereads)
+
+    def make_unit(generation: int, time_ns: int) -> Unit:
+        made = twin(generation, time_ns) if callable(twin) else twin
+        made.programming_ns = programming_ns
+        return Unit(made, FaultMap.empty(1))
+
     device = Device(
-        env, 0, twin, schedule, costs, policy, service and service(env, grid), DeviceRecord("group", 0, grid),
-        horizon_ns, FaultMap.empty(1), stepped,
+        env, 0, make_unit, schedule, costs, policy, service and service(env, grid), power_cuts,
+        DeviceRecord("group", 0, grid, commissioned_ns), horizon_ns, stepped,
     )  # fmt: skip
     env.run(until=horizon_ns)
     device.finish()

@@ -1,0 +1,75 @@
+"""From which score on an alarm is worth acting on: examples of faulty devices, made before the run.
+
+Nobody knows a device's true accuracy, but the score of a test can be compared with what the same score meant on networks that were made
+faulty on purpose. Random worn and expired cells of several rates are put into the clean network; the cloud's validation pictures give the
+loss of accuracy, the test gives the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.detection.criteria import score
+from lifesim.detection.prediction import LossPredictor
+from lifesim.fleet.redeployment import TestSet
+from lifesim.network.datasets import load_dataset
+from lifesim.network.evaluate import Evaluator, correct_in_part
+from lifesim.network.model import Model
+from lifesim.scenario.models import Group
+from lifesim.streams import generator, stream_key
+
+RATES = np.geomspace(1e-5, 3e-2, 12)  # of all cells; from a handful to what leaves no network working
+DRAWS = 4  # for each rate and mechanism
+
+
+def act_from_score(
+    group: Group, model: Model, encoding: Encoding, test_set: TestSet, seed: int, torch_device: str
+) -> int:
+    """Return the lowest score of an alarm that the group's policy acts on; 0 where it acts on all."""
+    act_when = group.policy.act_when
+    if act_when.kind == "alarm":
+        return 0
+    technology = group.technology
+    shares_at_top = {
+        "worn": technology.wear_stuck_at_1_share,
+        "expired": float(technology.retention_fails_to == "lrs"),
+    }
+    layer_cells = [codes.size * encoding.cells_per_weight for codes in model.codes]
+    copies = [
+        apply_map(model.codes, _random_map(stream_key(key, i, draw), layer_cells, rate, at_top, encoding))
+        for mechanism, at_top in shares_at_top.items()
+        for key in [stream_key(seed, "loss prediction", model.digest.hex(), mechanism)]
+        for i, rate in enumerate(RATES)
+        for draw in range(DRAWS)
+    ]
+    data = group.network.data
+    correct = correct_in_part(model, [model.codes, *copies], data, "validation", torch_device)
+    losses = (correct[0] - correct[1:]) / len(load_dataset(data).split["validation"])
+    if group.schedule.kind == "readback":
+        scores = np.array([_wrong_cells(model, held, encoding) for held in copies])
+    else:
+        evaluator = Evaluator.of(model, torch_device)
+        scores = score(test_set.golden, evaluator.confidences(copies, test_set.pictures, None))
+    return LossPredictor.fit(scores, losses).least_score(act_when.above)
+
+
+def _wrong_cells(model: Model, held: Sequence[np.ndarray], encoding: Encoding) -> int:
+    return sum(len(encoding.differing_cells(c, h)) for c, h in zip(model.codes, held, strict=True))
+
+
+def _random_map(
+    key: int, layer_cells: Sequence[int], rate: float, at_top: float, encoding: Encoding
+) -> FaultMap:
+    """Return a share ``rate`` of all cells, at least one, at the top level with probability ``at_top``, else at 0."""
+    rng, ends = generator(key), np.cumsum(layer_cells)
+    count = max(1, round(rate * int(ends[-1])))
+    cells = np.sort(rng.choice(int(ends[-1]), count, replace=False))
+    levels = np.where(rng.random(count) < at_top, encoding.top_level, 0)
+    cuts = np.searchsorted(cells, ends)[:-1]
+    starts = [0, *ends[:-1].tolist()]
+    of_layers = [part - start for part, start in zip(np.split(cells, cuts), starts, strict=True)]
+    return FaultMap.of(of_layers, np.split(levels, cuts), encoding)
