@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from dataclasses import dataclass
 
@@ -11,6 +10,8 @@ import numpy as np
 from lifesim.physics.periodic import PeriodicIntegral, doubles
 from lifesim.physics.temperature import S_PER_H, S_PER_YEAR, AgeingClock
 from lifesim.streams import uniforms
+
+_BLOCK = 8  # beginnings drawn at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,13 @@ class SpellRule:
 class Spells:
     """The spells of one place, drawn in the order of their beginning as far as they are asked for; ``key`` names the stream."""
 
-    __slots__ = ("rule", "_key", "_ordinal", "_season_time_s", "_next_s", "_begins_s", "_ends_s")
+    __slots__ = ("rule", "_key", "_ordinal", "_waits", "_season_time_s", "_next_s", "_begins_s", "_ends_s")
 
     def __init__(self, key: int, rule: SpellRule):
         self.rule = rule
         self._key = key
         self._ordinal = 0
+        self._waits: list[float] = []
         self._season_time_s = float(rule.season_time_s(-rule.duration_s))
         self._begins_s: list[float] = []
         self._ends_s: list[float] = []
@@ -82,8 +84,11 @@ class Spells:
 
     def _draw(self) -> None:
         """Draw the beginning of the next spell: exponential times apart, counted in season alone."""
-        wait = -math.log(float(uniforms(self._key, np.array([self._ordinal]))[0]))
-        self._season_time_s += wait * self.rule.season_s / self.rule.per_year
+        within = self._ordinal % _BLOCK
+        if not within:
+            ordinals = np.arange(self._ordinal, self._ordinal + _BLOCK)
+            self._waits = (-np.log(uniforms(self._key, ordinals))).tolist()
+        self._season_time_s += self._waits[within] * self.rule.season_s / self.rule.per_year
         self._next_s = self.rule.time_s(self._season_time_s)
         self._ordinal += 1
 

@@ -39,8 +39,10 @@ def read_trace(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if header != tuple(COLUMNS):
         found = f"not {','.join(header)}" if header else "but it is empty"
         raise TraceError(f"the first line of {path} must be {','.join(COLUMNS)}, {found}")
-    if len(rows) - 1 > MOST_ROWS:
-        raise TraceError(f"{path} has {len(rows) - 1} rows; allowed: up to {MOST_ROWS}")
+    if not 2 <= len(rows) - 1 <= MOST_ROWS:
+        raise TraceError(
+            f"{path} has {len(rows) - 1} rows below its first; must have from 2 up to {MOST_ROWS}"
+        )
     try:
         samples = [_sample(number, row) for number, row in rows[1:]]
     except TraceError as error:

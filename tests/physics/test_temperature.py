@@ -12,10 +12,13 @@ from lifesim.physics.temperature import (
     S_PER_DAY,
     S_PER_H,
     S_PER_YEAR,
-    EquivalentTime,
     CosineProfile,
+    EquivalentTime,
+    HistogramProfile,
+    TraceProfile,
     acceleration_factor,
     equivalent_time,
+    shifted,
 )
 
 HOT_BOX = CosineProfile(55.0, season_amplitude_c=8.0, day_amplitude_c=12.0, start_day_of_year=100.0)
@@ -180,3 +183,155 @@ def test_years_repeat(profile, years, time_s):
 def test_devices_of_a_group_share_the_table():
     assert equivalent_time(HOT_BOX, 85.0, 1.5) is equivalent_time(HOT_BOX, 85.0, 1.5)
     assert equivalent_time(HOT_BOX, 85.0, 1.5) is not equivalent_time(HOT_BOX, 85.0, 1.4)
+
+
+# Histograms
+
+AUTOMOTIVE = HistogramProfile((-40, 70, 85, 100, 115, 125), (0.06, 0.25, 0.25, 0.25, 0.14, 0.05))
+HISTOGRAMS = st.lists(st.tuples(st.floats(-60, 150), st.integers(0, 100)), min_size=1, max_size=8).filter(
+    lambda bins: any(weight for _, weight in bins)
+)
+
+
+def histogram(bins):
+    total = sum(weight for _, weight in bins)
+    return HistogramProfile(tuple(t for t, _ in bins), tuple(weight / total for _, weight in bins))
+
+
+def mean_factor(profile, energy_ev):
+    """The closed form: the sum of share times factor."""
+    factors = acceleration_factor(np.array(profile.temperatures_c), 85.0, energy_ev)
+    return math.fsum(share * factor for share, factor in zip(profile.shares, factors, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("profile", "factor"),
+    [(AUTOMOTIVE, 14.6), (HistogramProfile((30, 50, 70, 105), (0.05, 0.4, 0.5, 0.05)), 0.715)],
+)
+def test_mission_profiles_at_1_5_ev(profile, factor):
+    assert EquivalentTime(profile, 85.0, 1.5).mean_factor == pytest.approx(factor, rel=3e-3)
+
+
+@settings(deadline=None, max_examples=100)
+@given(HISTOGRAMS, st.randoms(use_true_random=False), st.integers(1, 3650), st.sampled_from([0.7, 1.5]))
+def test_whole_days_of_a_histogram_are_the_sum_of_shares_times_factors_in_any_order(
+    bins, random, days, energy_ev
+):
+    profile = histogram(bins)
+    expected = days * S_PER_DAY * mean_factor(profile, energy_ev)
+    random.shuffle(bins)
+    for ordered in (profile, histogram(bins)):
+        assert EquivalentTime(ordered, 85.0, energy_ev).at(days * S_PER_DAY) == pytest.approx(
+            expected, rel=1e-9
+        )
+
+
+def test_a_day_runs_through_its_histogram_in_order():
+    profile = HistogramProfile((10.0, 99.0, 20.0, 30.0), (0.5, 0.0, 0.25, 0.25))
+    hours = np.array([0, 11.99, 12, 17.99, 18, 23.99, 24, 36])
+    np.testing.assert_array_equal(profile.temperature_c(hours * S_PER_H), [10, 10, 20, 20, 30, 30, 10, 20])
+    clock = EquivalentTime(profile, 20.0, 1.0)
+    assert clock.at(15 * S_PER_H) - clock.at(13 * S_PER_H) == pytest.approx(2 * S_PER_H, rel=1e-12)
+
+
+@settings(deadline=None, max_examples=100)
+@given(HISTOGRAMS, st.floats(0, 3 * S_PER_DAY))
+def test_a_part_of_a_day_is_what_has_passed_of_each_bin(bins, time_s):
+    profile, days = histogram(bins), time_s // S_PER_DAY
+    left, passed = time_s - days * S_PER_DAY, 0.0
+    for temperature, share in zip(profile.temperatures_c, profile.shares, strict=True):
+        spent = min(left, share * S_PER_DAY)
+        passed += spent * float(acceleration_factor(temperature, 85.0, 1.1))
+        left -= spent
+    expected = days * S_PER_DAY * mean_factor(profile, 1.1) + passed
+    hottest = float(acceleration_factor(max(profile.temperatures_c), 85.0, 1.1))
+    assert EquivalentTime(profile, 85.0, 1.1).at(time_s) == pytest.approx(
+        expected, rel=1e-8, abs=1e-4 * hottest
+    )
+
+
+# Traces
+
+TRACES = st.lists(st.tuples(st.floats(0.1, 40), st.floats(-40, 120)), min_size=2, max_size=12)
+
+
+def trace(samples):
+    """``samples``: hours since the sample before, temperature."""
+    times = np.cumsum([0.0] + [hours for hours, _ in samples[1:]]) * S_PER_H
+    return TraceProfile(tuple(times), tuple(temperature for _, temperature in samples))
+
+
+def simpson(profile, energy_ev, sample):
+    """Fine numerical integration from a sample to the next."""
+    share = np.linspace(0.0, 1.0, 301)
+    times, temperatures = profile.times_s[sample : sample + 2], profile.temperatures_c[sample : sample + 2]
+    factors = acceleration_factor(np.interp(share, [0, 1], temperatures), 85.0, energy_ev)
+    return integrate.simpson(factors, x=share) * (times[1] - times[0])
+
+
+@settings(deadline=None, max_examples=60)
+@given(TRACES, st.sampled_from([0.7, 1.5]))
+def test_a_trace_is_that_of_fine_numerical_integration(samples, energy_ev):
+    profile = trace(samples)
+    pieces = [simpson(profile, energy_ev, sample) for sample in range(len(profile.times_s) - 1)]
+    clock, period = EquivalentTime(profile, 85.0, energy_ev), profile.times_s[-1]
+    for sample, time_s in enumerate(profile.times_s):
+        expected = math.fsum(pieces) if time_s == period else math.fsum(pieces[:sample])
+        # The table resolves 1e-8 of a short period's total.
+        for repetition in (0, 1, 7):
+            assert clock.at(repetition * period + time_s) == pytest.approx(
+                repetition * math.fsum(pieces) + expected, rel=1e-5, abs=1e-8 * math.fsum(pieces)
+            )
+
+
+def test_a_trace_that_samples_a_cosine_ages_as_the_cosine():
+    hours = np.arange(365 * 24 + 1)
+    sampled = TraceProfile(tuple(hours * 3600.0), tuple(HOT_BOX.temperature_c(hours * 3600.0)))
+    assert EquivalentTime(sampled, 85.0, 1.5).mean_factor == pytest.approx(
+        EquivalentTime(HOT_BOX, 85.0, 1.5).mean_factor, rel=0.01
+    )
+
+
+def test_a_trace_is_linear_between_samples_and_begins_again_after_the_last():
+    profile = TraceProfile((1000.0, 4600.0, 8200.0), (20.0, 30.0, 10.0))
+    np.testing.assert_allclose(
+        profile.temperature_c(np.array([0, 1800, 3600, 5400, 7199.999, 7200, 9000])),
+        [20, 25, 30, 20, 10, 20, 25],
+        atol=1e-4,
+    )
+
+
+def test_a_trace_is_tabulated_by_the_hour_and_by_the_degree():
+    profile = TraceProfile((0.0, 3600.0, 36_000.0, 36_001.0), (20.0, 25.0, 25.0, 300.0))
+    knots = np.frombuffer(profile.knots_s())
+    assert np.all(np.diff(knots) > 0)
+    assert len(knots) == 5 + 9 + 64 + 1
+    assert set(profile.times_s) <= set(knots)
+
+
+# Offsets
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.floats(-10, 10),
+    st.sampled_from([AUTOMOTIVE, TraceProfile((0.0, 7200.0, 90_000.0), (20.0, 60.0, 20.0))]),
+)
+def test_an_offset_adds_to_every_temperature(offset_c, profile):
+    """Of a histogram in closed form, of a trace as if its samples were warmer."""
+    if isinstance(profile, HistogramProfile):
+        warmer = HistogramProfile(tuple(t + offset_c for t in profile.temperatures_c), profile.shares)
+        expected = mean_factor(warmer, 1.5)
+    else:
+        warmer = TraceProfile(profile.times_s, tuple(t + offset_c for t in profile.temperatures_c))
+        expected = EquivalentTime(warmer, 85.0, 1.5).mean_factor
+    moved = shifted(profile, offset_c)
+    assert EquivalentTime(moved, 85.0, 1.5).mean_factor == pytest.approx(expected, rel=1e-6)
+    assert moved.temperature_c(5000.0) == pytest.approx(profile.temperature_c(5000.0) + offset_c)
+
+
+def test_no_offset_is_the_same_profile():
+    assert shifted(AUTOMOTIVE, 0.0) is AUTOMOTIVE
+    assert equivalent_time(shifted(AUTOMOTIVE, 1.5), 85.0, 1.5) is equivalent_time(
+        shifted(AUTOMOTIVE, 1.5), 85.0, 1.5
+    )

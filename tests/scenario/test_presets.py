@@ -66,8 +66,8 @@ def test_a_lorawan_frame_takes_its_time_on_air(name: str, symbol_s: float, bits:
     assert on_air_s == pytest.approx(symbols * symbol_s, rel=0.005)
 
 
-def test_three_technologies_sites_and_links() -> None:
-    assert all(len(preset_names(kind)) >= 3 for kind in MODELS)
+def test_six_technologies_sites_and_links() -> None:
+    assert all(len(preset_names(kind)) >= 6 for kind in MODELS)
 
 
 @pytest.mark.parametrize("name", preset_names("network"))
