@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,10 +11,23 @@ import pytest
 from lifesim.experiment.accounting import DeviceAccount
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.schema import COUNTS, ENERGY_CAUSES
+from lifesim.fleet.records import Event
+from lifesim.scenario.link import Link
 
 
 def happened(ledger: DeviceAccount) -> Counter[str]:
     return Counter(event.kind for event in ledger.events)
+
+
+def radio_j(link: Link) -> Callable[[Event], float]:
+    """Return what an event costs: a message that came through, its bytes on the air and a wake-up."""
+    byte_j = {
+        **dict.fromkeys(("map_received", "map_damaged", "request_received"), link.uplink_j_per_byte),
+        **dict.fromkeys(
+            ("redeployment_received", "redeployment_damaged", "notice_received"), link.downlink_j_per_byte
+        ),
+    }
+    return lambda e: int(e.detail) * byte_j[e.kind] + link.wakeup_j if e.kind in byte_j else 0.0
 
 
 def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
@@ -37,6 +51,7 @@ def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
                 int(n) * cost.energy_j
                 for n, cost in zip(ledger.reloads.sum(axis=0), operations.reload, strict=True)
             ),
+            "radio": sum(map(radio_j(plan.group.link), ledger.events)),
         }
         found = dict(zip(ENERGY_CAUSES, energy_by_cause(ledger, plan).sum(axis=0).tolist(), strict=True))
         assert found == {cause: pytest.approx(joules, rel=1e-12) for cause, joules in expected.items()}

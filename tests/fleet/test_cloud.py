@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lifesim.fleet.clock import TEST, to_ns, wait
 from lifesim.fleet.cloud import Cloud, queue_load
+from lifesim.fleet.outages import Outages
 from lifesim.fleet.service import fixed_service, lognormal_service, work_service
 from lifesim.streams import stream_key
 
@@ -139,6 +140,121 @@ def test_no_job_and_no_time_is_lost(arrivals, workers, horizon_ns, data):
     assert [(j.device, j.ordinal, j.started_ns) for j in again] == [
         (j.device, j.ordinal, j.started_ns) for j in started
     ]
+
+
+# Worst first
+
+
+@pytest.mark.parametrize("order", list(permutations([(1, 5), (2, 9), (0, 5), (3, 0)])))
+def test_the_worst_are_served_first_and_equals_in_the_order_of_devices(order):
+    env = simpy.Environment()
+    started = []
+    c = Cloud(env, 1, lambda job: 10, lambda job: started.append(job.device), order="worst_first")
+    for device, score in order:
+        wait(env, 3, TEST).callbacks.append(lambda _, d=device, s=score: c.submit(d, score=s))
+    env.run()
+    assert started == [2, 0, 1, 3]
+
+
+def test_a_score_may_change_while_the_job_waits():
+    env = simpy.Environment()
+    started = []
+    c = Cloud(env, 1, lambda job: 10, lambda job: started.append((job.device, env.now)), order="worst_first")
+    c.submit(0, score=100)
+    b, d, e = (c.submit(device, score=score) for device, score in ((1, 5), (2, 6), (3, 7)))
+    env.run(until=5)
+    for score in (50, 1, 50):  # ends where it has been before
+        c.rescore(b, score)
+    c.rescore(e, 2)
+    env.run(until=25)
+    c.rescore(b, 0)  # has started
+    env.run()
+    assert started == [(0, 0), (1, 10), (2, 20), (3, 30)]
+    assert d.waiting_ns == 20 and c.totals.started == c.totals.finished == 4
+
+
+def test_first_come_first_served_whatever_the_score():
+    env = simpy.Environment()
+    c = cloud(env)
+    jobs = [c.submit(device, score=device) for device in range(3)]
+    c.rescore(jobs[1], 100)
+    env.run()
+    assert [job.started_ns for job in jobs] == [0, 10, 20]
+
+
+# Jobs that expire
+
+
+def test_a_job_that_no_worker_takes_up_in_time_leaves_the_queue():
+    env = simpy.Environment()
+    c = Cloud(env, 1, lambda job: 10, lambda job: None, expires_after_ns=15)
+    jobs = [c.submit(device) for device in range(4)]
+    ends = {}
+    for job in jobs:
+        job.done.callbacks.append(lambda event: ends.update({event.value.device: env.now}))
+    env.run()
+    assert [(job.started_ns, job.expired) for job in jobs] == [
+        (0, False),
+        (10, False),
+        (None, True),
+        (None, True),
+    ]
+    assert ends == {0: 10, 1: 20, 2: 15, 3: 15}
+    assert (c.totals.submitted, c.totals.started, c.totals.expired, c.totals.finished) == (4, 2, 2, 2)
+
+
+def test_a_worker_who_is_free_at_the_last_instant_comes_too_late():
+    env = simpy.Environment()
+    c = Cloud(env, 1, lambda job: 10, lambda job: None, expires_after_ns=10)
+    first, second = c.submit(0), c.submit(1)
+    env.run()
+    assert not first.expired and second.expired and c.totals.started == 1
+
+
+# Outages of the cloud
+
+
+class Planned(Outages):
+    def __init__(self, *spans):
+        super().__init__()
+        self._spans = spans
+
+    def next(self, time_ns):
+        return next((span for span in self._spans if span[1] > time_ns), None)
+
+
+def test_in_an_outage_no_job_starts_and_those_in_progress_pause():
+    env = simpy.Environment()
+    c = Cloud(env, 2, lambda job: 10, lambda job: None, outages=Planned((5, 100), (102, 103)))
+    jobs = [c.submit(0)]
+    for at, device in ((20, 1), (30, 2), (103, 3)):
+        wait(env, at, TEST).callbacks.append(lambda _, d=device: jobs.append(c.submit(d)))
+    ends = {}
+
+    def end(event):
+        ends[event.value.device] = env.now
+
+    jobs[0].done.callbacks.append(end)
+    env.run(until=104)
+    for job in jobs[1:]:
+        job.done.callbacks.append(end)
+    env.run()
+    # 0 works 0-5, 100-102, 103-106; 1 has the free worker when the cloud is back; 2 follows 0 and 3 follows 1.
+    assert [job.started_ns for job in jobs] == [0, 100, 106, 111]
+    assert ends == {0: 106, 1: 111, 2: 116, 3: 121}
+    assert c.busy_ns == 106 + 11 + 10 + 10
+
+
+def test_jobs_expire_in_an_outage_too():
+    env = simpy.Environment()
+    c = Cloud(
+        env, 1, lambda job: 1, lambda job: None, expires_after_ns=50, outages=Planned((0, 50), (60, 70))
+    )
+    first = c.submit(0)
+    env.run(until=20)
+    second = c.submit(1)
+    env.run()
+    assert first.expired and second.started_ns == 50
 
 
 # Service times

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from lifesim.crossbar.programming import Programmed
 from lifesim.experiment.executors import InProcessExecutor
 from lifesim.fleet.records import DeviceRecord, State
 from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
@@ -28,6 +31,21 @@ OVERRIDES = [
 ]
 
 
+ADVERSE = (
+    "group.cameras.link={preset='lorawan_sf7', truncation=0.4, outages_per_year=100, outage_mean_s='6 h'}",
+    "group.cameras.backhaul=gateway",
+    "backhaul={gateway={uplink_bps=300, downlink_bps=200}}",
+    "cloud.order=worst_first",
+    "cloud.expires_after_s=6 h",
+    "cloud.outages_per_year=30",
+    "cloud.outage_mean_s=1 d",
+    "group.cameras.technology.endurance_scale_cycles=1e6",
+    "group.cameras.count=3",
+    "horizon_s=200 d",
+)
+"""Everything between device and cloud goes wrong now and then."""
+
+
 def scenario(*more: str) -> Scenario:
     return load_scenario(QUICKSTART, [*OVERRIDES, *more])
 
@@ -36,11 +54,23 @@ def live(scenario: Scenario, **options) -> FleetRecord:
     return simulate(scenario, make_plans(scenario), InProcessExecutor(), **options)
 
 
+def as_written(left: Programmed) -> tuple:
+    """Return what a bank's programmings left, to be compared by value."""
+    extra = (left.extra.cells.tolist(), left.extra.counts.tolist())
+    patches = [(p.cells.tolist(), p.time_ns, p.ordinal, p.idle) for p in left.patches]
+    return replace(left, extra=None, patches=()), extra, patches
+
+
 def as_told(record: DeviceRecord) -> tuple:
     """Return all that accounting reads of a record; snapshots by what their cells hold in the end."""
     segments = [(s.state, s.start_ns, s.end_ns, s.known, s.first_visit, s.end_visit) for s in record.segments]
     stretches = [
-        (s.start_ns, s.end_ns, s.snapshot.held_at(s.end_ns).key, s.snapshot.programmed)
+        (
+            s.start_ns,
+            s.end_ns,
+            s.snapshot.held_at(s.end_ns).key,
+            [as_written(p) for p in s.snapshot.programmed],
+        )
         for s in record.stretches
     ]
     return segments, stretches, record.events, record.missed_visits
@@ -56,8 +86,27 @@ def as_told(record: DeviceRecord) -> tuple:
         ("group.cameras.schedule={kind='blind_refresh', interval_s='40 d'}",),
         ("group.cameras.schedule={kind='never'}",),
         ("group.cameras.policy={retire_after=1}", "group.cameras.technology.endurance_scale_cycles=2e5"),
+        ADVERSE,
+        ("group.cameras.policy.diagnosis={read_only=true, refresh=false, retries=1}",),
+        (
+            "group.cameras.policy.diagnosis={test='mats_plus', levels='all', retries=1}",
+            "group.cameras.technology.bits_per_cell=2",
+            "group.cameras.technology.verify_pulses_mean=2",
+            "group.cameras.technology.verify_pulses_most=8",
+        ),
     ],
-    ids=["periodic", "offline", "readback", "march_scrub", "blind_refresh", "never", "retired"],
+    ids=[
+        "periodic",
+        "offline",
+        "readback",
+        "march_scrub",
+        "blind_refresh",
+        "never",
+        "retired",
+        "adverse",
+        "read_only",
+        "two_bit_cells",
+    ],
 )
 def test_stepped_and_skip_ahead_leave_the_same_records(more: tuple[str, ...]) -> None:
     skipped, stepped = live(scenario(*more)), live(scenario(*more), stepped=True)
@@ -69,6 +118,30 @@ def test_stepped_and_skip_ahead_leave_the_same_records(more: tuple[str, ...]) ->
     else:
         assert {"diagnosis", "job"} <= kinds
     assert ("retirement" in kinds) == ("retire_after" in str(more))
+    if "diagnosis" in str(more):
+        assert "tried_again" in kinds
+        assert ("refresh" in kinds) == ("refresh=false" not in str(more))
+    if more is ADVERSE:
+        assert {"map_damaged", "redeployment_damaged", "job_expired", "reprogramming"} <= kinds
+
+
+def test_between_device_and_cloud_no_byte_is_lost_track_of() -> None:
+    fleet = live(scenario(*ADVERSE))
+    ways = {"map": "up", "request": "up", "redeployment": "down", "notice": "down"}
+    for record in fleet.devices:
+        told: Counter[tuple[str, str]] = Counter()
+        for event in record.events:
+            what, _, how = event.kind.partition("_")
+            if what in ways:
+                told[ways[what], how] += event.amount
+                if how in ("received", "damaged"):
+                    assert int(event.detail) >= event.amount  # on the air
+        for way in ("up", "down"):
+            assert told[way, "sent"] == told[way, "received"] + told[way, "damaged"] + told[way, "lost"]
+    cloud = fleet.cloud
+    assert cloud.submitted == sum(e.kind == "job" for r in fleet.devices for e in r.events)
+    assert cloud.expired == sum(e.kind == "job_expired" for r in fleet.devices for e in r.events) > 0
+    assert cloud.submitted >= cloud.started + cloud.expired and cloud.started >= cloud.finished
 
 
 def test_whoever_watches_sees_it_happen() -> None:
