@@ -1,10 +1,12 @@
-"""Files that are either whole or not there: written beside their place, then moved onto it."""
+"""Files that are either whole or not there: written beside their place, then moved onto it; and where those go that can be made again."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from pathlib import Path
+
+import platformdirs
 
 
 def atomic_write(path: str | Path, data: bytes | str) -> None:
@@ -25,3 +27,10 @@ def atomic_write(path: str | Path, data: bytes | str) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def cache_directory() -> Path:
+    """Where trained networks and fetched data lie: LIFESIM_CACHE_DIR if it is set, otherwise the user's cache directory."""
+    return Path(
+        os.environ.get("LIFESIM_CACHE_DIR") or platformdirs.user_cache_dir("lifesim", appauthor=False)
+    )

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from lifesim.files import atomic_write
+from lifesim.files import atomic_write, cache_directory
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.network.datasets import Dataset, load_dataset
 from lifesim.network.model import Model
@@ -39,13 +37,6 @@ def trained_model(network: Network) -> Model:
     with contextlib.suppress(OSError):
         atomic_write(path, _encode(trained, fingerprint))
     return trained.model(network.format)
-
-
-def cache_directory() -> Path:
-    """Where trained networks lie: LIFESIM_CACHE_DIR if it is set, otherwise the user's cache directory."""
-    return Path(
-        os.environ.get("LIFESIM_CACHE_DIR") or platformdirs.user_cache_dir("lifesim", appauthor=False)
-    )
 
 
 def _place(

@@ -11,7 +11,7 @@ import torch
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.crossbar.fixedpoint import quantise
 from lifesim.network.datasets import Dataset
-from lifesim.network.forward import single_threaded, to_input, to_rows
+from lifesim.network.forward import single_threaded, to_input
 from lifesim.network.model import Model
 from lifesim.network.training import loss_gradients
 from lifesim.streams import generator, stream_key
@@ -90,8 +90,7 @@ class _FlatNetwork:
 
     def gradient(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Return the gradient of the mean cross-entropy in all weights, as one vector."""
-        rows = to_rows(self.architecture.steps[0], images[None])
-        gradients = loss_gradients(self.architecture, [*self._matrices, *self._biases], rows, targets)
+        gradients = loss_gradients(self.architecture, [*self._matrices, *self._biases], images, targets)
         return torch.cat([g.reshape(-1) for g in gradients[: len(self._matrices)]])
 
 

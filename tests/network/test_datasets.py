@@ -66,4 +66,4 @@ def test_split_refuses_what_it_cannot_deal(sizes):
 
 def test_unknown_data_set_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'mnist5k'"):
-        load_dataset("mnist")
+        load_dataset("mnist5")

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.network.architecture import Architecture, Conv, Dense, MaxPool, Relu, load_architecture
 from lifesim.network.evaluate import Evaluator, Noise
@@ -147,6 +148,136 @@ def test_a_picture_gradient_points_uphill():
         return -np.log(evaluator.confidences([model.codes], moved)[0, 0, 2].astype(float))
 
     assert (loss(1) - loss(-1)) / (2 / 256) == pytest.approx(gradient[pixel], rel=0.02)
+
+
+# -- copies of floats --
+
+
+def test_floats_that_are_codes_answer_as_codes_do():
+    model = random_model(ODD)
+    evaluator, pictures = evaluator_of(model), pictures_for(ODD, 20)
+    codes = copies_of(model, 3)[2]
+    floats = tuple(f.dequantise(c) for f, c in zip(model.formats, codes, strict=True))
+    expected = evaluator.logits([codes], pictures)
+    mixed = (codes[0], *floats[1:])
+    for copy in (floats, mixed):
+        assert np.array_equal(evaluator.logits([copy], pictures), expected)
+    labels = np.zeros(20, np.int64)
+    gradients = [evaluator.picture_gradients(c, pictures, labels) for c in (codes, floats)]
+    assert np.array_equal(*gradients)
+
+
+@pytest.mark.parametrize("kind", ["weight", "cell_analog", "cell_adc"])
+@pytest.mark.parametrize("choice", ["global", "per_layer"])
+def test_company_of_floats_and_codes_changes_no_bit(kind, choice):
+    base = random_model(ODD)
+    model = Model.quantised(ODD, base.weights(), base.biases, choice)
+    evaluator, pictures = evaluator_of(model), pictures_for(ODD, 18)
+    rng = np.random.default_rng(7)
+    copies = [
+        tuple(
+            c if (k + i) % 3 else f.dequantise(c) + rng.normal(size=c.shape, scale=0.01).astype(np.float32)
+            for i, (c, f) in enumerate(zip(codes, model.formats, strict=True))
+        )
+        for k, codes in enumerate(copies_of(model, 11))
+    ]
+    z = rng.standard_normal((11, 18, evaluator.noise_elements), dtype=np.float32)
+    together = evaluator.logits(copies, pictures, Noise(0.01, z, kind))
+    for k in range(11):
+        alone = evaluator.logits([copies[k]], pictures, Noise(0.01, z[k : k + 1], kind))
+        assert np.array_equal(alone[0], together[k])
+
+
+# -- read noise against brute force --
+
+ENCODINGS = {
+    "SLC": SLC,
+    "SLC offset": Encoding(1, offset=True),
+    "MLC": Encoding(2, offset=True),
+    "paper_bits": Encoding(2),
+}
+SMALL = Architecture("small", (1, 12, 12), (Dense("fc1", 3),))  # 144 rows: two tiles
+
+
+def moments(sample):
+    """Mean and variance of a sample, each with its standard error."""
+    n, variance = len(sample), sample.var(axis=0, ddof=1)
+    fourth = ((sample - sample.mean(axis=0)) ** 4).mean(axis=0)
+    return sample.mean(axis=0), np.sqrt(variance / n), variance, np.sqrt((fourth - variance**2) / n)
+
+
+def agrees(model, encoding, kind, sigma, sample):
+    """The evaluator's mean and variance of a result lie within 3 standard errors of a sample [n, 3] of it."""
+    evaluator, picture = Evaluator.of(model, encoding=encoding), pictures_for(SMALL, 1)
+    ideal = evaluator.logits([model.codes], picture)[0, 0].astype(float)
+    z = np.ones((1, 1, 3), np.float32)
+    deviation = evaluator.logits([model.codes], picture, Noise(sigma, z, kind))[0, 0] - ideal
+    mean, mean_error, variance, variance_error = moments(sample)
+    assert (variance_error < 0.01 * variance).all(), "the sample is large enough to tell"
+    assert (np.abs(mean - ideal) < 3 * mean_error).all()
+    assert (np.abs(deviation**2 - variance) < 3 * variance_error).all()
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_noise_of_cells_is_what_noisy_cells_give(name):
+    """Every cell's conductance is drawn, columns are summed, digits put together."""
+    encoding, sigma, draws = ENCODINGS[name], 0.02, 25_000
+    model, rng = random_model(SMALL, seed=6), np.random.default_rng(8)
+    x = pictures_for(SMALL, 1).reshape(-1) / 256
+    levels = encoding.levels(model.codes[0]).astype(float)  # [rows, columns, digits]
+    digits = encoding.digit_values()
+    currents = np.einsum("i,iod->od", x, levels)  # what ideal cells give
+    spread = sigma * x[:, None, None] * levels
+    sample = np.empty((draws, 3))
+    for first in range(0, draws, 500):
+        noise = np.einsum("niod,iod->nod", rng.standard_normal((500, *levels.shape), np.float32), spread)
+        sample[first : first + 500] = (currents + noise) @ digits
+    bias = model.codes[0].astype(float).T @ x - currents @ digits  # what digital logic adds for the encoding
+    agrees(model, encoding, "cell_analog", sigma, (sample + bias) * model.formats[0].scale + model.biases[0])
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_noise_of_conversions_is_what_noisy_conversions_give(name):
+    """Every conversion is drawn: of each digit, input bit and tile of 128 rows; bits and digits are put together."""
+    encoding, sigma, draws = ENCODINGS[name], 0.01, 25_000
+    model, rng = random_model(SMALL, seed=6), np.random.default_rng(9)
+    x = pictures_for(SMALL, 1).reshape(-1) / 256
+    full_scale = 128 * encoding.top_level
+    bits = x.max() * 2.0 ** np.arange(16) / 2**16
+    digits = encoding.digit_values()
+    ideal = model.codes[0].astype(float).T @ x
+    sample = np.empty((draws, 3))
+    for first in range(0, draws, 500):
+        conversions = rng.standard_normal((500, 2, 3, len(digits), 16), np.float32) * sigma * full_scale
+        sample[first : first + 500] = ideal + np.einsum("ntodb,d,b->no", conversions, digits, bits)
+    agrees(model, encoding, "cell_adc", sigma, sample * model.formats[0].scale + model.biases[0])
+
+
+def test_noise_of_weights_is_what_noisy_weights_give():
+    model, rng = random_model(SMALL, seed=6), np.random.default_rng(10)
+    x, weights = pictures_for(SMALL, 1).reshape(-1) / 256, model.weights()[0]
+    noise = np.einsum("nio,i,io->no", rng.standard_normal((25_000, 144, 3), np.float32), x, weights)
+    agrees(model, SLC, "weight", 0.05, x @ weights + 0.05 * noise + model.biases[0])
+
+
+def test_noise_of_cells_is_that_of_the_nearest_code_where_weights_are_floats():
+    model = random_model(ODD)
+    evaluator, pictures = evaluator_of(model), pictures_for(ODD, 4)
+    z = np.ones((1, 4, evaluator.noise_elements), np.float32)
+    off_grid = tuple(
+        w + np.float32(0.3 * f.scale) for w, f in zip(model.weights(), model.formats, strict=True)
+    )
+
+    def deviation(copy):
+        noise = Noise(1e-3, z, "cell_analog")
+        return evaluator.logits([copy], pictures, noise) - evaluator.logits([copy], pictures)
+
+    np.testing.assert_allclose(deviation(off_grid), deviation(model.codes), rtol=0.01, atol=1e-4)
+
+
+def test_a_kind_of_noise_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="weight, cell_analog, cell_adc"):
+        Noise(0.1, np.zeros((1, 1, 1), np.float32), "cell")
 
 
 DIGEST_OF_ANSWERS = """

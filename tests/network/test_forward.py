@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
-from lifesim.network.architecture import Architecture, Conv, Dense, MaxPool, Relu
+from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool, Relu, load_architecture
 from lifesim.network.forward import WeightNoise, compute_layout, forward, single_threaded, to_input, to_rows
+from lifesim.network.training import convolved
 
 CONVNET = Architecture(
     "small",
@@ -98,6 +101,48 @@ def test_noise_is_what_independent_weights_would_give(rng):
     perturbed = weights[0] * (1 + 0.1 * torch.from_numpy(rng.normal(size=(trials, 16, 1))).float())
     sample = run(dense, [perturbed], biases, pictures)[:, 0, 0].numpy().std()
     assert sample == pytest.approx(float(deviation), rel=4 / np.sqrt(2 * trials))
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    height=st.integers(5, 9),
+    width=st.integers(5, 9),
+    size=st.integers(1, 4),
+    stride=st.integers(0, 4),
+    pool=st.sampled_from([MaxPool, AvgPool]),
+    padding=st.integers(0, 3),
+)
+def test_padding_and_pooling_agree_with_torchs_in_any_shape(height, width, size, stride, pool, padding):
+    """Caffe's average over a window that the border cuts short divides by the pixels within; torch's ceil mode does the same."""
+    assume(stride <= size)
+    rng = np.random.default_rng(1)
+    net = Architecture("n", (2, height, width), (Conv("c", 3, 2, padding), pool(size, stride), Dense("f", 2)))
+    weights, biases = random_network(net, 1, rng)
+    pictures = rng.integers(0, 256, (2, 2, height, width), dtype=np.uint8)
+    nn = torch.nn.functional
+    x = torch.from_numpy(pictures / 256).float()
+    x = nn.conv2d(x, weights[0][0].T.reshape(3, 2, 2, 2), biases[0], padding=padding)
+    pooled = {MaxPool: nn.max_pool2d, AvgPool: nn.avg_pool2d}[pool](x, size, stride or size, ceil_mode=True)
+    assert net.shapes[2] == tuple(pooled.shape[1:])
+    expected = pooled.flatten(1) @ weights[1][0] + biases[1]
+    torch.testing.assert_close(run(net, weights, biases, pictures)[0], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["convnet_quick", "lenet", "mlp"])
+def test_training_goes_through_the_same_function(rng, name):
+    net = load_architecture(name)
+    weights, biases = random_network(net, 1, rng)
+    pictures = rng.integers(0, 256, (3, *net.input_shape), dtype=np.uint8)
+    ours = convolved(net, [w[0] for w in weights], biases, to_input(net, pictures))
+    expected = run(net, weights, biases, pictures)[0]
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_the_input_is_what_scale_and_mean_say(rng):
+    net = Architecture("n", (3, 2, 2), (Dense("f", 2),), input_scale=0.5, input_mean=(1.0, 2.0, 3.0))
+    pictures = rng.integers(0, 256, (4, 3, 2, 2), dtype=np.uint8)
+    expected = (pictures - np.array([1.0, 2.0, 3.0])[:, None, None]) / 2
+    assert np.array_equal(to_input(net, pictures).permute(0, 3, 1, 2).numpy(), expected)
 
 
 def test_single_threaded_gives_the_threads_back():

@@ -60,7 +60,7 @@ def test_gradients_agree_with_a_difference_quotient(mnist5k):
     parameters += [torch.zeros(la.fan_out, dtype=torch.float64) for la in mlp.crossbar_layers]
     rows = torch.from_numpy(rng.uniform(size=(1, 8, 784)))
     labels = torch.arange(8)
-    gradients = loss_gradients(mlp, parameters, rows, labels)
+    gradients = loss_gradients(mlp, parameters, rows.reshape(8, 28, 28, 1), labels)
     direction = [torch.from_numpy(rng.normal(size=p.shape)) for p in parameters]
 
     def loss(step):

@@ -11,7 +11,7 @@ import torch
 
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.network.evaluate import Evaluator
-from lifesim.network.forward import to_input, to_rows
+from lifesim.network.forward import to_input
 from lifesim.network.model import Model
 from lifesim.network.training import loss_gradients
 from lifesim.recovery.retraining import RetrainingSettings, retrain
@@ -76,8 +76,8 @@ def test_the_trained_weights_have_larger_gradients_than_the_others(mlp_model, mn
         for c in apply_map(mlp_model.codes, fault_map)
     ]
     biases = [torch.tensor(b) for b in mlp_model.biases]
-    rows = to_rows(mlp_model.architecture.steps[0], to_input(mlp_model.architecture, pictures)[None])
-    gradients = loss_gradients(mlp_model.architecture, [*held, *biases], rows, torch.tensor(labels))[:3]
+    x = to_input(mlp_model.architecture, pictures)
+    gradients = loss_gradients(mlp_model.architecture, [*held, *biases], x, torch.tensor(labels))[:3]
     size = np.concatenate([g[0].abs().numpy().reshape(-1) for g in gradients])
     trained = np.concatenate(
         [c.reshape(-1) for c in changed(mlp_model, retrain(mlp_model, fault_map, mnist5k, SETTINGS))]
@@ -96,8 +96,8 @@ def test_one_step_is_equation_6(mlp_model, mnist5k, random_damage):
         for c in apply_map(mlp_model.codes, fault_map)
     ]
     biases = [torch.tensor(b) for b in mlp_model.biases]
-    rows = to_rows(mlp_model.architecture.steps[0], to_input(mlp_model.architecture, pictures)[None])
-    gradients = loss_gradients(mlp_model.architecture, [*held, *biases], rows, torch.tensor(labels))[:3]
+    x = to_input(mlp_model.architecture, pictures)
+    gradients = loss_gradients(mlp_model.architecture, [*held, *biases], x, torch.tensor(labels))[:3]
     rate = 0.01 / max(1.0, float(torch.cat([g.reshape(-1) for g in gradients]).norm()))
     moved = [
         mlp_model.formats[0].quantise((w - rate * g)[0].numpy()) for w, g in zip(held, gradients, strict=True)
