@@ -35,7 +35,7 @@ def summary_text(summary: dict[str, Any]) -> str:
         f"{counts['tests_passed_out_of_spec']:,} passed out of spec",
         f"Alarms       {alarms:,}: {counts['alarms_true']:,} true, {counts['alarms_early']:,} early, "
         f"{counts['alarms_false']:,} false; {counts['alarms_unconfirmed']:,} not confirmed by re-reads",
-        f"Repairs      {counts['diagnoses']:,} March C-, {counts['refreshes']:,} refreshes, "
+        f"Repairs      {counts['diagnoses']:,} diagnoses, {counts['refreshes']:,} refreshes, "
         f"{counts['retrainings']:,} retrainings, {counts['reprogrammings']:,} redeployments",
         f"Waits        {_wait('detected', 'out of spec', waits['detection'])}; "
         f"{_wait('repaired', 'detected', waits['repair'])}",
