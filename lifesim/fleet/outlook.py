@@ -1,7 +1,8 @@
 """What closed forms say of a scenario before anything is simulated: how fast cells fail, what tests cost, whether the cloud keeps up.
 
-All of it is for the nominal device, the median of the device-to-device spread, and for what happens by the clock: reloads, and the
-rewrites of a schedule that rewrites at every visit. Reactions to alarms are left out; they wear the cells further and cure drift earlier.
+All of it is for the nominal device, the median of the device-to-device spread, with the mean effect of heat spells, and for what happens by
+the clock: reloads, and the rewrites of a schedule that rewrites at every visit. Reactions to alarms are left out; they wear the cells further
+and cure drift earlier.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 
 from lifesim.crossbar.cost import Cost
 from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
+from lifesim.fleet.airtime import mean_downlink_s, redeployment_bytes
 from lifesim.fleet.cells import BankPlan, endurance_of, retention_of, wear_of
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.cloud import queue_load
@@ -104,6 +106,7 @@ def outlook(scenario: Scenario) -> Outlook:
     times_s = (*years, scenario.horizon_s)
     groups = tuple(_group_outlook(name, group, scenario, times_s) for name, group in scenario.group.items())
     warnings = [line for group in groups for line in _warnings(group, scenario.horizon_s)]
+    warnings += filter(None, [link_warning(name, scenario) for name in scenario.group])
     warnings += filter(None, [cloud_warning(scenario)])
     return Outlook(times_s, groups, cloud_load(scenario), mean_service_s(scenario), tuple(warnings))
 
@@ -139,6 +142,29 @@ def cloud_warning(scenario: Scenario) -> str | None:
     return (
         f"cloud: load of at most {load:.3g} in the worst year, an upper bound ({devices} devices, {duration(mean_service_s(scenario))} a job, "
         f"workers: {cloud.workers}); from {HIGH_LOAD} the cloud {consequence}"
+    )
+
+
+def link_warning(name: str, scenario: Scenario) -> str | None:
+    """Return a line if the link of a group takes longer for a redeployment than lies between two visits."""
+    group = scenario.group[name]
+    schedule = make_schedule(group)
+    if not _diagnoses(schedule):
+        return None
+    architecture = Hardware.of(group).architecture
+    n_bytes = redeployment_bytes(
+        architecture.weights,
+        scenario.cloud.retraining.trainable_fraction,
+        group.aet.pictures,
+        math.prod(architecture.input_shape),
+    )
+    needed_s = mean_downlink_s(group.link, scenario.backhaul.get(group.backhaul), n_bytes)
+    interval_s = to_s(schedule.interval_ns)
+    if needed_s <= interval_s:
+        return None
+    return (
+        f"group {name}: a redeployment of up to some {number(n_bytes / 1000)} kB takes {duration(needed_s)} on the link, "
+        f"longer than the {duration(interval_s)} between two visits"
     )
 
 

@@ -403,3 +403,20 @@ def test_what_does_not_fit_into_its_interval_is_refused(changes, key):
     with pytest.raises(UserError, match=re.escape(key)) as error:
         outlook(scenario(group(**changes)))
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_link_that_is_slower_than_the_visits_is_warned_of():
+    def lines(link, interval):
+        return [
+            line
+            for line in outlook(scenario(group(link=link, schedule=every("periodic", interval)))).warnings
+            if "redeployment" in line
+        ]
+
+    # 5 % of 52,544 weights at 3 B and 16 pictures of 784 B: 20.4 kB, 3.4 h at 250 bit/s with headers, loss and 10 % duty.
+    assert lines("nb_iot", "1 d") == lines("lorawan_sf12", "4 h") == []
+    (line,) = lines("lorawan_sf12", "3 h")
+    assert (
+        line.startswith("group g0: a redeployment of up to some 20")
+        and "longer than the 3 h between two visits" in line
+    )
