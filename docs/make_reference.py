@@ -246,7 +246,7 @@ def _default(key: str, field: FieldInfo) -> str:
         return f"kind `{default.kind}`" if hasattr(default, "kind") else "its defaults"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
-    return "" if default is None else f"`{default}`" if default != {} else "none"
+    return "" if default in (None, ()) else f"`{default}`" if default != {} else "none"
 
 
 def _allowed(field: FieldInfo) -> str:
@@ -260,6 +260,10 @@ def _allowed(field: FieldInfo) -> str:
         return "a table, by `kind`"
     if get_origin(annotation) in (Union, types.UnionType):  # X | None
         annotation = next(arm for arm in get_args(annotation) if arm is not type(None))
+        if get_origin(annotation) is Annotated:
+            return _allowed(FieldInfo.from_annotation(annotation))
+    if get_origin(annotation) is tuple:
+        return f"list, each: {_allowed(FieldInfo.from_annotation(get_args(annotation)[0]))}"
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) is dict:

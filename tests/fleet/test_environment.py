@@ -46,21 +46,25 @@ def oven(**changes) -> dict:
 # -- each key alone, against a closed form --
 
 
-@pytest.mark.parametrize(
-    ("preset", "factor"),
-    [
-        ("hot_box", 0.0343),
-        ("automotive", 14.6),
-        ("industrial", 34.8),
-        ("power_converter", 0.715),
-        ("data_hall", 1.47e-3),
-        ("cold_store", 4.1e-8),
-    ],
-)
-def test_mean_acceleration_at_1_5_ev_over_85_degrees(preset: str, factor: float) -> None:
-    """Cosines: the published closed form of a cosine's mean, I0; histograms: the sum of shares times factors."""
-    profile = site_profile(Site.model_validate(preset), NEW_YEAR)
-    assert EquivalentTime(profile, 85.0, 1.5).mean_factor == pytest.approx(factor, rel=5e-3)
+@pytest.mark.parametrize("name", preset_names("site"))
+def test_mean_acceleration_of_every_preset(name: str) -> None:
+    """Histograms: the sum of shares times factors. Cosines: the mean over all phases of season and day."""
+    site = Site.model_validate(name)
+    if site.temperatures_c:
+        temperatures, weights = np.array(site.temperatures_c), np.array(site.shares)
+    else:
+        cosine = np.cos(2 * np.pi * (np.arange(64) + 0.5) / 64)
+        swing = site.season_amplitude_c * cosine[:, None] + site.day_amplitude_c * cosine
+        temperatures, weights = site.mean_c + site.self_heating_c + swing.ravel(), np.full(64**2, 64.0**-2)
+    expected = float(acceleration_factor(temperatures, 85.0, 1.5) @ weights)
+    clock = EquivalentTime(site_profile(site, NEW_YEAR), 85.0, 1.5)
+    assert clock.mean_factor == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(("preset", "factor"), [("hot_box", 0.034), ("automotive", 14.6)])
+def test_what_the_presets_say_of_themselves(preset: str, factor: float) -> None:
+    clock = nominal_clock(Site.model_validate(preset), NEW_YEAR, 85.0, 1.5)
+    assert clock.mean_rate == pytest.approx(factor, rel=0.01)
 
 
 @pytest.mark.parametrize("name", preset_names("site"))

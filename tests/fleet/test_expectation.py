@@ -9,14 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.crossbar.ageing import Bank, Programmed, Retention, Wear
+from lifesim.crossbar.bank import Bank, Wear
+from lifesim.crossbar.programming import Programmed
+from lifesim.crossbar.soft import Retention
 from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.expectation import ExpectedDrift, ExpectedWear
 from lifesim.physics.distributions import Lognormal, Weibull, failed_share
-from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR, EquivalentTime, TemperatureProfile
+from lifesim.physics.temperature import (
+    S_PER_DAY,
+    S_PER_YEAR,
+    CosineProfile,
+    EquivalentTime,
+    HistogramProfile,
+    TraceProfile,
+)
 
-AT_REFERENCE = EquivalentTime(TemperatureProfile(85.0), 85.0, 1.5)  # a clock that shows the time
-SEASONS = EquivalentTime(TemperatureProfile(55.0, 8.0, 12.0), 85.0, 1.5)
+AT_REFERENCE = EquivalentTime(CosineProfile(85.0), 85.0, 1.5)  # a clock that shows the time
+SEASONS = EquivalentTime(CosineProfile(55.0, 8.0, 12.0), 85.0, 1.5)
 
 
 def test_wear_by_hand():
@@ -64,6 +73,26 @@ def test_a_rewritten_layer_is_as_old_as_its_hottest_period_so_far(period_s, unti
     assert share == pytest.approx(brute, rel=0.1)
 
 
+@settings(deadline=None, max_examples=30)
+@given(period_s=st.floats(600.0, 5.0 * S_PER_DAY), until_s=st.floats(60.0, 20.0 * S_PER_DAY))
+@pytest.mark.parametrize(
+    "profile",
+    [
+        HistogramProfile((20.0, 90.0, 60.0), (0.5, 0.2, 0.3)),
+        TraceProfile((0.0, 30_000.0, 100_000.0), (20.0, 90.0, 20.0)),
+    ],
+)
+def test_profiles_that_repeat_every_day_or_at_their_own_pace(profile, period_s, until_s):
+    """Brute force: a window of one period slid in steps of 2 min."""
+    limits, clock = Lognormal(3600.0, 1.5), EquivalentTime(profile, 85.0, 1.5)
+    share = float(ExpectedDrift(limits, clock, period_s).share(until_s))
+    ends = np.append(np.arange(0.0, until_s, 120.0), until_s)
+    oldest = (clock.at_many(ends) - clock.at_many(np.maximum(ends - period_s, 0.0))).max()
+    brute = float(failed_share(limits, oldest))
+    assert share >= brute * (1 - 1e-9)
+    assert share == pytest.approx(brute, rel=0.15)
+
+
 @settings(deadline=None, max_examples=50)
 @given(period_s=st.floats(60.0, 3 * S_PER_YEAR) | st.just(math.inf), share=st.floats(1e-9, 0.9))
 def test_the_time_to_a_share_is_when_it_is_first_reached(period_s, share):
@@ -84,7 +113,7 @@ def test_simulated_banks_scatter_around_the_expectation(reload_period_s):
     retention = Retention(limits, 0.5, 0, AT_REFERENCE)
     period_ns = None if math.isinf(reload_period_s) else round(reload_period_s * NS_PER_S)
     faults = [
-        Bank(key, n_cells, Wear(endurance, 0.5), retention, period_ns).faults_at(
+        Bank(key, n_cells, Wear(endurance, 0.5), [retention], period_ns).faults_at(
             Programmed(0, 0, 1), round(end_s * NS_PER_S)
         )
         for key in range(n_banks)
