@@ -193,6 +193,7 @@ _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("schedule", "group.NAME.schedule", models.Group),
     ("policy", "group.NAME.policy", models.Policy),
     ("diagnosis", "group.NAME.policy.diagnosis", Diagnosis),
+    ("[backhaul.NAME]", "", models.Backhaul),
     ("[cloud]", "", models.Cloud),
     ("service", "cloud.service", models.Cloud),
     ("retraining", "cloud.retraining", Retraining),

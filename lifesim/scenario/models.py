@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -44,8 +45,8 @@ class Group(Table):
     """Place where the devices are: a preset's name or a table."""
     link: Link = Field(default="nb_iot", validate_default=True)  # type: ignore[assignment]
     """Link to the cloud: a preset's name or a table."""
-    backhaul: str = ""
-    """Name of the [backhaul.NAME] that the group's links share; default: none, each has its own way."""
+    backhaul: str | None = None
+    """Name of the [backhaul.NAME] that the group's links share; without it, each has its own way."""
     commissioning_s: Commissioning = 0.0
     """Devices start one after another, at random over so much time from the start of the simulation on, in s."""
     workload: Workload = Workload()
@@ -71,20 +72,20 @@ class Group(Table):
     @model_validator(mode="after")
     def _layers_exist(self) -> Self:
         layers = self.network.layer_names()
-        if layers is None:  # a module is not imported only to check its layers
-            return self
+        if layers is not None:  # a module is not imported only to check its layers
+            for key, problem in self.unknown_layers(layers):
+                raise mistake(problem, key, involves=(("network",),))
+        return self
+
+    def unknown_layers(self, layers: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Give the keys of the workload that name layers which are not among ``layers``, and what to say about each."""
         named = [(("workload", "reloads_per_day", name), name) for name in self.workload.reloads_per_day]
         for bank, names in self.workload.banks.items():
             named += [(("workload", "banks", bank), name) for name in names]
         for key, name in named:
             if name not in layers:
                 allowed = f"{', '.join(layers)}{did_you_mean(name, layers)}"
-                raise mistake(
-                    f"network {self.network.preset} has no layer {name}; allowed: {allowed}",
-                    key,
-                    involves=(("network",),),
-                )
-        return self
+                yield key, f"network {self.network.name} has no layer {name}; allowed: {allowed}"
 
     @model_validator(mode="after")
     def _banks_are_shared_fairly(self) -> Self:
