@@ -1,4 +1,4 @@
-"""Where a device lives: how warm it is there, how fast that ages its cells, how much it is used, and when it starts.
+"""Where a device lives: how warm it is there, how fast that ages its cells, and when it starts.
 
 A place belongs to a slot of the fleet: a replacement lives where the device before it lived, in the same warmth and the same heat spells.
 """
@@ -24,7 +24,6 @@ from lifesim.physics.temperature import (
     equivalent_time,
     shifted,
 )
-from lifesim.physics.usage import Usage, usage
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.site import Site
 from lifesim.streams import first_uniform, generator
@@ -38,7 +37,6 @@ class Environment:
 
     profile: TemperatureProfile
     spells: Spells | None
-    usage: Usage
 
     def temperature_c(self, time_ns: int) -> float:
         """Return the temperature of the cells, spells included."""
@@ -66,7 +64,6 @@ def make_environment(group: Group, scenario: Scenario, name: str, slot: int) -> 
     return Environment(
         shifted(site_profile(site, scenario.start), offset_c),
         Spells(key, rule) if rule.happens else None,
-        usage(group.workload.inferences_per_hour, group.workload.daily_shape),
     )
 
 

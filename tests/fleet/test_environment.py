@@ -17,7 +17,7 @@ from lifesim.fleet.environment import (
     site_profile,
     spell_rule,
 )
-from lifesim.fleet.hardware import Hardware, make_silicon
+from lifesim.fleet.hardware import Hardware, inferences_asked, make_silicon
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR, EquivalentTime, acceleration_factor
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.presets import preset_names
@@ -144,10 +144,12 @@ def test_a_trace_from_a_file(tmp_path: Path) -> None:
     assert clock.at(S_PER_YEAR) == pytest.approx(expected * S_PER_YEAR, rel=1e-5)
 
 
-def test_usage_and_its_shape() -> None:
-    environment = place(oven(), workload={"inferences_per_hour": 10, "daily_shape": [0] * 12 + [1] * 12})
-    assert environment.usage.at(13 * 3600.0) == pytest.approx(20.0)
-    assert place(oven()).usage.at(1e9) == 0.0
+def test_inferences_and_their_shape() -> None:
+    workload = {"inferences_per_hour": 10, "daily_shape": [0] * 12 + [1] * 12}
+    assert inferences_asked(scenario(oven(), workload=workload).group["g"]).at(13 * 3600.0) == pytest.approx(
+        20.0
+    )
+    assert inferences_asked(scenario(oven()).group["g"]) is None
 
 
 # -- a place of its own --
