@@ -153,6 +153,24 @@ def test_a_visit_lasts_as_long_as_what_it_does(schedule, parts, cycles):
     assert expected.duty.cycles_per_year == pytest.approx(cycles * 365 / 7)
 
 
+@pytest.mark.parametrize(
+    ("diagnosis", "parts", "cycles"),
+    [
+        ({"test": "mats_plus"}, ["march", "programming"], 4),
+        ({"read_only": True}, ["march", "programming"], 1),
+        ({"read_only": True, "refresh": False}, ["march"], 0),
+    ],
+)
+def test_a_scrub_does_what_the_diagnosis_does(diagnosis, parts, cycles):
+    scrubbed = group(schedule=every("march_scrub"), policy={"diagnosis": diagnosis})
+    expected = outlook(scenario(scrubbed)).groups[0]
+    latency_ns = sum(getattr(expected.operations, part).latency_ns for part in parts)
+    assert expected.duty.visit.latency_ns == latency_ns
+    assert expected.duty.cycles_per_year == pytest.approx(cycles * 365 / 7)
+    rewritten_s = {row.rewritten_every_s for row in expected.layers if row.layer == "fc2"}
+    assert rewritten_s == {7 * S_PER_DAY if cycles else math.inf}
+
+
 # -- the cloud --
 
 
