@@ -36,7 +36,7 @@ class Twin(Examinee, Protocol):
     def programming_cost(self, attempt: int, changes_only: bool) -> Cost: ...
     def program(self, time_ns: int, writes_per_cell: int) -> None: ...
     def program_changes(self, time_ns: int, writes_per_cell: int) -> None: ...
-    def interrupt(self, done_ns: int, latency_ns: int, writes_per_cell: int) -> None: ...
+    def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None: ...
 
 
 class Service(Protocol):
@@ -231,7 +231,7 @@ class Device:
                 break
             done_ns = cut_ns - self.env.now
             yield wait(self.env, done_ns)
-            self.twin.interrupt(done_ns, cost.latency_ns, cost.writes_per_cell)
+            self.twin.interrupt(cut_ns, done_ns, cost.latency_ns, changes_only)
             self.record.programmings.append(
                 Programming(self.env.now, cost.energy_j * done_ns / cost.latency_ns)
             )

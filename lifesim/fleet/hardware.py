@@ -74,6 +74,8 @@ class Hardware:
     def of(cls, group: Group) -> Hardware:
         """Return a group's hardware."""
         architecture, encoding = load_architecture(group.network), encoding_of(group.technology)
+        for key, problem in group.unknown_layers([layer.name for layer in architecture.crossbar_layers]):
+            raise UserError(f"{'.'.join(key)}: {problem}")  # a module's layers are known only now
         costs = OperationCosts.preset(OPERATION_COSTS)
         return cls(
             architecture,
@@ -108,6 +110,7 @@ class OperationTable:
     march: Cost  # or a read-only diagnosis
     again: Cost  # of each cell that a diagnosis tries again
     programming: Cost  # of all layers, with the expected number of pulses
+    cell_programming: Cost  # of a single cell
     reload: tuple[Cost, ...]  # of each bank, once for each layer that passes through it
 
 
@@ -124,6 +127,7 @@ def operation_table(group: Group, hardware: Hardware) -> OperationTable:
         else march_cost(costs, layers, diagnosis.test),
         again=rewrite_cost(costs) if diagnosis.read_only else retest_cost(costs, diagnosis.test),
         programming=programming_cost(costs, layers),
+        cell_programming=rewrite_cost(costs),
         reload=tuple(
             pulses_cost(costs, bank.n_cells * len(bank.layers) * Fraction(costs.verify_pulses))
             for bank in hardware.layout.banks

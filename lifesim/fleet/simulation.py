@@ -112,6 +112,7 @@ def _make_device(
             plan.noise,
             device_key(scenario.seed, plan.name, slot, "read noise", generation=generation),
             plan.operations.programming,
+            plan.operations.cell_programming,
             torch_device,
             time_ns,
             make_diagnosis(plan.group, plan.hardware),

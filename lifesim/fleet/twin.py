@@ -7,6 +7,7 @@ other twins, such as one that fails at exponential times.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -31,7 +32,7 @@ _MARCH_C_MINUS = Diagnosis(MARCH_C_MINUS)
 class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set`` under ``rule``.
 
-    ``noise_key`` addresses its read noise; ``programming`` is the cost of writing all cells.
+    ``noise_key`` addresses its read noise; ``programming`` and ``cell_programming`` are the costs of writing all cells and a single one.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class DeviceTwin:
         noise: ReadNoise,
         noise_key: int,
         programming: Cost,
+        cell_programming: Cost,
         torch_device: str = "cpu",
         started_ns: int = 0,
         diagnosis: Diagnosis = _MARCH_C_MINUS,
@@ -57,7 +59,8 @@ class DeviceTwin:
         self._diagnosis = diagnosis
         self._noise_key = noise_key
         self._programming = programming
-        self._evaluator = Evaluator.of(model, torch_device)
+        self._cell_programming = cell_programming
+        self._evaluator = Evaluator.of(model, torch_device, silicon.encoding)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in model.codes)
         self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
         self._halted_ns = 0
@@ -127,18 +130,22 @@ class DeviceTwin:
         """Return what the device's next programming will cost: of all cells, or of those in which the backup has changed."""
         if not changes_only:
             return self._programming
-        cells = sum(bank.n_cells * bank.layers for bank in self.silicon.banks)
-        return Cost(
-            -(-self._programming.latency_ns * self.changed_cells // cells),
-            self._programming.energy_j * self.changed_cells / cells,
-            self._programming.writes_per_cell,
-        )
+        return replace(self._cell_programming.times(self.changed_cells), writes_per_cell=1)
 
-    def interrupt(self, done_ns: int, latency_ns: int, writes_per_cell: int) -> None:
-        """A programming of all cells that would take ``latency_ns`` ends after ``done_ns``.
+    def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None:
+        """A programming that would have taken ``latency_ns`` ends at ``time_ns``, after ``done_ns``: what was written is worn.
 
-        Banks are written one after the other; that in progress counts as written.
+        Cells are written layer by layer and in their order. Of a programming of all cells, the bank in progress counts as written.
         """
+        writes_per_cell = self.programming_cost(0, changes_only).writes_per_cell
+        if changes_only:
+            left = self.changed_cells * done_ns // latency_ns
+            written = []
+            for cells in self._changed:
+                written.append(cells[:left])
+                left -= len(written[-1])
+            self._patch(written, time_ns, writes_per_cell)
+            return
         cells = [bank.n_cells * bank.layers for bank in self.silicon.banks]
         before = np.cumsum([0, *cells[:-1]]).tolist()
         self.programmed = tuple(
@@ -162,15 +169,20 @@ class DeviceTwin:
 
     def program_changes(self, time_ns: int, writes_per_cell: int) -> None:
         """Write only the cells in which the backup has changed since the last programming; ends at ``time_ns``."""
-        silicon = self.silicon
         self.programmed = tuple(
-            bank.resumed(p, self._halted_ns, time_ns).patched(
-                silicon.cells_of_bank(self._changed, i), time_ns, writes_per_cell
-            )
-            for i, (bank, p) in enumerate(zip(silicon.banks, self.programmed, strict=True))
+            bank.resumed(p, self._halted_ns, time_ns)
+            for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
+        self._patch(self._changed, time_ns, writes_per_cell)
         self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
         self._first_read_at.clear()
+
+    def _patch(self, cells: Sequence[np.ndarray], time_ns: int, writes_per_cell: int) -> None:
+        """Write single cells, given by layer."""
+        self.programmed = tuple(
+            p.patched(self.silicon.cells_of_bank(cells, bank), time_ns, writes_per_cell)
+            for bank, p in enumerate(self.programmed)
+        )
 
     def install(self, message: bytes, known: FaultMap) -> Redeployment:
         """Apply the cloud's delta to the backup and take its test set as the reference; :meth:`program` must follow.
@@ -225,4 +237,5 @@ class DeviceTwin:
             return self._evaluator.confidences(weights, pictures, None)
         elements = self._evaluator.noise_elements
         z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
-        return self._evaluator.confidences(weights, pictures, Noise(self.noise.sigma, np.concatenate(z)))
+        noise = Noise(self.noise.sigma, np.concatenate(z), self.noise.kind)
+        return self._evaluator.confidences(weights, pictures, noise)

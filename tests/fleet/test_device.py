@@ -32,18 +32,20 @@ class MoodyTwin(ExponentialTwin):
     What it reads depends on the baseline and on the model, so that a wrong time or order shows.
     """
 
-    def __init__(self, key, mean_ns, noise, confirmed, new_faults):
-        super().__init__(key, mean_ns)
+    def __init__(self, key, mean_ns, noise, confirmed, new_faults, started_ns=0):
+        super().__init__(key, mean_ns, started_ns)
         self._noise, self._confirmed, self._new_faults = noise, confirmed, new_faults
         self._stuck = self._model = self._baseline_ns = 0
         self.halts = []
+        self.cut_ns = 0
 
     def first_alarm(self, times_ns, least_score=0):
         for position, time_ns in enumerate(times_ns):
             failed = self._programming.failure_ns <= time_ns
-            if failed or self._chance("noise", time_ns) < self._noise:
+            score = int(10 * self._chance("score", time_ns))
+            if (failed or self._chance("noise", time_ns) < self._noise) and score >= least_score:
                 if self._chance("confirm", time_ns) < self._confirmed:
-                    return Finding(position, Outcome.ALARM, reads=3, without_noise=failed)
+                    return Finding(position, Outcome.ALARM, 3, score, failed)
                 return Finding(position, Outcome.UNCONFIRMED, reads=3)
         return None
 
@@ -66,6 +68,13 @@ class MoodyTwin(ExponentialTwin):
         self._model += 1
         return message
 
+    def program_changes(self, time_ns, writes_per_cell):
+        self.program(time_ns, writes_per_cell)
+
+    def interrupt(self, time_ns, done_ns, latency_ns, changes_only):
+        super().interrupt(time_ns, done_ns, latency_ns, changes_only)
+        self.cut_ns += done_ns
+
     def _wrong(self, time_ns):
         return (time_ns - self._programming.time_ns) * 20 // self._mean_ns
 
@@ -76,7 +85,7 @@ class MoodyTwin(ExponentialTwin):
 @dataclass
 class Courier:
     """Takes fault maps to the cloud (``transit_ns``) and brings redeployments at instants told as numbers
-    from the grid or from the request.
+    from the grid or from the request; some jobs expire instead.
     """
 
     env: object
@@ -84,6 +93,7 @@ class Courier:
     arrivals: tuple
     transit_ns: int
     in_spec: float
+    expired: float = 0.0
     pending: bool = False
     received: FaultMap | None = None
     jobs: int = 0
@@ -101,8 +111,12 @@ class Courier:
         self.received = fault_map
 
     def _deliver(self, device):
-        device.log("redeployment_received", self.jobs)
         self.pending = False
+        if first_uniform(stream_key("expired", self.jobs)) < self.expired:
+            device.log("job_expired")
+            device.job_expired()
+            return
+        device.log("redeployment_received", self.jobs)
         good = first_uniform(stream_key("in spec", self.jobs)) < self.in_spec
         device.inbox.succeed(Message(good, self.received.digest(), b"delta"))
 
@@ -134,6 +148,8 @@ LIVES = st.fixed_dictionaries(
         "phase_share": st.floats(0, 0.999),
         "read_ns": st.integers(1, 11),
         "march_ns": st.integers(0, 60),
+        "again_ns": st.integers(0, 9),
+        "refresh": st.booleans(),
         "programming_ns": st.integers(1, 60),
         "baseline_reads": st.integers(0, 4),
         "mean_ns": st.sampled_from([20.0, 300.0, 3000.0]),
@@ -152,12 +168,39 @@ LIVES = st.fixed_dictionaries(
         ),
         "transit_ns": st.integers(1, 70),
         "horizon_ns": st.integers(1, 6000),
+        "expired": st.sampled_from([0.0, 0.0, 0.5]),
+        "call_from": st.sampled_from([1, 1, 3]),
+        "quiet_ns": st.sampled_from([0, 0, 35, 700]),
+        "retry_after_ns": st.sampled_from([None, 1, 333]),
+        "replace_after_ns": st.sampled_from([None, 1, 250]),
+        "act_from_score": st.sampled_from([0, 0, 6]),
+        "changes_only": st.booleans(),
+        "commissioned_ns": st.sampled_from([0, 0, 1, 777]),
+        "cuts_ns": st.sampled_from([None, None, 40, 900]),
     }
 )
 
 
+class Cuts:
+    """The power goes every so often, with gaps that a hash tells; never where ``mean_ns`` is None."""
+
+    def __init__(self, mean_ns):
+        self.mean_ns = mean_ns
+
+    def first_after(self, time_ns):
+        if self.mean_ns is None:
+            return None
+        period = time_ns // self.mean_ns
+        cuts = (self.mean_ns * p + p * 7 % self.mean_ns for p in (period, period + 1, period + 2))
+        return next(cut for cut in cuts if cut > time_ns)
+
+
 def record_of(life, stepped):
-    """Return the record and the instants at which the twin was halted."""
+    """Return the record and the instants at which the twins were halted."""
+    life = {
+        "expired": 0.0, "call_from": 1, "quiet_ns": 0, "retry_after_ns": None, "replace_after_ns": None,
+        "act_from_score": 0, "changes_only": False, "commissioned_ns": 0, "cuts_ns": None,
+    } | life  # fmt: skip
     schedule = SCHEDULES[life["schedule"]](life["interval_ns"])
     visit_ns = 0 if life["schedule"] in ("march_scrub", "blind_refresh") else life["read_ns"]
     grid = (
@@ -165,9 +208,27 @@ def record_of(life, stepped):
         if schedule.interval_ns
         else None
     )
-    twin = MoodyTwin(life["key"], life["mean_ns"], life["noise"], life["confirmed"], life["new_faults"])
+    twins = []
+
+    def make_twin(generation, time_ns):
+        key = stream_key(life["key"], generation)
+        moods = life["mean_ns"], life["noise"], life["confirmed"], life["new_faults"]
+        twins.append(MoodyTwin(key, *moods, started_ns=time_ns))
+        return twins[-1]
+
+    policy = Policy(
+        life["offline"],
+        life["retire_after"],
+        life["replace_after_ns"],
+        life["call_from"],
+        life["quiet_ns"],
+        life["retry_after_ns"],
+        life["act_from_score"],
+        life["changes_only"],
+        life.get("refresh", True),
+    )
     record = live(
-        twin,
+        make_twin,
         schedule,
         grid,
         life["horizon_ns"],
@@ -176,12 +237,16 @@ def record_of(life, stepped):
         march_ns=life["march_ns"],
         programming_ns=life["programming_ns"],
         baseline_reads=life["baseline_reads"],
-        policy=Policy(life["offline"], life["retire_after"]),
+        again_ns=life.get("again_ns", 0),
+        policy=policy,
         service=lambda env, grid: Courier(
-            env, grid, tuple(life["arrivals"]), life["transit_ns"], life["in_spec"]
+            env, grid, tuple(life["arrivals"]), life["transit_ns"], life["in_spec"], life["expired"]
         ),
+        power_cuts=Cuts(life["cuts_ns"]),
+        commissioned_ns=life["commissioned_ns"],
     )
-    return record, twin.halts
+    assert sum(e.amount for e in record.events if e.kind == "power_cut") == sum(t.cut_ns for t in twins)
+    return record, [end for twin in twins for end in twin.halts]
 
 
 @settings(deadline=None, max_examples=200)
@@ -193,6 +258,7 @@ def test_stepped_and_skip_ahead_leave_the_same_record(life):
     assert skipped.stretches == stepped.stretches
     assert skipped.missed_visits == stepped.missed_visits
     assert skipped.events == stepped.events
+    assert skipped.programmings == stepped.programmings
     assert halts == stepped_halts
 
 
@@ -237,8 +303,12 @@ def test_every_visit_is_uneventful_or_eventful_or_missed(life):
     if grid is None:
         assert record.missed_visits == []
         return
-    last_ns = min([life["horizon_ns"], *(e.time_ns for e in record.events if e.kind == "retirement")])
-    every = set(range(grid.first_at_or_after(last_ns)))
+    absent = [s for s in record.segments if s.state in (State.UNCOMMISSIONED, State.RETIRED)]
+    every = {
+        visit
+        for visit in range(grid.first_at_or_after(life["horizon_ns"]))
+        if not any(s.start_ns <= grid.start_ns(visit) < s.end_ns for s in absent)
+    }
     serving = [s for s in record.segments if s.state is State.SERVING]
     uneventful = [v for s in serving for v in range(s.first_visit, s.end_visit)]
     missed = [v for first, end in record.missed_visits for v in range(first, end)]
@@ -253,11 +323,11 @@ def test_every_visit_is_uneventful_or_eventful_or_missed(life):
     for visit in missed:
         (state,) = (s.state for s in record.segments if s.start_ns <= grid.start_ns(visit) < s.end_ns)
         assert state is not State.SERVING
-    # The rest found something: serving ends where it begins, and what follows is no redeployment.
+    # The rest found something: serving ends where it begins, and what follows is not of the cloud's doing.
     after_serving = {
         b.start_ns
         for a, b in zip(record.segments, record.segments[1:], strict=False)
-        if a.state is State.SERVING and b.state is not State.REPROGRAMMING
+        if a.state is State.SERVING and b.state not in (State.REPROGRAMMING, State.OFFLINE, State.SERVING)
     }
     eventful = every - set(uneventful) - set(missed)
     assert {grid.start_ns(v) for v in eventful} == after_serving
@@ -280,14 +350,24 @@ def test_the_trace_tells_what_the_segments_do(life):
         + kinds.count("verification")
     )
     assert tests == states.count(State.TESTING)
+    again = {e.time_ns: e.amount for e in record.events if e.kind == "tried_again"}
     for segment in complete:
         expected = {
-            State.DIAGNOSING: life["march_ns"],
+            State.DIAGNOSING: life["march_ns"] + again.get(segment.end_ns, 0) * life["again_ns"],
             State.REFRESHING: life["programming_ns"],
             State.REPROGRAMMING: life["programming_ns"],
+            State.UNCOMMISSIONED: life["commissioned_ns"],
+            State.RETIRED: life["replace_after_ns"],
         }.get(segment.state)
-        assert expected is None or segment.end_ns - segment.start_ns == expected
-    if "retirement" in kinds:
+        lost_ns = sum(
+            e.amount
+            for e in record.events
+            if e.kind == "power_cut" and segment.start_ns < e.time_ns < segment.end_ns
+        )
+        assert expected is None or segment.end_ns - segment.start_ns == expected + lost_ns
+    assert kinds.count("retirement") == sum(s.state is State.RETIRED for s in record.segments)
+    assert kinds.count("replacement") == states.count(State.RETIRED)
+    if "retirement" in kinds and life["replace_after_ns"] is None:
         assert kinds.count("retirement") == 1 and record.segments[-1].state is State.RETIRED
         # A redeployment fails by the cloud's validation, or by the first test after it.
         first, failed = [i for i, kind in enumerate(kinds) if kind == "reprogramming"], []

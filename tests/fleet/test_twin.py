@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.crossbar.bank import Bank, Wear
+from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.march import MARCH_C_MINUS
 from lifesim.crossbar.soft import Retention
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
@@ -45,7 +48,19 @@ def make_test_set(model, seed=1):
     return TestSet(pictures, Golden.of(Evaluator.of(model).confidences([model.codes], pictures, None)[0]))
 
 
-def make_twin(key=1, sigma=0.05, vote=1, scale=1e9, median_days=400.0, reload_days=None):
+PROGRAMMING, CELL_PROGRAMMING = Cost(1000, 1e-3, 1), Cost(7, 1e-6, 1)
+READ_ONLY = Diagnosis(MARCH_C_MINUS, read_only=True)
+
+
+def make_twin(
+    key=1,
+    sigma=0.05,
+    vote=1,
+    scale=1e9,
+    median_days=400.0,
+    reload_days=None,
+    diagnosis=Diagnosis(MARCH_C_MINUS),  # noqa: B008 (frozen)
+):
     model = make_model()
     wear = Wear(Weibull(scale, 2.0), 0.8)
     retention = Retention(Lognormal(median_days * S_PER_DAY, 1.0), 0.5, 0, CLOCK)
@@ -58,8 +73,9 @@ def make_twin(key=1, sigma=0.05, vote=1, scale=1e9, median_days=400.0, reload_da
     )
     rule = TestRule("sdc3", pictures=5, vote=vote, rereads=1, baseline_reads=2)
     return DeviceTwin(
-        silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise")
-    )
+        silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise"),
+        PROGRAMMING, CELL_PROGRAMMING, diagnosis=diagnosis,
+    )  # fmt: skip
 
 
 def findings(twin, windows):
@@ -134,7 +150,7 @@ def test_wear_of_an_intervention_and_reloads_that_stop_for_it():
     twin = make_twin(reload_days=10)
     assert twin.snapshot().operations_at(25 * DAY_NS).tolist() == [1, 3]
     twin.halt(25 * DAY_NS)
-    twin.march(5)
+    twin.diagnose(FaultMap.empty(2))
     assert [p.operations for p in twin.programmed] == [6, 8]
     twin.program(47 * DAY_NS, 1)  # the reloads of days 30 and 40 did not happen
     assert [(p.time_ns, p.operations) for p in twin.programmed] == [(47 * DAY_NS, 7), (47 * DAY_NS, 9)]
@@ -144,9 +160,45 @@ def test_wear_of_an_intervention_and_reloads_that_stop_for_it():
 
 def test_march_finds_the_cells_stuck_before_it_and_its_own_victims_next_time():
     twin = make_twin(scale=30.0)
-    first, second = twin.march(5), twin.march(5)
+    (first, _), (second, _) = twin.diagnose(FaultMap.empty(2)), twin.diagnose(FaultMap.empty(2))
     assert second.new_since(first) > 0 and first.new_since(second) == 0
     assert first == make_twin(scale=30.0).silicon.stuck_map(make_twin(scale=30.0).programmed, 0)
+
+
+def test_a_read_only_diagnosis_adds_to_what_is_known_and_a_march_test_replaces_it():
+    known = FaultMap.of([np.array([5]), np.array([], int)], [np.array([1]), np.array([], int)])
+    march, read_only = (make_twin(scale=15.0, diagnosis=d) for d in (Diagnosis(MARCH_C_MINUS), READ_ONLY))
+    every, again = march.diagnose(known)
+    assert every.count > 0 and 5 not in every.cells[0] and again == 0
+    some, again = read_only.diagnose(known)
+    assert 5 in some.cells[0] and 0 < some.count - 1 < every.count
+    assert again == some.count - 1 == sum(p.extra.total for p in read_only.programmed)
+
+
+def test_after_a_read_only_diagnosis_the_cells_that_were_right_go_on_ageing_as_if_nothing_had_been():
+    early_ns, late_ns = 60 * DAY_NS, 300 * DAY_NS
+    twin, untouched = make_twin(median_days=100.0, diagnosis=READ_ONLY), make_twin(median_days=100.0)
+    wrong = twin.new_wrong_cells(early_ns)
+    twin.halt(early_ns)
+    found, again = twin.diagnose(FaultMap.empty(2))
+    assert found.count == 0 and again == wrong > 20
+    twin.resume(early_ns + 1)
+    assert twin.new_wrong_cells(early_ns + 1) == 0, "cured"
+    assert [(p.time_ns, p.epoch, p.operations) for p in twin.programmed] == [(0, 0, 1)] * 2
+    now, then = (t.snapshot().held_at(late_ns).codes() for t in (twin, untouched))
+    for bank, a, b in zip(twin.programmed, now, then, strict=True):
+        rewritten = bank.extra.cells
+        assert set(SLC.differing_cells(a, b)) <= set(rewritten)
+        assert 0 < len(SLC.differing_cells(a, b)) < len(rewritten), "some expire again"
+
+
+def test_reloads_go_on_after_a_read_only_diagnosis_and_those_in_between_did_not_happen():
+    twin = make_twin(reload_days=10, diagnosis=READ_ONLY)
+    twin.halt(25 * DAY_NS)
+    twin.diagnose(FaultMap.empty(2))
+    twin.resume(47 * DAY_NS)  # without the reloads of days 30 and 40
+    assert twin.snapshot().operations_at(49 * DAY_NS).tolist() == [1, 3]
+    assert twin.snapshot().operations_at(61 * DAY_NS).tolist() == [1, 5]
 
 
 def redeployment(twin, known, in_spec=True):
@@ -158,7 +210,7 @@ def redeployment(twin, known, in_spec=True):
 
 def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck_cells():
     twin = make_twin(scale=15.0, median_days=1e9, sigma=0.0)
-    known = twin.march(5)
+    known, _ = twin.diagnose(FaultMap.empty(2))
     new, sent = redeployment(twin, known)
     got = twin.install(sent.encode(), known)
     twin.program(DAY_NS, 1)

@@ -35,11 +35,11 @@ class ExponentialTwin:
     refresh cures it.
     """
 
-    def __init__(self, key: int, mean_ns: float):
+    def __init__(self, key: int, mean_ns: float, started_ns: int = 0):
         self.key = key
         self._mean_ns = mean_ns
         self.programming_ns = 0
-        self._programming = self._program(0, 0)
+        self._programming = self._program(0, started_ns)
 
     def snapshot(self) -> Programming:
         return self._programming
@@ -65,7 +65,7 @@ class ExponentialTwin:
     def programming_cost(self, attempt: int, changes_only: bool) -> Cost:
         return Cost(self.programming_ns, 0.0, 1)
 
-    def interrupt(self, done_ns: int, latency_ns: int, writes_per_cell: int) -> None:
+    def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None:
         assert 0 < done_ns < latency_ns == self.programming_ns
 
     def program(self, time_ns: int, writes_per_cell: int) -> None:
@@ -99,6 +99,7 @@ def live(
     power_cuts=NoCuts(),  # noqa: B008 (has no state)
     commissioned_ns: int = 0,
     rereads: int = 0,
+    again_ns: int = 0,
 ) -> DeviceRecord:
     """Return the record of one device that lives until ``horizon_ns``.
 
@@ -108,7 +109,8 @@ def live(
     env = simpy.Environment(initial_time=0)
     read = Cost(read_ns, 0.0, 0)
     march, programming = Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
-    costs = VisitCosts(read, read, march, programming, baseline_reads, rereads)
+    again = Cost(again_ns, 0.0, 1)
+    costs = VisitCosts(read, read, march, programming, baseline_reads, rereads, again)
 
     def make_unit(generation: int, time_ns: int) -> Unit:
         made = twin(generation, time_ns) if callable(twin) else twin
