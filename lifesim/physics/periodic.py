@@ -11,6 +11,7 @@ from bisect import bisect_right
 
 import numpy as np
 
+_LEAST_POWER = -1000  # a rate so low that it adds up to less is none
 LONGEST_S = 1000 * 365 * 86_400  # whole periods add without rounding for so long
 
 
@@ -33,7 +34,7 @@ class PeriodicIntegral:
         cumulative = np.concatenate([[0.0], np.cumsum(amounts)])
         # In multiples of this quantum whole periods and pieces add without rounding, up to LONGEST_S.
         bits = 53 - math.ceil(math.log2(max(LONGEST_S / self.period_s, 1.0)))
-        quantum = 2.0 ** (math.frexp(cumulative[-1])[1] - bits)
+        quantum = 2.0 ** max(math.frexp(cumulative[-1])[1] - bits, _LEAST_POWER)
         self._knots_s = knots_s
         self._cumulative = doubles(np.rint(cumulative / quantum) * quantum)
 

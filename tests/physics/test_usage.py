@@ -31,7 +31,7 @@ def test_none_are_none():
 
 @settings(deadline=None, max_examples=100)
 @given(
-    st.floats(0, 1e6),
+    st.just(0.0) | st.floats(1e-6, 1e6),
     st.lists(st.floats(0, 100), min_size=24, max_size=24).filter(lambda shape: sum(shape) > 1e-3),
     st.integers(0, 10_000),
     st.floats(0, 24, exclude_max=True),
