@@ -170,7 +170,9 @@ class Scenario(Table):
         for name, group in self.group.items():
             if group.commissioning_s > self.horizon_s:
                 key, involved = ("group", name, "commissioning_s"), (("horizon_s",),)
-                raise mistake(f"must not exceed horizon_s ({readable_duration(self.horizon_s)})", key, involved)
+                raise mistake(
+                    f"must not exceed horizon_s ({readable_duration(self.horizon_s)})", key, involved
+                )
         return self
 
     @model_validator(mode="after")
