@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_right
+import numpy as np
 
 from lifesim.fleet.clock import to_ns
 from lifesim.physics.temperature import S_PER_YEAR
-from lifesim.streams import first_uniform, stream_key
+from lifesim.streams import generator, stream_key
+
+_PER_PERIOD = 8  # cuts on average; how many are drawn at a time
 
 
 class PowerCuts:
-    """The instants of the cuts of one place, ``per_year`` on average; the gap before the k-th has a stream of its own."""
+    """The instants of the cuts of one place, ``per_year`` on average.
+
+    Time is divided into periods, each with a stream of its own for the number of its cuts (Poisson) and their times (uniform), so that
+    nothing has to be drawn before what is asked for.
+    """
 
     def __init__(self, key: int, per_year: float):
         self._key = key
-        self._mean_gap_s = S_PER_YEAR / per_year if per_year else math.inf
-        self._times_ns: list[int] = []
+        self._period_ns = to_ns(_PER_PERIOD * S_PER_YEAR / per_year) if per_year else None
 
     def first_after(self, time_ns: int) -> int | None:
         """Return the first cut after ``time_ns``; None if there is none, ever."""
-        if math.isinf(self._mean_gap_s):
+        if self._period_ns is None:
             return None
-        while not self._times_ns or self._times_ns[-1] <= time_ns:
-            gap_s = -math.log(first_uniform(stream_key(self._key, len(self._times_ns)))) * self._mean_gap_s
-            self._times_ns.append((self._times_ns[-1] if self._times_ns else 0) + max(1, to_ns(gap_s)))
-        return self._times_ns[bisect_right(self._times_ns, time_ns)]
+        period, since_ns = divmod(time_ns, self._period_ns)
+        while not len(later_ns := (cuts_ns := self._cuts_of(period))[cuts_ns > since_ns]):
+            period, since_ns = period + 1, -1
+        return period * self._period_ns + int(later_ns.min())
+
+    def _cuts_of(self, period: int) -> np.ndarray:
+        """Return the cuts of a period, in ns since its beginning."""
+        rng = generator(stream_key(self._key, period))
+        return rng.integers(self._period_ns, size=rng.poisson(_PER_PERIOD))

@@ -78,7 +78,7 @@ class Site(PresetTable):
     """Last day of the year on which heat spells begin; before the first: the season spans the new year."""
     spells_of: Literal["device", "group"] = "device"
     """Whether each device has heat spells of its own, or the devices of a group have them together."""
-    power_cuts_per_year: float = Field(default=0.0, ge=0, le=1e6)
+    power_cuts_per_year: float = Field(default=0.0, ge=0, le=1e9)
     """Mean number of power cuts a year, at random (Poisson); a device begins a rewrite that was cut off again."""
 
     @classmethod
