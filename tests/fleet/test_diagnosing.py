@@ -13,12 +13,14 @@ from lifesim.crossbar.march import MARCH_C_MINUS, MARCH_TESTS, all_levels, extre
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Retention
 from lifesim.crossbar.verify import WriteVerify
+from lifesim.fleet import hardware as real
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.silicon import Region, Silicon
 from lifesim.network.architecture import Architecture, Dense, Relu
 from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import S_PER_DAY
+from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
 
 DAY_NS = S_PER_DAY * 10**9
@@ -207,3 +209,55 @@ def test_false_reports_of_a_read_only_diagnosis_go_with_the_power_of_the_retries
     got = diagnose(Diagnosis(MARCH_C_MINUS, retries, read_only=True), silicon, BIG, programmed, time_ns - 1)
     assert wrong > 30_000
     share_within_3_se(got.found.count, wrong, (1 / 8) ** (retries + 1))
+
+
+# Devices of a scenario
+
+
+def device_of(**technology):
+    """The cells of a device as a scenario makes them, and a backup of random weights."""
+    table = {"preset": "rated_1e4", "fabrication_rate": 1e-3, **technology}
+    group = {
+        "count": 1, "network": "mlp", "technology": table, "site": "hot_box",
+        "schedule": {"kind": "never"},
+    }  # fmt: skip
+    scenario = Scenario.model_validate({"name": "test", "horizon_s": "1 y", "group": {"g": group}})
+    hardware = real.Hardware.of(scenario.group["g"])
+    rng = np.random.default_rng(2)
+    layers = hardware.architecture.crossbar_layers
+    model = Model.quantised(
+        hardware.architecture,
+        [rng.uniform(-1, 1, (layer.fan_in, layer.fan_out)) for layer in layers],
+        [np.zeros(layer.fan_out) for layer in layers],
+    )
+    return real.make_silicon(scenario.group["g"], hardware, scenario, "g", 0), model
+
+
+@pytest.mark.parametrize(
+    "technology",
+    [
+        {},
+        {"bits_per_cell": 2, "wear_stuck_between_share": 0.5},
+        {"bits_per_cell": 2, "drift": "conductance", "drift_sd_us": 1.0, "drift_sd_1s_us": 1.0},
+        {"bits_per_cell": 2, "soft_fault_step": "level", "retention_median_s": "1 y"},
+    ],
+    ids=["one_bit", "two_bits", "drift", "level_by_level"],
+)
+def test_a_read_only_diagnosis_leaves_only_the_stuck_cells_wrong(technology):
+    silicon, model = device_of(**technology)
+    time_ns = 300 * DAY_NS
+    programmed = tuple(Programmed(0, 0, 1) for _ in silicon.banks)
+    stuck = silicon.stuck_map(programmed, time_ns)
+    before = silicon.held_at(model, programmed, time_ns).read_codes()
+    wrong = [silicon.encoding.differing_cells(c, h) for c, h in zip(model.codes, before, strict=True)]
+    got = diagnose(Diagnosis(MARCH_C_MINUS, read_only=True), silicon, model, programmed, time_ns)
+    assert got.again == sum(map(len, wrong)) > 0 < got.found.count < stuck.count
+    if technology.keys() & {"drift", "retention_median_s"}:
+        assert got.again > 2 * got.found.count, "many are cured"
+    assert got.found.new_since(stuck) == 0
+    for layer, codes in enumerate(model.codes):
+        differing = silicon.encoding.levels_of(codes, stuck.cells[layer]) != stuck.values[layer]
+        assert got.found.cells[layer].tolist() == stuck.cells[layer][differing].tolist()
+        assert got.found.values[layer].tolist() == stuck.values[layer][differing].tolist()
+    # A March test finds the others, too.
+    assert diagnose(Diagnosis(MARCH_C_MINUS), silicon, model, programmed, time_ns).found == stuck
