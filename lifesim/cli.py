@@ -13,6 +13,7 @@ import json
 import math
 import os
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lifesim.errors import LifesimError, UserError
-from lifesim.scenario.load import json_schema, load_scenario, scenario_digest
+from lifesim.scenario.load import json_schema, load_network, load_scenario, scenario_digest
 from lifesim.scenario.presets import STANDINGS, Preset, load_preset, preset_kinds, preset_names
 
 if TYPE_CHECKING:
@@ -162,6 +163,12 @@ def run(
 
         for warning in outlook(loaded).warnings:
             print(f"lifesim: warning: {warning}", file=sys.stderr)
+    from lifesim.network.datasets import load_dataset
+
+    for group in loaded.group.values():
+        load_dataset(
+            group.network.data
+        )  # what must be fetched is, before the progress of the run takes over the terminal
     with _progress(quiet) as progress:
         from lifesim.experiment.run import run_to_directory
 
@@ -178,6 +185,102 @@ def run(
     if not quiet:
         print(result.summary_text())
         print(f"Written to {directory}")
+
+
+@app.command()
+def train(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            show_default=False,
+            help='A preset, or the dotted name of a user\'s own: "package.module:function".',
+        ),
+    ],
+    dataset: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET", show_default=False, help="mnist5k, mnist, cifar10, or a dotted name."
+        ),
+    ],
+    seed: Annotated[
+        int, typer.Option(metavar="N", help="Seed of the initial weights and of the order of the pictures.")
+    ] = 0,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="Where the files of mnist or cifar10 lie. [default: $LIFESIM_DATA_DIR, else fetched]",
+        ),
+    ] = None,
+    weight_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="Fixed-point format of the weights: global, per_layer, or one such as Q1.14.",
+        ),
+    ] = "global",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            show_default=False,
+            help="Change a key of the network's table, such as epochs=20. Repeatable.",
+        ),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the network is judged.")] = Device.cpu,
+) -> None:
+    """Train a network, or find it in the cache, and say how well it does.
+
+    \b
+    Examples:
+      lifesim train mlp mnist5k
+      lifesim train convnet_quick cifar10 --data-dir ~/data
+      lifesim train lenet mnist --seed 1 --format per_layer
+      lifesim train mypackage.nets:make mypackage.data:load --set epochs=20
+    """
+    keys = {
+        "module" if ":" in network else "preset": network,
+        "dataset": dataset,
+        "seed": seed,
+        "format": weight_format,
+    }
+    if data_dir is not None:
+        keys["data_dir"] = data_dir
+    settings = load_network(keys, overrides or ())
+
+    from lifesim.network.datasets import load_dataset
+    from lifesim.network.evaluate import correct_in_part
+    from lifesim.network.store import stored_at, trained_model
+
+    path = stored_at(settings)
+    before, start = _modified_ns(path), time.monotonic()
+    model = trained_model(settings)
+    found = before is not None and before == _modified_ns(path)
+    layers = model.architecture.crossbar_layers
+    how = "not trained: its own weights" if path is None else "from the cache" if found else "trained"
+    print(
+        f"{settings.name} on {dataset}, seed {settings.seed}: {how} ({time.monotonic() - start:.1f} s); {model.architecture.weights:,} weights, "
+        f"{model.architecture.macs:,} MACs a picture"
+    )
+    for part in ("validation", "test", "spec"):
+        (correct,) = correct_in_part(model, [model.codes], settings.data, part, device.value)
+        pictures = len(load_dataset(settings.data).split[part])
+        print(f"  {part:<10}  {correct / pictures:7.2%} of {pictures:,} pictures")
+    for layer, fmt in zip(layers, model.formats, strict=True):
+        print(
+            f"  {layer.name:<10}  {fmt!s:>7}  {layer.fan_in} x {layer.fan_out}, {layer.positions} positions"
+        )
+    if path is not None:
+        print(f"Kept in {path}")
+
+
+def _modified_ns(path: Path | None) -> int | None:
+    """Return when a file was last written; None for one that there is not."""
+    return path.stat().st_mtime_ns if path is not None and path.exists() else None
 
 
 @contextlib.contextmanager

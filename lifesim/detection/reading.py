@@ -8,15 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.detection.criteria import Criterion, Golden, deviates
+from lifesim.network.evaluate import NoiseKind
 from lifesim.streams import NormalStreams, stream_key
 
 
 @dataclass(frozen=True, slots=True)
 class ReadNoise:
-    """Noise of the analog read: ``sigma`` relative to the weight; ``correlation`` between the reads of one visit (random telegraph noise)."""
+    """Noise of the analog read: ``sigma`` relative to what ``kind`` says (see :class:`lifesim.network.evaluate.Noise`); ``correlation``
+    between the reads of one visit (random telegraph noise).
+    """
 
     sigma: float
     correlation: float
+    kind: NoiseKind = "weight"
 
     def draw(self, key: int, time_ns: int, reads: Sequence[int], pictures: int, elements: int) -> np.ndarray:
         """Return unit normals [reads, pictures, elements] (float32) for these reads of the visit at ``time_ns``.

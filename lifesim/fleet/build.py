@@ -63,7 +63,10 @@ class Plan:
 
     @property
     def noise(self) -> ReadNoise:
-        return ReadNoise(self.group.technology.read_noise, self.group.technology.read_noise_correlation)
+        technology = self.group.technology
+        return ReadNoise(
+            technology.read_noise, technology.read_noise_correlation, technology.read_noise_kind
+        )
 
     @property
     def layer_cells(self) -> tuple[int, ...]:

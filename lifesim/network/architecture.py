@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from lifesim.errors import UserError, did_you_mean
-from lifesim.scenario.network import Network
+from lifesim.network.datasets import load_dataset
+from lifesim.network.dotted import call_dotted
+from lifesim.scenario.network import PICTURE_SHAPES, Network, is_dotted
 from lifesim.scenario.presets import load_preset
 
 
@@ -196,20 +198,40 @@ def parse_steps(tables: Iterable[Mapping[str, Any]]) -> tuple[Step, ...]:
 def load_architecture(network: Network | str) -> Architecture:
     """Return the architecture of a scenario's network, or of a preset of kind ``network`` by its name.
 
-    Raises UserError for an unknown name.
+    A user's module is imported, with torch, and takes pictures of the shape that the data set has. Raises UserError for an unknown name, a
+    module that cannot be translated, or a format for a layer that there is not.
     """
     if isinstance(network, str):
         load_preset("network", network)  # whose error names the nearest
         network = Network.model_construct(preset=network, **Network.preset_values(network))
-    values = load_preset("network", network.name).values
-    channels, height, width = values["input_shape"]
-    return Architecture(
-        network.name,
-        (channels, height, width),
-        parse_steps(values["layers"]),
-        network.input_scale,
-        tuple(network.input_mean),
+    if network.module is None:
+        values = load_preset("network", network.name).values
+        shape, steps = values["input_shape"], parse_steps(values["layers"])
+        if is_dotted(network.dataset):
+            _check_shape(network, shape)
+    else:
+        from lifesim.network.module import translate
+
+        shape = PICTURE_SHAPES.get(network.dataset) or load_dataset(network.data).images.shape[1:]
+        steps = translate(network.name, call_dotted("network", network.module), shape)
+    architecture = Architecture(
+        network.name, tuple(shape), steps, network.input_scale, tuple(network.input_mean)
     )
+    layers = [layer.name for layer in architecture.crossbar_layers]
+    for name in () if isinstance(network.format, str) else network.format:
+        if name not in layers:
+            raise UserError(
+                f"network {network.name}: format.{name}: no such layer; allowed: {', '.join(layers)}{did_you_mean(name, layers)}"
+            )
+    return architecture
+
+
+def _check_shape(network: Network, wanted: Sequence[int]) -> None:
+    given = load_dataset(network.data).images.shape[1:]
+    if given != tuple(wanted):
+        raise UserError(
+            f"dataset {network.dataset}: its pictures have shape {given}, {network.name} takes {tuple(wanted)}"
+        )
 
 
 def shape_after(step: Step, shape: tuple[int, ...]) -> tuple[int, ...] | None:

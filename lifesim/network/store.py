@@ -12,10 +12,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from lifesim.errors import UserError
 from lifesim.files import atomic_write, cache_directory
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.network.datasets import Dataset, load_dataset
+from lifesim.network.dotted import call_dotted
 from lifesim.network.model import Model
+from lifesim.network.module import weights_of
 from lifesim.network.training import CODE_VERSION, Trained, TrainingSettings, train
 from lifesim.scenario.network import Network
 
@@ -25,11 +28,20 @@ _NOT_STORED = OSError, SafetensorError, KeyError, ValueError
 def trained_model(network: Network) -> Model:
     """Return a network trained on its data set, in its format: from the user's cache, or trained and kept there.
 
+    The weights of a module that is ``pretrained`` are its own. Raises UserError where network and data set do not fit together.
+
     A file of the cache that is damaged, or does not contain what its name says, is replaced. A cache that
     cannot be written costs only time. The cache keeps floats: another format is no other training.
     """
-    architecture = load_architecture(network)
-    dataset, settings = load_dataset(network.data), TrainingSettings.of(network)
+    architecture, dataset = load_architecture(network), load_dataset(network.data)
+    if (highest := int(dataset.labels.max())) >= architecture.classes:
+        raise UserError(
+            f"network {network.name}: has {architecture.classes} outputs, {network.dataset} has labels up to {highest}"
+        )
+    if network.pretrained:
+        weights, biases = weights_of(call_dotted("network", network.module))
+        return Trained(architecture, weights, biases).model(network.format)
+    settings = TrainingSettings.of(network)
     path, fingerprint = _place(architecture, dataset, settings, network.seed)
     with contextlib.suppress(*_NOT_STORED):
         return _read(path, architecture, fingerprint).model(network.format)
@@ -37,6 +49,15 @@ def trained_model(network: Network) -> Model:
     with contextlib.suppress(OSError):
         atomic_write(path, _encode(trained, fingerprint))
     return trained.model(network.format)
+
+
+def stored_at(network: Network) -> Path | None:
+    """Return the file of the cache that a trained network lies in, or would; None if its weights are a module's own."""
+    if network.pretrained:
+        return None
+    return _place(
+        load_architecture(network), load_dataset(network.data), TrainingSettings.of(network), network.seed
+    )[0]
 
 
 def _place(

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from lifesim.errors import UserError, did_you_mean
 from lifesim.scenario.models import DIRECTORY_NAME_RULE, GROUP_NAME_RULE, Group, Scenario
+from lifesim.scenario.network import Network
 from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import Quantity
 
@@ -52,6 +53,20 @@ def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | N
             _line(problem, tables, path, origins, stem_is_name) for problem in error.errors(include_url=False)
         ]
         raise UserError("\n".join(lines)) from None
+
+
+def load_network(keys: dict[str, Any], overrides: Sequence[str] = ()) -> Network:
+    """Check the table of a network that was put together on a command line, ``overrides`` as for a scenario. Raises UserError."""
+    tables = dict(keys)
+    for override in overrides:
+        _apply(tables, override)
+    try:
+        return Network.model_validate(tables)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        raise UserError(
+            "\n".join(_line(p, tables, Path("network"), (), False, Network) for p in problems)
+        ) from None
 
 
 def scenario_digest(scenario: Scenario) -> str:
@@ -138,11 +153,16 @@ def _override_value(text: str) -> Any:
 
 
 def _line(
-    problem: Any, tables: dict[str, Any], path: Path, origins: Sequence[tuple[Key, str]], stem_is_name: bool
+    problem: Any,
+    tables: dict[str, Any],
+    path: Path,
+    origins: Sequence[tuple[Key, str]],
+    stem_is_name: bool,
+    root: type[Table] = Scenario,
 ) -> str:
-    """Translate one of pydantic's errors into one line for the user."""
+    """Translate one of pydantic's errors about a table ``root`` into one line for the user."""
     kind, context = problem["type"], problem.get("ctx", {})
-    key, field, table = _walk(problem["loc"])
+    key, field, table = _walk(problem["loc"], root)
     involved: tuple[Key, ...] = ()
     match kind:
         case "mistake":
@@ -175,17 +195,17 @@ def _line(
         return (
             f"{path}: name: is missing, and the file's name cannot replace it; must be {DIRECTORY_NAME_RULE}"
         )
-    value = "" if problem["loc"][-1:] == ("[key]",) else _value(key, tables)
+    value = "" if problem["loc"][-1:] == ("[key]",) else _value(key, tables, root)
     return f"{_origin((key, *involved), path, origins)}: {_dotted(key)}{value}: {text}"
 
 
-def _walk(loc: Sequence[str | int]) -> tuple[Key, FieldInfo, type[Table]]:
+def _walk(loc: Sequence[str | int], root: type[Table] = Scenario) -> tuple[Key, FieldInfo, type[Table]]:
     """Follow a location of pydantic's through the models.
 
     Returns the key as it stands in the file (without the tags of unions), the field there, its table.
     """
     key: list[str] = []
-    field, table = FieldInfo.from_annotation(Scenario), Scenario
+    field, table = FieldInfo.from_annotation(root), root
     for part in map(str, loc):
         annotation: Any = field.annotation
         if part == "[key]":
@@ -262,7 +282,7 @@ def _expected(field: FieldInfo) -> str:
     return " ".join([what, *bounds])
 
 
-def _value(key: Key, tables: dict[str, Any]) -> str:
+def _value(key: Key, tables: dict[str, Any], root: type[Table] = Scenario) -> str:
     """Return `` = value`` as the user wrote it, else the default that stands in for it, else nothing."""
     node: Any = tables
     for part in key:
@@ -270,7 +290,7 @@ def _value(key: Key, tables: dict[str, Any]) -> str:
             node = dict(enumerate(node))
             part = int(part)
         if not isinstance(node, dict) or part not in node:
-            default = _walk(key)[1].default
+            default = _walk(key, root)[1].default
             return f" (default {default})" if isinstance(default, str | int | float) else ""
         node = node[part]
     return f" = {_show(node)}"

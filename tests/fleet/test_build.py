@@ -141,3 +141,12 @@ def test_service_times() -> None:
     assert drawn(job(7, 3)) == drawn(job(7, 3)) != drawn(job(7, 4))
     assert abs(np.log(times_s / 30).mean()) < 3 * 0.5 / np.sqrt(1000)
     assert abs(np.log(times_s / 30).std() - 0.5) < 3 * 0.5 / np.sqrt(2000)
+
+
+@pytest.mark.parametrize("kind", ["weight", "cell_adc"])
+def test_devices_read_with_the_noise_of_their_technology(kind: str) -> None:
+    scenario = quickstart(
+        "group.cameras.technology.read_noise=0.001", f"group.cameras.technology.read_noise_kind={kind}"
+    )
+    noise = plan_of(scenario).noise
+    assert (noise.sigma, noise.kind) == (0.001, kind)

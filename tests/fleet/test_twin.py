@@ -2,6 +2,7 @@
 itself wears it.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -239,3 +240,15 @@ def test_a_delta_on_another_backup_is_refused_and_changes_nothing():
     with pytest.raises(DeltaError):
         twin.install(sent.encode(), empty)
     assert twin.model.digest == new.digest and twin.golden is golden
+
+
+def test_every_kind_of_read_noise_reads_otherwise():
+    """And each as an evaluator that knows how weights lie in cells."""
+    goldens = []
+    for kind in ("weight", "cell_analog", "cell_adc"):
+        twin = make_twin()
+        twin.noise = dataclasses.replace(twin.noise, sigma=0.01, kind=kind)
+        assert twin._evaluator.encoding == twin.silicon.encoding
+        twin.read_goldens(0)
+        goldens.append(twin.golden.thousandths.tolist())
+    assert len({tuple(golden) for golden in goldens}) == 3
