@@ -76,8 +76,6 @@ class Hardware:
         architecture, encoding = load_architecture(group.network), encoding_of(group.technology)
         for key, problem in group.unknown_layers([layer.name for layer in architecture.crossbar_layers]):
             raise UserError(f"{'.'.join(key)}: {problem}")  # a module's layers are known only now
-        for key, problem in group.unknown_layers([layer.name for layer in architecture.crossbar_layers]):
-            raise UserError(f"{'.'.join(key)}: {problem}")  # a module's layers are known only now
         costs = OperationCosts.preset(OPERATION_COSTS)
         return cls(
             architecture,
