@@ -14,7 +14,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lifesim.crossbar.march import MarchTest
 from lifesim.scenario.presets import load_preset
@@ -85,6 +85,13 @@ class Cost:
         return Cost(count * self.latency_ns, count * self.energy_j, count * self.writes_per_cell)
 
 
+class Writing(NamedTuple):
+    """How many write pulses a programming takes in all, and how long."""
+
+    pulses: int
+    latency_ns: int
+
+
 def cell_count(costs: OperationCosts, layers: Iterable[Layer]) -> int:
     """Return the number of cells that the layers occupy."""
     return costs.cells_per_weight * sum(layer.fan_in * layer.fan_out for layer in layers)
@@ -124,8 +131,7 @@ def rewrite_cost(costs: OperationCosts) -> Cost:
 
     The last of these reads says whether the cell now holds what it should.
     """
-    pulses = Fraction(costs.verify_pulses)
-    return _cost(costs, pulses, pulses, writes_per_cell=1)
+    return cell_pulses_cost(costs, Fraction(costs.verify_pulses))
 
 
 def programming_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
@@ -141,6 +147,12 @@ def pulses_cost(costs: OperationCosts, pulses: Fraction | int) -> Cost:
     """Return the cost of a programming that takes so many write pulses in all, each followed by its share of the row's verifying read."""
     pulses = Fraction(pulses)
     return _cost(costs, pulses * costs.row_share, pulses, writes_per_cell=1)
+
+
+def cell_pulses_cost(costs: OperationCosts, pulses: Fraction | int) -> Cost:
+    """Return the cost of writing single cells with so many pulses in all, each followed by a crossbar read for that cell alone."""
+    pulses = Fraction(pulses)
+    return _cost(costs, pulses, pulses, writes_per_cell=1)
 
 
 def readback_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -76,8 +75,7 @@ class DeviceAccount:
 
     ``time_ns`` int64 [periods, states of schema.STATES]; ``counts`` int64 [periods, counts of schema.COUNTS]; ``reads`` int64 [periods]
     single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, layers]; ``extra_wrong``
-    float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong; ``rewrites_j`` float64 [periods];
-    ``events`` with alarms told apart.
+    float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong; ``events`` with alarms told apart.
     """
 
     record: DeviceRecord
@@ -88,7 +86,6 @@ class DeviceAccount:
     baselines: np.ndarray
     reloads: np.ndarray
     extra_wrong: np.ndarray
-    rewrites_j: np.ndarray
     events: list[Event]
 
     def count(self, name: str) -> np.ndarray:
@@ -112,7 +109,6 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
         np.zeros(periods, np.int64),
         np.zeros(periods, np.int64),
         np.zeros((periods, len(plan.operations.reload)), np.int64),
-        np.zeros(periods),
         np.zeros(periods),
         [],
     )
@@ -213,12 +209,9 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
 
 
 def _book_rewrites(ledger: DeviceAccount, edges_ns: list[int]) -> None:
-    """Energy of writing; equal amounts are counted, and multiplied once."""
-    times: Counter[tuple[int, float]] = Counter(
-        (_period(time_ns, edges_ns), energy_j) for time_ns, energy_j in ledger.record.programmings
-    )
-    for (period, energy_j), count in sorted(times.items()):
-        ledger.rewrites_j[period] += count * energy_j
+    for time_ns, pulses, single_cells in ledger.record.programmings:
+        kind = "single_cell_pulses" if single_cells else "rewrite_pulses"
+        ledger.counts[_period(time_ns, edges_ns), _COUNT[kind]] += pulses
 
 
 def _book_wear(ledger: DeviceAccount, edges_ns: list[int]) -> None:

@@ -17,7 +17,8 @@ def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
         "baseline": account.baselines * plan.schedule.baseline_cost(visit).energy_j,
         "diagnosis": account.count("diagnoses") * operations.march.energy_j
         + account.count("cells_tried_again") * operations.again.energy_j,
-        "rewrite": account.rewrites_j,
+        "rewrite": account.count("rewrite_pulses") * operations.pulse.energy_j
+        + account.count("single_cell_pulses") * operations.cell_pulse.energy_j,
         "reload": account.reloads @ np.array([cost.energy_j for cost in operations.reload]),
         "inference": account.count("inferences") * operations.inference.energy_j,
         "radio": account.count("uplink_air_bytes") * link.uplink_j_per_byte

@@ -75,6 +75,8 @@ COUNTS = {
     "downlink_messages": Column("", "messages of the cloud that came through, whole or damaged"),
     "downlink_air_bytes": Column("B", "sent for those messages, as on the uplink"),
     "messages_damaged": Column("", "messages that arrived cut short, and were asked for again"),
+    "rewrite_pulses": Column("", "write pulses of rewrites of all cells"),
+    "single_cell_pulses": Column("", "write pulses of cells that a redeployment has written alone"),
     "cell_writes": Column(
         "", "programming operations of all cells together; those of a rewrite count when it ends"
     ),

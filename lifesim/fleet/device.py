@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import simpy
 
-from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.cost import Writing
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
 from lifesim.fleet.clock import TEST, wait
@@ -33,9 +33,9 @@ class Twin(Examinee, Protocol):
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]: ...
     def resume(self, time_ns: int) -> None: ...
     def install(self, message: bytes, known: FaultMap) -> Redeployment: ...
-    def programming_cost(self, attempt: int, changes_only: bool) -> Cost: ...
-    def program(self, time_ns: int, writes_per_cell: int) -> None: ...
-    def program_changes(self, time_ns: int, writes_per_cell: int) -> None: ...
+    def next_writing(self, changes_only: bool) -> Writing: ...
+    def program(self, time_ns: int) -> None: ...
+    def program_changes(self, time_ns: int) -> None: ...
     def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None: ...
 
 
@@ -166,7 +166,6 @@ class Device:
         self._waiting = False  # for a job of the cloud
         self._call_at: simpy.Event | None = None  # when the cloud will be called, unless it is postponed
         self._failed_redeployments = 0  # in a row
-        self._programmings = 0  # attempts
         if self._grid is not None:
             self._next_visit = max(self._next_visit, self._grid.first_at_or_after(self.env.now))
         self._start_stretch()
@@ -224,22 +223,20 @@ class Device:
         """Write the backup into the cells; after a power cut, from the start again: the journal says that it was not finished."""
         self._enter(state)
         while True:
-            cost = self.twin.programming_cost(self._programmings, changes_only)
-            self._programmings += 1
+            pulses, latency_ns = self.twin.next_writing(changes_only)
             cut_ns = self._power_cuts.first_after(self.env.now)
-            if cut_ns is None or cut_ns >= self.env.now + cost.latency_ns:
+            if cut_ns is None or cut_ns >= self.env.now + latency_ns:
                 break
             done_ns = cut_ns - self.env.now
             yield wait(self.env, done_ns)
-            self.twin.interrupt(cut_ns, done_ns, cost.latency_ns, changes_only)
-            self.record.programmings.append(
-                Programming(self.env.now, cost.energy_j * done_ns / cost.latency_ns)
-            )
+            self.twin.interrupt(cut_ns, done_ns, latency_ns, changes_only)
+            done = pulses * done_ns // latency_ns
+            self.record.programmings.append(Programming(self.env.now, done, changes_only))
             self.log("power_cut", done_ns)
-        yield wait(self.env, cost.latency_ns)
-        self.record.programmings.append(Programming(self.env.now, cost.energy_j))
+        yield wait(self.env, latency_ns)
+        self.record.programmings.append(Programming(self.env.now, pulses, changes_only))
         program = self.twin.program_changes if changes_only else self.twin.program
-        program(self.env.now, cost.writes_per_cell)
+        program(self.env.now)
 
     def _redeploy(self) -> Process:
         """Apply the cloud's message to the backup, rewrite, and let a test judge."""

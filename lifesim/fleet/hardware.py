@@ -11,6 +11,7 @@ from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
     cell_count,
+    cell_pulses_cost,
     inference_cost,
     march_cost,
     programming_cost,
@@ -110,7 +111,8 @@ class OperationTable:
     march: Cost  # or a read-only diagnosis
     again: Cost  # of each cell that a diagnosis tries again
     programming: Cost  # of all layers, with the expected number of pulses
-    cell_programming: Cost  # of a single cell
+    pulse: Cost  # of such a programming
+    cell_pulse: Cost  # of a cell that is written alone
     reload: tuple[Cost, ...]  # of each bank, once for each layer that passes through it
 
 
@@ -127,7 +129,8 @@ def operation_table(group: Group, hardware: Hardware) -> OperationTable:
         else march_cost(costs, layers, diagnosis.test),
         again=rewrite_cost(costs) if diagnosis.read_only else retest_cost(costs, diagnosis.test),
         programming=programming_cost(costs, layers),
-        cell_programming=rewrite_cost(costs),
+        pulse=pulses_cost(costs, 1),
+        cell_pulse=cell_pulses_cost(costs, 1),
         reload=tuple(
             pulses_cost(costs, bank.n_cells * len(bank.layers) * Fraction(costs.verify_pulses))
             for bank in hardware.layout.banks

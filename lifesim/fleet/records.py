@@ -84,10 +84,11 @@ class Stretch:
 
 
 class Programming(NamedTuple):
-    """A writing of cells that ended at ``time_ns``, done or cut off, and the energy that it took."""
+    """A writing of cells that ended at ``time_ns``, done or cut off: its pulses, and whether single cells were written, not all."""
 
     time_ns: int
-    energy_j: float
+    pulses: int
+    single_cells: bool
 
 
 class Event(NamedTuple):

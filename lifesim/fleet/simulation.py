@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import simpy
 
-from lifesim.crossbar.faults import FaultMap
 from lifesim.fleet.build import Plan, make_grid, make_plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
@@ -104,20 +103,21 @@ def _make_device(
     def make_unit(generation: int, time_ns: int) -> Unit:
         if generation:
             service.renew_desk(number, plan.model)
+        silicon = make_silicon(plan.group, plan.hardware, scenario, plan.name, slot, generation, time_ns)
         twin = DeviceTwin(
-            make_silicon(plan.group, plan.hardware, scenario, plan.name, slot, generation),
+            silicon,
             plan.model,
             plan.test_set,
             plan.rule,
             plan.noise,
             device_key(scenario.seed, plan.name, slot, "read noise", generation=generation),
-            plan.operations.programming,
-            plan.operations.cell_programming,
+            plan.hardware.costs,
             torch_device,
             time_ns,
             make_diagnosis(plan.group, plan.hardware),
         )
-        return Unit(twin, FaultMap.empty(len(plan.layer_cells), plan.hardware.encoding))
+        # The factory test has found what was stuck when the device was programmed for the first time.
+        return Unit(twin, silicon.stuck_map(twin.programmed, time_ns))
 
     cuts_per_year = plan.group.site.power_cuts_per_year
     return Device(

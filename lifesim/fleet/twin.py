@@ -7,11 +7,10 @@ other twins, such as one that fails at exponential times.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.cost import OperationCosts, Writing, cell_pulses_cost, pulses_cost
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.crossbar.march import MARCH_C_MINUS
@@ -32,7 +31,7 @@ _MARCH_C_MINUS = Diagnosis(MARCH_C_MINUS)
 class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set`` under ``rule``.
 
-    ``noise_key`` addresses its read noise; ``programming`` and ``cell_programming`` are the costs of writing all cells and a single one.
+    ``noise_key`` addresses its read noise; ``costs`` are what its pulses and reads cost.
     """
 
     def __init__(
@@ -43,8 +42,7 @@ class DeviceTwin:
         rule: TestRule,
         noise: ReadNoise,
         noise_key: int,
-        programming: Cost,
-        cell_programming: Cost,
+        costs: OperationCosts,
         torch_device: str = "cpu",
         started_ns: int = 0,
         diagnosis: Diagnosis = _MARCH_C_MINUS,
@@ -58,8 +56,7 @@ class DeviceTwin:
         self.noise = noise
         self._diagnosis = diagnosis
         self._noise_key = noise_key
-        self._programming = programming
-        self._cell_programming = cell_programming
+        self._costs = costs
         self._evaluator = Evaluator.of(model, torch_device, silicon.encoding)
         self._known_wrong = tuple(np.empty(0, np.int64) for _ in model.codes)
         self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
@@ -126,37 +123,42 @@ class DeviceTwin:
         )
         self._first_read_at.clear()
 
-    def programming_cost(self, attempt: int, changes_only: bool) -> Cost:
-        """Return what the device's next programming will cost: of all cells, or of those in which the backup has changed."""
+    def next_writing(self, changes_only: bool) -> Writing:
+        """Return what the device's next programming will take: of all cells, or of those in which the backup has changed."""
+        banks = zip(self.silicon.banks, self.programmed, strict=True)
         if not changes_only:
-            return self._programming
-        return replace(self._cell_programming.times(self.changed_cells), writes_per_cell=1)
+            pulses = sum(b.pulses(p.epoch + 1, 0, b.n_cells * b.layers) for b, p in banks)
+            return Writing(pulses, pulses_cost(self._costs, pulses).latency_ns)
+        pulses = sum(
+            b.pulses(p.epoch, p.patch_count + 1, len(self.silicon.cells_of_bank(self._changed, i)))
+            for i, (b, p) in enumerate(banks)
+        )
+        return Writing(pulses, cell_pulses_cost(self._costs, pulses).latency_ns)
 
     def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None:
         """A programming that would have taken ``latency_ns`` ends at ``time_ns``, after ``done_ns``: what was written is worn.
 
         Cells are written layer by layer and in their order. Of a programming of all cells, the bank in progress counts as written.
         """
-        writes_per_cell = self.programming_cost(0, changes_only).writes_per_cell
         if changes_only:
             left = self.changed_cells * done_ns // latency_ns
             written = []
             for cells in self._changed:
                 written.append(cells[:left])
                 left -= len(written[-1])
-            self._patch(written, time_ns, writes_per_cell)
+            self._patch(written, time_ns)
             return
         cells = [bank.n_cells * bank.layers for bank in self.silicon.banks]
         before = np.cumsum([0, *cells[:-1]]).tolist()
         self.programmed = tuple(
-            p.worn(bank.layers * writes_per_cell) if first * latency_ns < done_ns * sum(cells) else p
+            p.worn(bank.layers) if first * latency_ns < done_ns * sum(cells) else p
             for bank, p, first in zip(self.silicon.banks, self.programmed, before, strict=True)
         )
 
-    def program(self, time_ns: int, writes_per_cell: int) -> None:
+    def program(self, time_ns: int) -> None:
         """Write the backup into all cells; ends at ``time_ns``."""
         self.programmed = tuple(
-            p.rewritten(time_ns, b.layers * writes_per_cell)
+            p.rewritten(time_ns, b.layers)
             for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
         self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
@@ -167,20 +169,20 @@ class DeviceTwin:
         """How many cells :meth:`program_changes` would write."""
         return sum(len(cells) for cells in self._changed)
 
-    def program_changes(self, time_ns: int, writes_per_cell: int) -> None:
+    def program_changes(self, time_ns: int) -> None:
         """Write only the cells in which the backup has changed since the last programming; ends at ``time_ns``."""
         self.programmed = tuple(
             bank.resumed(p, self._halted_ns, time_ns)
             for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
-        self._patch(self._changed, time_ns, writes_per_cell)
+        self._patch(self._changed, time_ns)
         self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
         self._first_read_at.clear()
 
-    def _patch(self, cells: Sequence[np.ndarray], time_ns: int, writes_per_cell: int) -> None:
+    def _patch(self, cells: Sequence[np.ndarray], time_ns: int) -> None:
         """Write single cells, given by layer."""
         self.programmed = tuple(
-            p.patched(self.silicon.cells_of_bank(cells, bank), time_ns, writes_per_cell)
+            p.patched(self.silicon.cells_of_bank(cells, bank), time_ns)
             for bank, p in enumerate(self.programmed)
         )
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lifesim.crossbar.cost import cell_pulses_cost, pulses_cost
 from lifesim.experiment.accounting import DeviceAccount, account
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.observation import Observed, SpecSpan
@@ -16,6 +17,8 @@ from lifesim.experiment.schema import COUNTS, EVENT_KINDS, STATES
 from lifesim.fleet.link import Direction
 from lifesim.fleet.records import DeviceRecord, Grid, Segment, State, Stretch
 from lifesim.streams import generator, stream_key
+
+UNLIKELY = {"request_lost", "notice_lost"}  # a few bytes that are under way at the horizon
 
 COUNT = {name: i for i, name in enumerate(COUNTS)}
 
@@ -32,13 +35,18 @@ def test_everything_happens_in_the_fleet_that_these_tests_count(lived) -> None:
     together = {name: sum(totals(a)[name] for a in lived.accounts) for name in COUNTS}
     assert all(together.values()), [name for name, count in together.items() if not count]
     assert (sum(a.time_ns.sum(axis=0) for a in lived.accounts) > 0).all()
-    assert {e.kind for a in lived.accounts for e in a.events} == set(EVENT_KINDS)
+    assert {e.kind for a in lived.accounts for e in a.events} == set(EVENT_KINDS) - UNLIKELY
 
 
 def test_times_add_up_to_the_periods_exactly(lived) -> None:
     for ledger in lived.accounts:
         assert (ledger.time_ns >= 0).all()
         assert ledger.time_ns.sum(axis=1).tolist() == np.diff(lived.edges_ns).tolist()
+
+
+def tried_again(ledger) -> Counter[int]:
+    """Cells that diagnoses tried again, by the time at which the diagnosis ended."""
+    return Counter({e.time_ns: e.amount for e in ledger.events if e.kind == "tried_again"})
 
 
 def test_segments_have_no_gaps(lived) -> None:
@@ -51,14 +59,21 @@ def test_segments_have_no_gaps(lived) -> None:
 def test_interventions_take_the_time_they_cost(lived) -> None:
     """Times in the states that are not serving, from the events, where the horizon cuts no intervention."""
     checked = 0
-    for ledger in lived.accounts:
+    for ledger in lived.plain:
         plan, grid = lived.plans[ledger.record.group], ledger.record.grid
         if ledger.record.segments[-1].state not in (State.SERVING, State.RETIRED, State.OFFLINE):
             continue
         happened, times = kinds(ledger), dict(zip(STATES, ledger.time_ns.sum(axis=0).tolist(), strict=True))
-        assert times["diagnosing"] == happened["diagnosis"] * plan.operations.march.latency_ns
-        assert times["refreshing"] == happened["refresh"] * plan.operations.programming.latency_ns
-        assert times["reprogramming"] == happened["reprogramming"] * plan.operations.programming.latency_ns
+        assert times["diagnosing"] == (
+            happened["diagnosis"] * plan.operations.march.latency_ns
+            + sum(tried_again(ledger).values()) * plan.operations.again.latency_ns
+        )
+        writings = ledger.record.programmings
+        assert len(writings) == happened["refresh"] + happened["reprogramming"] + happened["power_cut"]
+        assert times["refreshing"] + times["reprogramming"] == sum(
+            (cell_pulses_cost if w.single_cells else pulses_cost)(plan.hardware.costs, w.pulses).latency_ns
+            for w in writings
+        )
         read_ns = {
             "periodic": plan.operations.aet_read.latency_ns,
             "readback": plan.operations.readback.latency_ns,
@@ -82,7 +97,7 @@ def test_interventions_take_the_time_they_cost(lived) -> None:
 
 
 def test_every_visit_of_the_grid_is_counted_once(lived) -> None:
-    for ledger in lived.accounts:
+    for ledger in lived.plain:
         record, grid, counts = ledger.record, ledger.record.grid, totals(ledger)
         if grid is None:
             assert counts["tests"] == counts["tests_missed"] == 0
@@ -143,12 +158,13 @@ def test_tests_are_passed_or_have_an_event(lived) -> None:
 
 
 def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) -> None:
-    for ledger in lived.accounts:
+    for ledger in lived.plain:
         counts, happened = totals(ledger), kinds(ledger)
         assert happened["alarm"] == counts["alarms_true"] + counts["alarms_early"] + counts["alarms_false"]
         if lived.plans[ledger.record.group].group.schedule.kind != "march_scrub":
             life = [e for e in ledger.events if e.kind in ("alarm", "diagnosis")]
-            march_ns = lived.plans[ledger.record.group].operations.march.latency_ns
+            operations, again = lived.plans[ledger.record.group].operations, tried_again(ledger)
+            march_ns = operations.march.latency_ns
             # The alarm that retires a device is not diagnosed any more; one at the horizon may not be yet.
             ended = (
                 happened["retirement"] or life[-1:] and life[-1].time_ns > lived.fleet.horizon_ns - march_ns
@@ -156,7 +172,8 @@ def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) ->
             assert len(life) % 2 == 0 or (ended and life[-1].kind == "alarm")
             pairs = zip(life[::2], life[1::2], strict=False)
             assert all(
-                (a.kind, d.kind) == ("alarm", "diagnosis") and d.time_ns - a.time_ns == march_ns
+                (a.kind, d.kind) == ("alarm", "diagnosis")
+                and d.time_ns - a.time_ns == march_ns + again[d.time_ns] * operations.again.latency_ns
                 for a, d in pairs
             )
 
@@ -173,7 +190,7 @@ def test_a_true_alarm_follows_time_out_of_spec(lived) -> None:
 
 
 def test_bytes_sent_are_received_or_lost_and_equal_the_link_s(lived) -> None:
-    for ledger, link in zip(lived.accounts, lived.links, strict=True):
+    for ledger, link in zip(lived.plain, lived.links, strict=False):
         counts = totals(ledger)
         for direction, name in ((Direction.UP, "uplink"), (Direction.DOWN, "downlink")):
             sent, received, lost = (counts[f"{name}_{what}_bytes"] for what in ("sent", "received", "lost"))
@@ -192,8 +209,12 @@ def test_jobs_end_in_order(lived) -> None:
         "redeployment_received",
         "reprogramming",
     )
-    for ledger in lived.accounts:
-        asked = [e.kind for e in ledger.events if e.kind in cycle]
+    for ledger in lived.plain:
+        asked = [e.kind for e in ledger.events if e.kind in (*cycle, "job_expired")]
+        while "job_expired" in asked:  # nothing comes of it, and another may follow
+            expired = asked.index("job_expired")
+            assert asked[expired - 1] == "job"
+            del asked[expired - 1 : expired + 1]
         assert asked == [cycle[i % len(cycle)] for i in range(len(asked))]
         if kinds(ledger)["retirement"]:
             assert len(asked) % len(cycle) == 0
@@ -202,7 +223,7 @@ def test_jobs_end_in_order(lived) -> None:
 
 
 def test_nothing_happens_to_the_retired(lived) -> None:
-    retired = [a for a in lived.accounts if kinds(a)["retirement"]]
+    retired = [a for a in lived.plain if kinds(a)["retirement"]]
     assert retired
     for ledger in retired:
         assert ledger.events[-1].kind == "retirement"
@@ -216,7 +237,7 @@ def test_nothing_happens_to_the_retired(lived) -> None:
 
 
 def test_wear_from_reloads_and_interventions_one_by_one(lived) -> None:
-    for ledger in lived.accounts:
+    for ledger in lived.plain:
         record, counts, plan = ledger.record, totals(ledger), lived.plans[ledger.record.group]
         cells = np.array([16 * layer.weights for layer in plan.model.architecture.crossbar_layers])
         reloads = np.zeros(len(cells), np.int64)
@@ -236,6 +257,8 @@ def test_wear_never_decreases(lived) -> None:
     for ledger in lived.accounts:
         assert (ledger.counts >= 0).all()
         assert (ledger.reloads >= 0).all()
+        if ledger not in lived.plain:
+            continue  # replaced
         stuck = [sample.stuck_cells for sample in ledger.observed.samples]
         assert stuck == sorted(stuck)
 
@@ -256,12 +279,13 @@ def test_events_fall_into_the_period_that_ends_with_or_after_them(lived) -> None
 
 
 class NoWear:
-    """A snapshot of cells that nobody reloads."""
+    """A snapshot of cells that nobody writes."""
 
-    programmed = (SimpleNamespace(operations=1),)
+    def cell_writes_at(self, time_ns: int) -> int:
+        return 1
 
-    def operations_at(self, time_ns: int) -> np.ndarray:
-        return np.array([1])
+    def reloads_at(self, time_ns: int) -> np.ndarray:
+        return np.array([0])
 
 
 @pytest.mark.parametrize("seed", range(40))

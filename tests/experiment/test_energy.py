@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from lifesim.crossbar.cost import cell_pulses_cost, pulses_cost
 from lifesim.experiment.accounting import DeviceAccount
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.schema import COUNTS, ENERGY_CAUSES
@@ -31,7 +32,7 @@ def radio_j(link: Link) -> Callable[[Event], float]:
 
 
 def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
-    for ledger in lived.accounts:
+    for ledger in lived.plain:
         plan, kinds = lived.plans[ledger.record.group], happened(ledger)
         counts = dict(zip(COUNTS, ledger.counts.sum(axis=0).tolist(), strict=True))
         operations = plan.operations
@@ -47,7 +48,11 @@ def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
             "baseline": kinds["baseline"] * baseline_reads * read_j,
             "diagnosis": kinds["diagnosis"] * operations.march.energy_j
             + sum(e.amount for e in ledger.events if e.kind == "tried_again") * operations.again.energy_j,
-            "rewrite": (kinds["refresh"] + kinds["reprogramming"]) * operations.programming.energy_j,
+            "rewrite": sum(
+                (cell_pulses_cost if w.single_cells else pulses_cost)(plan.hardware.costs, w.pulses).energy_j
+                for w in ledger.record.programmings
+            ),
+            "inference": counts["inferences"] * operations.aet_read.energy_j / plan.group.aet.pictures,
             "reload": sum(
                 int(n) * cost.energy_j
                 for n, cost in zip(ledger.reloads.sum(axis=0), operations.reload, strict=True)

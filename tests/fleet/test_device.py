@@ -68,8 +68,8 @@ class MoodyTwin(ExponentialTwin):
         self._model += 1
         return message
 
-    def program_changes(self, time_ns, writes_per_cell):
-        self.program(time_ns, writes_per_cell)
+    def program_changes(self, time_ns):
+        self.program(time_ns)
 
     def interrupt(self, time_ns, done_ns, latency_ns, changes_only):
         super().interrupt(time_ns, done_ns, latency_ns, changes_only)

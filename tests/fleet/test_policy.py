@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from exponential import ExponentialTwin, NoCuts, live
 
-from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.cost import Writing
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Finding, MarchScrub, Outcome, Periodic
 from lifesim.fleet.policy import Policy
@@ -28,7 +28,7 @@ class ScriptedTwin(ExponentialTwin):
     def __init__(self, faults: int = 0, scores: tuple[int, ...] = (), started_ns: int = 0):
         super().__init__(1, 1e12, started_ns)
         self.faults, self.scores, self.found = faults, scores, 0
-        self.asked: list[tuple[bool, int]] = []
+        self.asked: list[bool] = []
         self.programmings: list[str] = []
 
     def first_alarm(self, times_ns, least_score=0):
@@ -46,16 +46,16 @@ class ScriptedTwin(ExponentialTwin):
     def install(self, message, known):
         return message
 
-    def programming_cost(self, attempt, changes_only):
-        self.asked.append((changes_only, attempt))
-        return Cost(1 if changes_only else self.programming_ns, 0.0, 1)
+    def next_writing(self, changes_only):
+        self.asked.append(changes_only)
+        return Writing(5, 1 if changes_only else self.programming_ns)
 
-    def program(self, time_ns, writes_per_cell):
-        super().program(time_ns, writes_per_cell)
+    def program(self, time_ns):
+        super().program(time_ns)
         self.programmings.append("all")
 
-    def program_changes(self, time_ns, writes_per_cell):
-        super().program(time_ns, writes_per_cell)
+    def program_changes(self, time_ns):
+        super().program(time_ns)
         self.programmings.append("changed")
 
     def interrupt(self, time_ns, done_ns, latency_ns, changes_only):
@@ -303,7 +303,6 @@ def test_a_rewrite_that_the_power_cuts_off_begins_again(stepped, cuts, cut, refr
     assert [e.amount for e in record.events if e.kind == "power_cut"] == cut
     assert times_of(record, "refresh") == [refreshed]
     assert twin.programmings == [*(f"cut after {done_ns} of {REWRITE}" for done_ns in cut), "all"]
-    assert [attempt for _, attempt in twin.asked] == list(range(len(cut) + 1)), "each has a cost of its own"
     assert states(record)[2] == ("REFRESHING", 20, refreshed)
     assert [p.time_ns for p in record.programmings] == [*(c for c in cuts if 20 < c < refreshed), refreshed]
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.crossbar.bank import Bank, Wear
-from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.cost import OperationCosts
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
@@ -49,7 +49,7 @@ def make_test_set(model, seed=1):
     return TestSet(pictures, Golden.of(Evaluator.of(model).confidences([model.codes], pictures, None)[0]))
 
 
-PROGRAMMING, CELL_PROGRAMMING = Cost(1000, 1e-3, 1), Cost(7, 1e-6, 1)
+COSTS = OperationCosts.preset("isaac_slc")
 READ_ONLY = Diagnosis(MARCH_C_MINUS, read_only=True)
 
 
@@ -75,7 +75,7 @@ def make_twin(
     rule = TestRule("sdc3", pictures=5, vote=vote, rereads=1, baseline_reads=2)
     return DeviceTwin(
         silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise"),
-        PROGRAMMING, CELL_PROGRAMMING, diagnosis=diagnosis,
+        COSTS, diagnosis=diagnosis,
     )  # fmt: skip
 
 
@@ -131,7 +131,7 @@ def test_a_rewrite_cures_also_what_had_been_foreseen():
     finding = twin.first_alarm(VISITS)
     before_ns, alarm_ns = VISITS[finding.position - 1], VISITS[finding.position]
     twin.halt(before_ns)
-    twin.program(before_ns + 1, 1)
+    twin.program(before_ns + 1)
     assert twin.first_alarm([alarm_ns]) is None
 
 
@@ -153,7 +153,7 @@ def test_wear_of_an_intervention_and_reloads_that_stop_for_it():
     twin.halt(25 * DAY_NS)
     twin.diagnose(FaultMap.empty(2))
     assert [p.operations for p in twin.programmed] == [6, 8]
-    twin.program(47 * DAY_NS, 1)  # the reloads of days 30 and 40 did not happen
+    twin.program(47 * DAY_NS)  # the reloads of days 30 and 40 did not happen
     assert [(p.time_ns, p.operations) for p in twin.programmed] == [(47 * DAY_NS, 7), (47 * DAY_NS, 9)]
     assert [p.epoch for p in twin.programmed] == [1, 3]
     assert twin.snapshot().operations_at(61 * DAY_NS).tolist() == [7, 11]
@@ -214,7 +214,7 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
     known, _ = twin.diagnose(FaultMap.empty(2))
     new, sent = redeployment(twin, known)
     got = twin.install(sent.encode(), known)
-    twin.program(DAY_NS, 1)
+    twin.program(DAY_NS)
     assert twin.model.digest == new.digest and got.in_spec and got.map_digest == known.digest()
     assert (
         np.array_equal(twin.test_set.pictures, sent.test_set.pictures) and twin.golden is got.test_set.golden

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import simpy
 
-from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.cost import Cost, Writing
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Finding, Outcome, Periodic, Schedule, VisitCosts
 from lifesim.fleet.device import Device, Unit
@@ -62,13 +62,13 @@ class ExponentialTwin:
     def resume(self, time_ns: int) -> None:
         self._programming = self._programming._replace(time_ns=time_ns)
 
-    def programming_cost(self, attempt: int, changes_only: bool) -> Cost:
-        return Cost(self.programming_ns, 0.0, 1)
+    def next_writing(self, changes_only: bool) -> Writing:
+        return Writing(1, self.programming_ns)
 
     def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None:
         assert 0 < done_ns < latency_ns == self.programming_ns
 
-    def program(self, time_ns: int, writes_per_cell: int) -> None:
+    def program(self, time_ns: int) -> None:
         self._programming = self._program(self._programming.epoch + 1, time_ns)
 
     def _program(self, epoch: int, time_ns: int) -> Programming:
