@@ -263,7 +263,7 @@ def _allowed(field: FieldInfo) -> str:
         annotation = next(arm for arm in get_args(annotation) if arm is not type(None))
         if get_origin(annotation) is Annotated:
             return _allowed(FieldInfo.from_annotation(annotation))
-    if get_origin(annotation) is tuple:
+    if get_origin(annotation) in (tuple, list):
         return f"list, each: {_allowed(FieldInfo.from_annotation(get_args(annotation)[0]))}"
     if get_origin(annotation) is Literal:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))

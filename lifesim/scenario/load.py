@@ -216,7 +216,7 @@ def _walk(loc: Sequence[str | int], root: type[Table] = Scenario) -> tuple[Key, 
         key.append(part)
         if get_origin(annotation) is dict:
             field = FieldInfo.from_annotation(get_args(annotation)[1])
-        elif get_origin(annotation) is tuple:
+        elif get_origin(annotation) in (tuple, list):
             field = FieldInfo.from_annotation(get_args(annotation)[0])
         elif isinstance(annotation, type) and issubclass(annotation, Table):
             table = annotation
@@ -262,6 +262,8 @@ def _expected(field: FieldInfo) -> str:
     if get_origin(annotation) is dict:
         entry = get_args(annotation)[1]
         return "a table with at least one [group.NAME]" if entry is Group else "a table"
+    if get_origin(annotation) in (tuple, list):
+        return f"a list, each {_expected(FieldInfo.from_annotation(get_args(annotation)[0]))}"
     if choices:
         return f"a preset ({', '.join(choices)}) or a table"
     if issubclass(annotation, Table):

@@ -32,7 +32,7 @@ _FORMATS = '"global", "per_layer", a format such as "Q1.14" (16 bits with the si
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Which data set, by name or dotted name, and the directory of its files (None: wherever they are looked for, see docs/data.md)."""
+    """Which data set, by name or dotted name, and the directory of its files (None: wherever they are looked for, see docs/networks.md)."""
 
     name: str
     directory: str | None = None

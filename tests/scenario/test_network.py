@@ -1,8 +1,13 @@
 """The network's table: formats, data sets, a user's own."""
 
+import subprocess
+import sys
+
 import pytest
 from pydantic import ValidationError
 
+from lifesim.errors import UserError
+from lifesim.scenario.load import load_network, load_scenario
 from lifesim.scenario.network import DataSource, Network, fraction_bits
 from lifesim.scenario.presets import load_preset, preset_names
 
@@ -79,3 +84,60 @@ def test_pictures_must_have_the_shape_that_the_preset_takes():
 def test_only_files_lie_in_a_directory():
     assert Network(preset="mlp", dataset="mnist", data_dir="there").data == DataSource("mnist", "there")
     assert "from a directory" in refused(preset="mlp", dataset="mypkg.data:load", data_dir="there")
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"input_mean": 3}, "input_mean = 3: must be a list, each a number"),
+        ({"pretrained": 1}, "pretrained = 1: must be true or false"),
+        ({"epochs": 0}, "epochs = 0: must be a whole number from 1 up to 10000"),
+        ({"data_dir": 3}, "data_dir = 3: must be text"),
+        ({"learning_rate": 0}, "learning_rate = 0: must be a number above 0"),
+    ],
+)
+def test_a_table_from_a_command_line_is_answered_in_one_line(keys, says):
+    with pytest.raises(UserError, match=says) as caught:
+        load_network({"preset": "mlp", **keys})
+    assert "\n" not in str(caught.value)
+
+
+def test_data_lie_beside_the_scenario_or_where_an_absolute_path_says(tmp_path):
+    (tmp_path / "s.toml").write_text("""
+horizon_s = "1 y"
+[group.a]
+count = 1
+network = { preset = "mlp", dataset = "mnist", data_dir = "data" }
+technology = "rated_1e4"
+site = "indoor"
+schedule = { kind = "never" }
+[group.b]
+count = 1
+network = { preset = "mlp", dataset = "mnist", data_dir = "/data" }
+technology = "rated_1e4"
+site = "indoor"
+schedule = { kind = "never" }
+""")
+    groups = load_scenario(tmp_path / "s.toml").group
+    assert [g.network.data_dir for g in groups.values()] == [str(tmp_path / "data"), "/data"]
+
+
+def test_a_scenario_with_a_users_module_is_checked_without_importing_it(tmp_path):
+    """Its layers are not known yet; torch is not needed to say what else is wrong."""
+    (tmp_path / "s.toml").write_text("""
+horizon_s = "1 y"
+[group.a]
+count = 1
+network = { module = "nobody.has:this", dataset = "nor:that" }
+technology = "rated_1e4"
+site = "indoor"
+schedule = { kind = "never" }
+workload = { reloads_per_day = { head = 3 } }
+""")
+    code = (
+        "import sys, lifesim.scenario.load as load\n"
+        f"print(load.load_scenario({str(tmp_path / 's.toml')!r}).group['a'].network.name)\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "nobody.has:this\n")
