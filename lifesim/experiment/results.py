@@ -59,7 +59,7 @@ class Result:
 
     @cached_property
     def layers(self) -> pd.DataFrame:
-        """Wear: one row a group and layer."""
+        """Wear: one row a group and bank of cells."""
         return _read(self.directory / "layers.csv")
 
     @cached_property
@@ -96,5 +96,5 @@ def read_result(directory: str | Path) -> Result:
 def _read(path: Path) -> pd.DataFrame:
     """Read one of a run's CSVs: a group or layer that is called NA or 007 keeps its name; times are floats, whole seconds or not."""
     columns = pd.read_csv(path, nrows=0).columns
-    types = {column: float for column in columns if column.endswith("_s")} | {"group": str, "layer": str}
+    types = {column: float for column in columns if column.endswith("_s")} | {"group": str, "layers": str}
     return pd.read_csv(path, dtype=types, keep_default_na=False, na_values=[""])

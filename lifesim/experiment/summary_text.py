@@ -37,8 +37,7 @@ def summary_text(summary: dict[str, Any]) -> str:
         f"{counts['alarms_false']:,} false; {counts['alarms_unconfirmed']:,} not confirmed by re-reads",
         f"Repairs      {counts['diagnoses']:,} diagnoses, {counts['refreshes']:,} refreshes, "
         f"{counts['retrainings']:,} retrainings, {counts['reprogrammings']:,} redeployments",
-        f"Waits        {_wait('detected', 'out of spec', waits['detection'])}; "
-        f"{_wait('repaired', 'detected', waits['repair'])}",
+        f"Waits        {_wait('losses detected', waits['detection'])}, {_wait('repaired', waits['repair'])}",
         f"Failures     spec loss {_rate(rates['spec_loss'])}, retirement {_rate(rates['retirement'])} FIT",
         f"Link         {_bytes(counts['uplink_sent_bytes'])} up, {_bytes(counts['downlink_sent_bytes'])} down"
         f"{_largest(yearly['bytes'])}",
@@ -54,10 +53,10 @@ def summary_text(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _wait(what: str, of: str, wait: dict[str, Any]) -> str:
-    """ "9 of 12 out of spec detected, half of them within 3.2 d"."""
-    median = "" if wait["median_s"] is None else f", half of them within {_time(wait['median_s'])}"
-    return f"{wait['events']} of {wait['devices']} {of} {what}{median}"
+def _wait(what: str, wait: dict[str, Any]) -> str:
+    """ "9 of 12 detected (median 3.2 d)"."""
+    median = "" if wait["median_s"] is None else f" (median {_time(wait['median_s'])})"
+    return f"{wait['events']} of {wait['devices']} {what}{median}"
 
 
 def _rate(rate: dict[str, Any]) -> str:

@@ -1,38 +1,53 @@
-"""How worn each layer's cells are at the end: programming operations and faulty cells by layer."""
+"""How worn the cells are at the end, by bank: a layer's own, or those that several layers pass through."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from lifesim.crossbar.bank import Bank
+from lifesim.crossbar.programming import Programmed
 from lifesim.experiment.accounting import DeviceAccount
 from lifesim.physics.distributions import failed_share
 
 
 @dataclass(frozen=True, slots=True)
-class LayerWear:
-    """One layer of one device when it was last in use: at the horizon, or when what it does last began.
+class BankWear:
+    """One bank of one device when it was last in use: at the horizon, or when what it does last began.
 
-    ``operations`` per cell; ``expected_stuck``: cells that a device of this endurance has lost on average by then.
+    ``operations`` per cell on the mean, ``most_operations`` of a cell; ``expected_stuck``: cells that a device of this endurance has
+    worn out on average by then.
     """
 
-    operations: int
+    operations: float
+    most_operations: int
     expected_stuck: float
     stuck: int
     expired: int
 
 
-def layer_wear(account: DeviceAccount) -> list[LayerWear]:
-    """Return the wear of each layer of a device."""
+def bank_wear(account: DeviceAccount) -> list[BankWear]:
+    """Return the wear of each bank of a device; nothing if it has never been in use."""
+    if not account.record.stretches:
+        return []
     last = account.record.stretches[-1]
-    held = last.snapshot.held_at(last.end_ns)
-    operations = last.snapshot.operations_at(last.end_ns).tolist()
-    banks = last.snapshot.silicon.banks
+    held, programmed = last.snapshot.held_at(last.end_ns), last.snapshot.at(last.end_ns)
     return [
-        LayerWear(
-            count,
-            bank.n_cells * float(failed_share(bank.wear.limits, count)),
+        BankWear(
+            p.operations + p.extra.total / bank.n_cells,
+            p.operations + p.extra.highest,
+            _expected_stuck(bank, p),
             len(faults.stuck),
-            len(faults.expired),
+            len(np.unique(faults.expired)),
         )
-        for bank, faults, count in zip(banks, held.faults, operations, strict=True)
+        for bank, p, faults in zip(last.snapshot.silicon.banks, programmed, held.faults, strict=True)
     ]
+
+
+def _expected_stuck(bank: Bank, programmed: Programmed) -> float:
+    """Cells written alone have more cycles behind them than the others."""
+    cycles, extra = bank.wear.exposure(programmed), programmed.extra
+    alone = failed_share(bank.wear.limits, cycles + extra.counts * bank.wear.cycles_per_operation)
+    others = bank.n_cells - len(extra.cells)
+    return others * float(failed_share(bank.wear.limits, cycles)) + float(alone.sum())

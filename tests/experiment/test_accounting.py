@@ -180,7 +180,7 @@ def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) ->
 
 def test_a_true_alarm_follows_time_out_of_spec(lived) -> None:
     """Also where the device left the spec so late that bisection ended at the alarm itself."""
-    for ledger in lived.accounts:
+    for ledger in lived.plain:
         starts = [s.start_ns for s in ledger.record.stretches]
         for event in ledger.events:
             if event.kind == "alarm" and event.detail == "true":

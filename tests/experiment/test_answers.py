@@ -23,10 +23,13 @@ PICTURES, CLEAN = 1000, 960
 
 
 class NoWear:
-    programmed = (SimpleNamespace(operations=1),)
+    """A snapshot of cells that nobody writes."""
 
-    def operations_at(self, time_ns: int) -> np.ndarray:
-        return np.array([1])
+    def cell_writes_at(self, time_ns: int) -> int:
+        return 1
+
+    def reloads_at(self, time_ns: int) -> np.ndarray:
+        return np.array([0])
 
 
 def booked(usage: Usage | None, judged: list[tuple[int, int]], edges_ns: list[int], grid: Grid | None = None):

@@ -60,7 +60,11 @@ def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
             "radio": sum(map(radio_j(plan.group.link), ledger.events)),
         }
         found = dict(zip(ENERGY_CAUSES, energy_by_cause(ledger, plan).sum(axis=0).tolist(), strict=True))
-        assert found == {cause: pytest.approx(joules, rel=1e-12) for cause, joules in expected.items()}
+        # The pulses of a rewrite are drawn: their mean over 400,000 cells is good to a thousandth.
+        assert found == {
+            cause: pytest.approx(joules, rel=1e-3 if cause == "rewrite" else 1e-12)
+            for cause, joules in expected.items()
+        }
 
 
 def test_every_cause_costs_somebody_something(lived) -> None:

@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import astuple
+from types import SimpleNamespace
 
-from lifesim.experiment.accounting import DeviceAccount
-from lifesim.experiment.milestones import milestones, waits
+from lifesim.experiment.milestones import Wait, milestones, waits
 from lifesim.experiment.observation import Observed, SpecSpan
 from lifesim.fleet.clock import NS_PER_S
-from lifesim.fleet.records import DeviceRecord, Event, Segment, State
+from lifesim.fleet.records import DeviceRecord, Event, Segment, State, Stretch
 
 DAY_NS = 86_400 * NS_PER_S
 
 
 def made_up(
     *spans: tuple[int, int, bool], alarms_at: tuple[int, ...] = (), retired_at: int | None = None
-) -> DeviceAccount:
+) -> SimpleNamespace:
     """A device with these spans (days, in spec), a stretch each, true alarms and a retirement."""
     record = DeviceRecord("made up", 0, None)
+    record.stretches += [Stretch(a * DAY_NS, b * DAY_NS, None) for a, b, _ in spans]
     observed = Observed([], [[SpecSpan(a * DAY_NS, b * DAY_NS, in_spec)] for a, b, in_spec in spans], [])
     events = [Event(day * DAY_NS, "alarm", 1, "true") for day in alarms_at]
     if retired_at is not None:
         events.append(Event(retired_at * DAY_NS, "retirement"))
-    return DeviceAccount(record, observed, None, None, None, None, None, None, events)
+    return SimpleNamespace(record=record, observed=observed, events=events)
 
 
-def days(account: DeviceAccount) -> tuple[int | None, ...]:
-    return tuple(None if ns is None else ns // DAY_NS for ns in astuple(milestones(account)))
+def days(account: SimpleNamespace) -> tuple[int | None, ...]:
+    return tuple(None if ns is None else ns // DAY_NS for ns in astuple(milestones(account))[1:])
 
 
 def test_milestones() -> None:
@@ -73,6 +74,22 @@ def test_detection_is_censored_by_whatever_comes_first_without_an_alarm() -> Non
 def test_repair_is_waited_for_from_the_detection_and_censored_by_retirement_and_horizon() -> None:
     # The first is in spec from the instant of its alarm: what follows an alarm is a repair only from the next instant on.
     assert waited("unrepaired") == [(80, False), (7, True), (40, False), (3, False)]
+
+
+def test_time_in_a_box_is_no_time_in_service() -> None:
+    account = made_up((5, 30, True), (30, 100, False), retired_at=100)
+    account.record.commissioned_ns = 5 * DAY_NS
+    waiting = waits([milestones(account)], 100 * DAY_NS)
+    assert waiting["in_spec"] == [Wait(25 * DAY_NS, True)]
+    assert waiting["in_service"] == [Wait(95 * DAY_NS, True)]
+
+
+def test_what_happens_to_a_replacement_is_not_a_first() -> None:
+    account = made_up((0, 30, True), (30, 40, False), (50, 60, True), (60, 70, False), retired_at=40)
+    for stretch in account.record.stretches[2:]:
+        stretch.generation = 1
+    account.events.append(Event(65 * DAY_NS, "alarm", 1, "true"))
+    assert days(account) == (30, None, None, None, 40)
 
 
 def test_losses_and_retirements_are_of_all_devices() -> None:
