@@ -255,11 +255,7 @@ def read_pulses(
     An inference reads a cell once for each position of its layer and each bit of the input there that is one, on average over the layer's
     rows. The reads of baselines, and further reads of a visit, are left out: they are few.
     """
-    layers = hardware.architecture.crossbar_layers
-    ones = group.network.input_ones_share or [ASSUMED_ONES_SHARE] * len(layers)
-    per_inference = sum(
-        pulses_per_inference(layers[i].positions, hardware.costs.input_bits, ones[i]) for i in bank.layers
-    )
+    per_inference = pulses_of_inference(group, hardware, bank)
     asked, schedule = inferences_asked(group), make_schedule(group)
     per_visit = {"periodic": group.aet.pictures * per_inference, "readback": 1.0}.get(
         group.schedule.kind, 0.0
@@ -273,6 +269,15 @@ def read_pulses(
         return inferences * per_inference + visits * per_visit
 
     return pulses
+
+
+def pulses_of_inference(group: Group, hardware: Hardware, bank: BankPlan) -> float:
+    """Return the read pulses that an inference gives a cell of a bank, on average."""
+    layers = hardware.architecture.crossbar_layers
+    ones = group.network.input_ones_share or [ASSUMED_ONES_SHARE] * len(layers)
+    return sum(
+        pulses_per_inference(layers[i].positions, hardware.costs.input_bits, ones[i]) for i in bank.layers
+    )
 
 
 def visit_phase_ns(seed: int, name: str, slot: int, interval_ns: int) -> int:

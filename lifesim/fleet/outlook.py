@@ -16,7 +16,7 @@ import numpy as np
 from lifesim.crossbar.cost import Cost
 from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
 from lifesim.fleet.airtime import mean_downlink_s, redeployment_bytes
-from lifesim.fleet.cells import BankPlan, endurance_of, retention_of, wear_of
+from lifesim.fleet.cells import BankPlan, endurance_of, read_disturb_of, retention_of, wear_of
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.cloud import queue_load
 from lifesim.fleet.environment import nominal_clock
@@ -25,8 +25,10 @@ from lifesim.fleet.hardware import (
     Hardware,
     OperationTable,
     check_timing,
+    inferences_asked,
     make_schedule,
     operation_table,
+    pulses_of_inference,
     visit_costs,
 )
 from lifesim.physics.distributions import LifeDistribution, Lognormal
@@ -213,12 +215,19 @@ def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequenc
     clock = nominal_clock(
         group.site, scenario.start, technology.retention_reference_c, technology.activation_energy_ev
     )
+    by_reads, asked = read_disturb_of(technology), inferences_asked(group)
     rows = []
     for bank in hardware.layout.banks:
         wear = _wear(group, bank, duty.cycles_per_year / S_PER_YEAR)
         rewritten_every_s = _rewritten_every_s(bank, duty)
-        drift = ExpectedDrift(retention, clock, rewritten_every_s)
-        for mechanism, expectation in (("wear", wear), ("drift", drift)):
+        expected: list[tuple[str, Expectation]] = [
+            ("wear", wear),
+            ("drift", ExpectedDrift(retention, clock, rewritten_every_s)),
+        ]
+        if by_reads is not None and asked is not None:
+            in_inferences = by_reads.scaled(1.0 / pulses_of_inference(group, hardware, bank))
+            expected.append(("disturb", ExpectedDrift(in_inferences, asked, rewritten_every_s)))
+        for mechanism, expectation in expected:
             faulty = tuple(float(bank.n_cells * share) for share in expectation.share(np.array(times_s)))
             rows.append(
                 LayerOutlook(
@@ -332,7 +341,7 @@ def _warnings(group: GroupOutlook, horizon_s: float) -> list[str]:
             f"group {group.name}: visits take {group.duty.share_of_time:.2%} of the time: {duration(to_s(group.duty.visit.latency_ns))} "
             f"every {duration(group.duty.interval_s)}"
         )
-    for mechanism in ("wear", "drift"):
+    for mechanism in dict.fromkeys(row.mechanism for row in group.layers):
         rows = [row for row in group.layers if row.mechanism == mechanism]
         lines += filter(None, [_cannot_matter(group, rows, horizon_s), _kills(group, rows, horizon_s)])
     return lines
@@ -371,7 +380,7 @@ def _kills(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: float) -> s
 
 def _gain_between_visits(row: LayerOutlook, interval_s: float, horizon_s: float) -> tuple[float, float]:
     """Return the largest share of cells that becomes faulty in one interval, and when an interval with over ``HARMFUL`` first begins."""
-    if row.mechanism == "drift" and row.rewritten_every_s <= interval_s:  # each interval begins anew
+    if row.mechanism != "wear" and row.rewritten_every_s <= interval_s:  # each interval begins anew
         return row.faulty[-1] / row.cells, max(row.harmful_s - interval_s, 0.0)
     count = min(math.ceil(horizon_s / interval_s), _MOST_INTERVALS) if interval_s else 1
     begins_s = np.arange(count) * max(interval_s, horizon_s / count)

@@ -89,8 +89,8 @@ class Policy(Table):
     """While the cloud retrains: serve with the faults there are (degraded), or not at all (offline)."""
     retry_after_s: Span | None = None
     """After a job that expired, call again so much later, in s; default: after the next diagnosis."""
-    redeploy: Literal["all", "changed"] = "all"
-    """A redeployment rewrites all cells, or only those that it changes: less wear, but drift stays."""
+    redeploy: Literal["all", "changed"] = "changed"
+    """A redeployment writes only the cells that it changes, or all: more wear, but it also cures drift."""
     retire_after: int = Field(default=3, ge=1)
     """The device is retired after so many redeployments in a row that failed (see docs/model.md)."""
     replace_after_s: Span | None = None

@@ -28,6 +28,7 @@ from lifesim.fleet.outlook import (
     outlook,
 )
 from lifesim.fleet.service import lognormal_service
+from lifesim.physics.distributions import Lognormal, failed_share
 from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
@@ -438,3 +439,17 @@ def test_a_link_that_is_slower_than_the_visits_is_warned_of():
         line.startswith("group g0: a redeployment of up to some 20")
         and "longer than the 3 h between two visits" in line
     )
+
+
+def test_reads_that_disturb_are_expected_as_pulses_say():
+    """60 inferences an hour: 9216 input bits at each cell of LeNet's conv1, of which 8.15 % are one."""
+    busy = group(network="lenet", technology="busy_reads", workload={"inferences_per_hour": 60})
+    a_scenario = scenario(busy)
+    expected = outlook(a_scenario)
+    (row,) = (r for r in expected.groups[0].layers if (r.layer, r.mechanism) == ("conv1", "disturb"))
+    limits = Lognormal(1e8 * 10 ** (0.1 / 0.06), 1.0)
+    for time_s, faulty in zip(expected.times_s, row.faulty, strict=True):
+        pulses = time_s / 3600 * 60 * 9216 * 0.0815
+        assert faulty == pytest.approx(8000 * float(failed_share(limits, pulses)), rel=1e-6)
+    idle = outlook(scenario(group(network="lenet", technology="busy_reads")))
+    assert {r.mechanism for r in idle.groups[0].layers} == {"wear", "drift"}
