@@ -41,6 +41,7 @@ NOTICEABLE, HARMFUL = (
     1e-4,
     1e-3,
 )  # shares of a layer's cells; LeNet leaves the spec at 0.14 % of cells stuck, uniformly placed
+FAR = 100  # times the cycles of the tail point
 BUSY = 0.01  # share of the time that visits take
 HIGH_LOAD = 0.9  # of the cloud: the queue grows long from here, without end from 1
 NEVER_S = 1000 * S_PER_YEAR
@@ -344,7 +345,7 @@ def _warnings(group: GroupOutlook, horizon_s: float) -> list[str]:
     for mechanism in dict.fromkeys(row.mechanism for row in group.layers):
         rows = [row for row in group.layers if row.mechanism == mechanism]
         lines += filter(None, [_cannot_matter(group, rows, horizon_s), _kills(group, rows, horizon_s)])
-    return lines
+    return [*lines, *filter(None, [_far_from_the_rating(group, horizon_s)])]
 
 
 def _cannot_matter(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: float) -> str | None:
@@ -355,6 +356,27 @@ def _cannot_matter(group: GroupOutlook, rows: list[LayerOutlook], horizon_s: flo
     return (
         f"group {group.name}: {rows[0].mechanism} cannot matter: {number(faulty)} of {number(cells)} cells expected to be faulty "
         f"by the horizon of {duration(horizon_s)}"
+    )
+
+
+def _far_from_the_rating(group: GroupOutlook, horizon_s: float) -> str | None:
+    """Wear far beyond the point of the tail that is stated: there the distribution is a guess, whatever it was fitted to."""
+    technology = group.group.technology
+    ppm, cycles = technology.endurance_tail_ppm, technology.endurance_tail_cycles
+    if ppm is None:
+        ppm = 1.0
+        cycles = float(endurance_of(technology).limit(np.float64(-math.log1p(-ppm * 1e-6))))
+    worn = {
+        row.layer: 1.0 + row.cycles_per_year * horizon_s / S_PER_YEAR
+        for row in group.layers
+        if row.mechanism == "wear"
+    }
+    layer = max(worn, key=worn.get)
+    if worn[layer] <= FAR * cycles:
+        return None
+    return (
+        f"group {group.name}: wear is extrapolated: the cells of {layer} have {number(worn[layer])} cycles by the horizon, over {FAR} times the "
+        f"{number(cycles)} by which {number(ppm)} in a million are taken to have failed"
     )
 
 
