@@ -39,7 +39,7 @@ class Lived:
     @property
     def plain(self) -> list[DeviceAccount]:
         """Those from the start to the end, without power cuts, replacements or tolerated alarms: simple enough to count again."""
-        return [a for a in self.accounts if a.record.group != "careful"]
+        return [a for a in self.accounts if a.record.group not in ("careful", "frugal")]
 
 
 @pytest.fixture(scope="session")
