@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +96,11 @@ class DeviceAccount:
 def commissioned(time_ns: np.ndarray) -> np.ndarray:
     """Return the columns of times by state [..., states] in which a device had been put into service."""
     return np.delete(time_ns, _STATE["uncommissioned"], axis=-1)
+
+
+def together(ledgers: Iterable[np.ndarray]) -> np.ndarray:
+    """Return the sum of devices' whole numbers (of equal shape) as Python integers: the nanoseconds of 30 devices in ten years exceed int64."""
+    return sum(ledger.astype(object) for ledger in ledgers)
 
 
 def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list[int]) -> DeviceAccount:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount, commissioned
+from lifesim.experiment.accounting import DeviceAccount, commissioned, together
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.rates import failure_rate
@@ -26,8 +26,8 @@ def summarise(
     scenario: Scenario, fleet: FleetRecord, accounts: Sequence[DeviceAccount], expected: Outlook
 ) -> dict[str, Any]:
     """Return the summary of a run as plain JSON values; durations in seconds, shares of device time."""
-    time_ns = sum(a.time_ns.sum(axis=0) for a in accounts)
-    counts = dict(zip(schema.COUNTS, sum(a.counts.sum(axis=0) for a in accounts).tolist(), strict=True))
+    time_ns = together(a.time_ns.sum(axis=0) for a in accounts)
+    counts = dict(zip(schema.COUNTS, together(a.counts.sum(axis=0) for a in accounts).tolist(), strict=True))
     whole = int(commissioned(time_ns).sum())
     last = [a for a in accounts if a.observed.samples and a.observed.samples[-1].time_ns == fleet.horizon_ns]
     cloud = fleet.cloud

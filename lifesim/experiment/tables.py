@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount, commissioned
+from lifesim.experiment.accounting import DeviceAccount, commissioned, together
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.observation import Sample
@@ -30,8 +30,8 @@ Table = dict[str, list[Any]]
 def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges_ns: list[int]) -> Table:
     """Return fleet.csv: the sum of all ledgers, one row a report time, the first at the start."""
     start = np.zeros((1, 1), np.int64)
-    time_ns = np.concatenate([start.repeat(len(schema.STATES), 1), sum(a.time_ns for a in accounts)])
-    counts = np.concatenate([start.repeat(len(schema.COUNTS), 1), sum(a.counts for a in accounts)])
+    time_ns = np.concatenate([start.repeat(len(schema.STATES), 1), together(a.time_ns for a in accounts)])
+    counts = np.concatenate([start.repeat(len(schema.COUNTS), 1), together(a.counts for a in accounts)])
     energy_j = sum(energy_by_cause(a, plans[a.record.group]) for a in accounts)
     by_time: dict[int, list[tuple[DeviceAccount, Sample]]] = {edge_ns: [] for edge_ns in edges_ns}
     for account in accounts:

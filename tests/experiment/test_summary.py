@@ -10,7 +10,10 @@ import pytest
 
 from lifesim.experiment import schema
 from lifesim.experiment.results import Result
+from lifesim.experiment.summary import summarise
 from lifesim.experiment.summary_text import summary_text
+from lifesim.fleet.clock import NS_PER_S
+from lifesim.fleet.outlook import outlook
 
 
 @pytest.fixture
@@ -86,3 +89,14 @@ def test_nobody_left_and_nothing_asked(summary: dict) -> None:
     summary["counts"] = dict.fromkeys(summary["counts"], 0)
     text = summary_text(summary)
     assert "0 of 0 running devices in spec" in text and "None" not in text and "nan" not in text
+
+
+def test_a_large_fleet_spends_its_time_as_a_small_one_of_the_same_devices(scenario, lived) -> None:
+    """The nanoseconds of thirty devices in ten years exceed 64 bits."""
+    few, many = (
+        summarise(scenario, lived.fleet, lived.accounts * times, outlook(scenario)) for times in (1, 60)
+    )
+    assert sum(many["state_s"].values()) > 2**63 / NS_PER_S
+    assert many["state_s"] == pytest.approx({s: 60 * time_s for s, time_s in few["state_s"].items()})
+    assert many["in_spec_availability"] == few["in_spec_availability"]
+    assert many["per_device_year"]["cell_writes"] == pytest.approx(few["per_device_year"]["cell_writes"])

@@ -208,3 +208,12 @@ def test_seconds_are_exact_decimals() -> None:
     assert tables._seconds([None, 0, 1, 10**9, 10 * 10**9, 1_500_000_000, 10**18 + 1]) == [
         None, "0", "0.000000001", "1", "10", "1.5", "1000000000.000000001",
     ]  # fmt: skip
+
+
+def test_the_nanoseconds_of_a_large_fleet_exceed_64_bits(lived) -> None:
+    few, many = (tables.fleet_table(lived.accounts * n, lived.plans, lived.edges_ns) for n in (1, 120))
+    assert Decimal(many["in_spec_s"][1]) * NS_PER_S > 2**63
+    for state in schema.STATES:
+        assert [Decimal(s) for s in many[f"{state}_s"]] == [120 * Decimal(s) for s in few[f"{state}_s"]]
+        assert many[f"{state}_share"] == few[f"{state}_share"]
+    assert many["in_spec_availability"] == few["in_spec_availability"]
