@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lifesim.crossbar.programming import Programmed
+from lifesim.crossbar.programming import Programmed, among
 from lifesim.crossbar.soft import SoftFates, SoftMechanism
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import LifeDistribution, Weibull
@@ -235,7 +235,7 @@ class Bank:
         for patch in programmed.patches:
             again = patch.written[self._given_up(programmed.epoch, patch.ordinal, len(patch.written))]
             cells = np.concatenate(
-                [cells[~np.isin(cells, patch.written)], again[np.isin(again, patch.cells)].astype(np.int32)]
+                [cells[~among(cells, patch.written)], again[among(again, patch.cells)].astype(np.int32)]
             )
         return cells
 

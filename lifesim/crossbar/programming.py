@@ -9,6 +9,13 @@ import numpy as np
 NS_PER_S = 1_000_000_000
 
 
+def among(cells: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Return which of a few ``cells`` are among the many ``of`` (sorted), as bool; faster than np.isin, which sorts or hashes them."""
+    if not len(of):
+        return np.zeros(len(cells), bool)
+    return of[np.minimum(np.searchsorted(of, cells), len(of) - 1)] == cells
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
     """Single cells (int64, sorted) that were written after the last programming of the whole bank, in one go that ended at ``time_ns``.

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from lifesim.crossbar.programming import NS_PER_S, Patch, Programmed
+from lifesim.crossbar.programming import NS_PER_S, Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.fates import CellFates
@@ -159,10 +159,9 @@ class SoftFates:
         reading -= now.idle[position] if now.idle else 0.0
         exposure = reading - self.mechanism.reading(now.time_ns)
         cells = self._failed(now, (now.epoch, 0), exposure)
-        if not now.patches:
-            return cells
-        rewritten = np.concatenate([patch.cells for patch in now.patches])
-        parts = [cells[~np.isin(cells, rewritten)]]
+        for patch in now.patches:
+            cells = cells[~among(cells, patch.cells)]
+        parts = [cells]
         parts += [self._expired_in(patch, now, reading, position) for patch in now.patches]
         return np.concatenate(parts)
 
@@ -170,7 +169,7 @@ class SoftFates:
         reading += patch.idle[position] if patch.idle else 0.0
         exposure = reading - self.mechanism.reading(patch.time_ns)
         failed = self._failed(now, (now.epoch, patch.ordinal), exposure)
-        return failed[np.isin(failed, patch.cells)]
+        return failed[among(failed, patch.cells)]
 
     def _failed(self, now: Programmed, programming: tuple[int, int], exposure: float) -> np.ndarray:
         most = self.mechanism.largest_half_selects(now)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.crossbar.bank import Bank, Wear
-from lifesim.crossbar.programming import Programmed, SparseCounts
+from lifesim.crossbar.programming import Programmed, SparseCounts, among
 from lifesim.crossbar.soft import ReadDisturb, Retention, WriteDisturb
 from lifesim.crossbar.tiles import Tiling
 from lifesim.crossbar.verify import WriteVerify
@@ -173,3 +173,10 @@ def test_cells_that_write_verify_gives_up_on_are_as_many_as_the_geometric_tail_s
     assert set(patched[patched % 2 == 1].tolist()) == set(first[first % 2 == 1].tolist())
     assert abs((patched % 2 == 0).sum() / 250_000 - share) < 3 * standard_error * np.sqrt(2)
     assert set(patched[patched % 2 == 0].tolist()) != set(first[first % 2 == 0].tolist())
+
+
+@given(st.lists(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+@settings(deadline=None)
+def test_among_is_membership(cells, of) -> None:
+    cells, of = np.array(cells, np.int64), np.array(sorted(of), np.int64)
+    np.testing.assert_array_equal(among(cells, of), np.isin(cells, of))
