@@ -22,7 +22,7 @@ def brute_force(lived, number: int, stretch: Stretch, times_ns: list[int]) -> li
     """Return how many spec pictures a device gets right at each time of a stretch: no sharing, no keys."""
     plan = lived.plans[lived.fleet.devices[number].group]
     pictures, labels = load_dataset("mnist5k").part("spec")
-    codes = [stretch.snapshot.held_at(time_ns).codes() for time_ns in times_ns]
+    codes = [stretch.snapshot.held_at(time_ns).weights() for time_ns in times_ns]
     return Evaluator.of(plan.model).correct(codes, pictures, labels).tolist()
 
 
@@ -119,20 +119,21 @@ def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -
 
 
 class MadeUpState:
-    """What a made-up device holds: so many stuck cells, and codes that get so many pictures right."""
+    """What a made-up device holds: so many stuck cells, and weights that get so many pictures right."""
 
     expired_cells = 0
 
     def __init__(self, faults: int, correct: int) -> None:
         self.key, self.stuck_cells, self._correct = ("one model", faults), faults, correct
+        self.as_new = not faults
         self.model = SimpleNamespace(architecture=SimpleNamespace(weights=1))
 
-    def codes(self) -> int:
+    def weights(self) -> int:
         return self._correct
 
 
 class Reader(Executor):
-    """Takes the codes for the answer, and notes what it was asked."""
+    """Takes the weights for the answer, and notes what it was asked."""
 
     def __init__(self) -> None:
         self.asked: list[int] = []
@@ -154,7 +155,7 @@ def made_up_fleet(*devices: list[tuple[int, int, int, int]]) -> SimpleNamespace:
             snapshot = SimpleNamespace(held_at=lambda time_ns, state=state: state)
             record.stretches.append(Stretch(start_ns, end_ns, snapshot))
         records.append(record)
-    group = SimpleNamespace(network=SimpleNamespace(dataset=""))
+    group = SimpleNamespace(network=SimpleNamespace(data=""))
     plan = SimpleNamespace(model=None, group=group, required_correct=50)
     return SimpleNamespace(devices=records, plans={"all": plan}, horizon_ns=100)
 
