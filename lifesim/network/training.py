@@ -80,8 +80,8 @@ def train(architecture: Architecture, dataset: Dataset, seed: int, settings: Tra
     pictures, labels = dataset.part("train")
     rng = generator(stream_key("training", architecture.name, dataset.name, seed))
     layers = architecture.crossbar_layers
-    # Grey levels that enter unscaled would need a first layer of tiny weights, which no one rate trains: it is trained on inputs of order 1,
-    # and takes over their scale at the end.
+    # Grey levels that enter unscaled are out of proportion to the weights: training sees inputs of order 1. All steps are homogeneous, so that
+    # grey levels then scale every result, which the last layer undoes; it has the fewest weights that become small, thus sensitive to faults.
     share = min(1.0, 1 / (_USUAL_DEVIATION * architecture.input_scale))
     scaled = dataclasses.replace(architecture, input_scale=architecture.input_scale * share)
     with single_threaded():
@@ -93,9 +93,11 @@ def train(architecture: Architecture, dataset: Dataset, seed: int, settings: Tra
         ]
         biases = [torch.zeros(layer.fan_out) for layer in layers]
         limits = [settings.weight_limit * (1 - 2.0**-15)] * len(layers)  # what the largest code stands for
-        limits[0] /= share
+        limits[-1] /= share
         _descend(scaled, weights, biases, limits, pictures, torch.tensor(labels), settings, rng)
-        weights[0].mul_(share)
+        weights[-1].mul_(share)
+        for bias in biases[:-1]:
+            bias.div_(share)
         return Trained(architecture, tuple(w[0].numpy() for w in weights), tuple(b.numpy() for b in biases))
 
 
