@@ -179,7 +179,7 @@ schedule = {{ kind = "periodic", interval_s = "7 d" }}
 ```
 """
 
-# heading of a section, model; the kinds of a schedule and of a service follow from the models
+# heading of a section, path, model; where the heading is a field that takes a table by its kind, the section is of those kinds
 _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("The file", "", models.Scenario),
     ("[spec]", "", models.Spec),
@@ -192,6 +192,8 @@ _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("aet", "group.NAME.aet", models.Aet),
     ("schedule", "group.NAME.schedule", models.Group),
     ("policy", "group.NAME.policy", models.Policy),
+    ("act_when", "group.NAME.policy.act_when", models.Policy),
+    ("call", "group.NAME.policy.call", models.Policy),
     ("diagnosis", "group.NAME.policy.diagnosis", Diagnosis),
     ("[backhaul.NAME]", "", models.Backhaul),
     ("[cloud]", "", models.Cloud),
@@ -208,8 +210,8 @@ def scenario_page() -> str:
     parts = [NOTE, _SCENARIO_HEAD.format(units=units)]
     for heading, path, model in _SECTIONS:
         parts.append(f"\n## {heading if heading[0] in '[T' else f'[{path}]'}\n\n")
-        if heading in ("schedule", "service"):
-            for kind, table in _kinds(model.model_fields[heading]).items():
+        if kinds := _kinds(model.model_fields[heading]) if heading in model.model_fields else {}:
+            for kind, table in kinds.items():
                 parts.append(f'`kind = "{kind}"`: {_sentence(table)}\n\n')
                 fields = {key: field for key, field in table.model_fields.items() if key != "kind"}
                 parts.append(_key_table(fields) + "\n" if fields else "")
