@@ -49,7 +49,8 @@ def test_the_reference_names_every_key_and_every_column() -> None:
                 if key != "kind":
                     assert f"| `{key}` |" in page, f"{name}.{key}"
                     assert (
-                        described["description"].split(".")[0] in " ".join(page.split()) or key == "preset"
+                        " ".join(described["description"].split()).split(".")[0] in " ".join(page.split())
+                        or key == "preset"
                     ), f"{name}.{key}"
     page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
     for columns in (
