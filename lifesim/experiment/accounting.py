@@ -27,6 +27,7 @@ _ONE = {
     "alarm": "tests",
     "unconfirmed_alarm": "tests",
     "verification": "tests",
+    "drift_suspected": "tests",
     "diagnosis": "diagnoses",
     "refresh": "refreshes",
     "job": "jobs",
@@ -195,7 +196,7 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
             kind = "false" if event.detail else "early" if in_spec_before(event.time_ns) else "true"
             event = event._replace(detail=kind)
             ledger.counts[period, _COUNT[f"alarms_{kind}"]] += 1
-        if event.kind in ("alarm", "unconfirmed_alarm", "verification"):
+        if event.kind in ("alarm", "unconfirmed_alarm", "verification", "drift_suspected"):
             ledger.reads[period] += event.amount
         if event.kind == "unconfirmed_alarm":
             ledger.counts[period, _COUNT["alarms_unconfirmed"]] += 1

@@ -266,6 +266,7 @@ EVENT_KINDS = {
     "redeployment_lost": "they were under way at the horizon; amount: bytes",
     "reprogramming": "the redeployment was written into the cells; amount: bytes of the delta",
     "verification": "the test after a redeployment passed; amount: reads",
+    "drift_suspected": "it alarmed after a redeployment that wrote only what it changed: all cells are rewritten and it is repeated; amount: reads",
     "validation_failed": "the cloud had found the redeployed model out of spec",
     "retirement": "taken out of service; amount: redeployments in a row that failed",
     "replacement": "a new device was put into its place; amount: how many there have been",

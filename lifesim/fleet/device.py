@@ -255,8 +255,17 @@ class Device:
             if self._failed_redeployments + 1 >= self._policy.retire_after:
                 self._failed_redeployments += 1
                 return  # about to be retired: neither tested nor retrained any more
-        self._alarm_unresolved = yield from self._verify()
-        if self._alarm_unresolved:
+        alarm = yield from self._verify()
+        if alarm and self._policy.changes_only:
+            # What has drifted in the cells that were not written is not the model's fault.
+            self.log("drift_suspected", alarm.reads)
+            self._end_stretch()
+            yield from self._write(State.REFRESHING)
+            self.log("refresh")
+            self._start_stretch()
+            alarm = yield from self._verify()
+        if alarm:
+            self._log_alarm(alarm)
             yield from self._recover()
             # Faults that the cloud did not know excuse an alarm; else the model does not do what the cloud said.
             failed = failed or not self._unsolved
@@ -266,20 +275,19 @@ class Device:
             self._consider_calling()
 
     def _verify(self) -> Process:
-        """Test a redeployment against the scores that came with it; return whether it alarms. What passes is the new baseline."""
+        """Test a redeployment against the scores that came with it; return the alarm, if any. What passes is the new baseline."""
         visit_ns = self._schedule.visit_cost(self._costs).latency_ns
         if not visit_ns:  # a schedule that reads nothing has nothing to judge by
-            return False
+            return None
         finding = self._schedule.first_finding(
             self.twin, [self.env.now + visit_ns], self._policy.act_from_score
         )
         yield from self._test(finding.reads if finding else 1)
         if finding and finding.outcome is Outcome.ALARM:
-            self._log_alarm(finding)
-            return True
+            return finding
         self.log("verification", finding.reads if finding else 1)
         yield from self._take_baseline()
-        return False
+        return None
 
     def _take_baseline(self) -> Process:
         self._least_score = 0

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lifesim.crossbar.cost import cell_pulses_cost, pulses_cost
+from lifesim.crossbar.encoding import SLC
 from lifesim.experiment.accounting import DeviceAccount, account
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.observation import Observed, SpecSpan
@@ -81,10 +82,12 @@ def test_interventions_take_the_time_they_cost(lived) -> None:
         read_ns = read_ns.get(plan.group.schedule.kind, 0)
         baseline_reads = plan.group.aet.baseline_reads if plan.group.schedule.kind == "periodic" else 1
         of_events = sum(
-            e.amount for e in ledger.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
+            e.amount
+            for e in ledger.events
+            if e.kind in ("alarm", "unconfirmed_alarm", "verification", "drift_suspected")
         )
         uneventful = totals(ledger)["tests"] - sum(
-            happened[k] for k in ("alarm", "unconfirmed_alarm", "verification")
+            happened[k] for k in ("alarm", "unconfirmed_alarm", "verification", "drift_suspected")
         )
         reads = uneventful + of_events + baseline_reads * happened["baseline"]
         begun = 0  # a visit that the horizon cuts
@@ -150,9 +153,8 @@ def test_tests_are_passed_or_have_an_event(lived) -> None:
                 for s in record.segments
                 if s.state is State.SERVING
             )
-        assert (
-            counts["tests"]
-            == passed + happened["alarm"] + happened["unconfirmed_alarm"] + happened["verification"]
+        assert counts["tests"] == passed + sum(
+            happened[k] for k in ("alarm", "unconfirmed_alarm", "verification", "drift_suspected")
         )
         assert counts["tests_passed_out_of_spec"] <= passed
 
@@ -249,8 +251,15 @@ def test_wear_from_reloads_and_interventions_one_by_one(lived) -> None:
         happened = kinds(ledger)
         assert ledger.reloads.sum(axis=0).tolist() == reloads.tolist()
         assert counts["reloads"] == reloads.sum()
-        per_cell = 5 * happened["diagnosis"] + happened["refresh"] + happened["reprogramming"]
-        assert counts["cell_writes"] == reloads @ cells + per_cell * cells.sum()
+        per_cell = 5 * happened["diagnosis"] + happened["refresh"]
+        models = [stretch.snapshot.model for stretch in record.stretches]
+        changed = sum(
+            len(SLC.differing_cells(a, b))
+            for before, after in itertools.pairwise(models)
+            for a, b in zip(before.codes, after.codes, strict=True)
+        )
+        assert bool(changed) == bool(happened["reprogramming"])
+        assert counts["cell_writes"] == reloads @ cells + per_cell * cells.sum() + changed
 
 
 def test_wear_never_decreases(lived) -> None:

@@ -37,7 +37,9 @@ def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
         counts = dict(zip(COUNTS, ledger.counts.sum(axis=0).tolist(), strict=True))
         operations = plan.operations
         again = sum(
-            e.amount - 1 for e in ledger.events if e.kind in ("alarm", "unconfirmed_alarm", "verification")
+            e.amount - 1
+            for e in ledger.events
+            if e.kind in ("alarm", "unconfirmed_alarm", "verification", "drift_suspected")
         )
         read_j, baseline_reads = {
             "periodic": (operations.aet_read.energy_j, plan.group.aet.baseline_reads),

@@ -348,6 +348,7 @@ def test_the_trace_tells_what_the_segments_do(life):
         + kinds.count("alarm")
         + kinds.count("unconfirmed_alarm")
         + kinds.count("verification")
+        + kinds.count("drift_suspected")
     )
     assert tests == states.count(State.TESTING)
     again = {e.time_ns: e.amount for e in record.events if e.kind == "tried_again"}

@@ -316,3 +316,24 @@ def test_a_redeployment_writes_all_cells_or_those_that_changed(stepped, changes_
     )
     assert times_of(record, "reprogramming") == [end_ns]
     assert twin.programmings == ["all", last]
+
+
+@BOTH
+@pytest.mark.parametrize(("cured", "retired"), [(True, False), (False, True)])
+def test_drift_in_cells_that_were_not_written_is_not_blamed_on_the_redeployed_model(stepped, cured, retired):
+    """The test after the redeployment, at 86 ns, alarms; that after a rewrite of all cells, at 101 ns, need not."""
+
+    class Drifted(ScriptedTwin):
+        def first_alarm(self, times_ns, least_score=0):
+            alarms = self.programmings[-1:] == ["changed"] or (not cured and "changed" in self.programmings)
+            return Finding(0, Outcome.ALARM, 1) if alarms or times_ns[0] == 10 else None
+
+    policy = Policy(False, 1, changes_only=True)
+    record, _ = lived(
+        policy, Periodic(INTERVAL), stepped, twin=Drifted(faults=1), script=[(50, True)], horizon_ns=150
+    )
+    redeployed = [e for e in record.events if e.time_ns > 80]
+    assert [(e.time_ns, e.kind) for e in redeployed[:4]] == [
+        (86, "reprogramming"), (96, "drift_suspected"), (101, "refresh"), (111, "verification" if cured else "alarm"),
+    ]  # fmt: skip
+    assert bool(times_of(record, "retirement")) == retired
