@@ -252,3 +252,34 @@ def test_every_kind_of_read_noise_reads_otherwise():
         twin.read_goldens(0)
         goldens.append(twin.golden.thousandths.tolist())
     assert len({tuple(golden) for golden in goldens}) == 3
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (350, 999), (500, 1, 700)])
+@pytest.mark.parametrize("changes_only", [False, True])
+def test_whatever_the_power_cuts_off_the_device_holds_what_was_intended_in_the_end(changes_only, cuts):
+    """Cuts after so many of 1,000 parts of a rewrite of 1,000 ns: each begins again, what was written is worn."""
+    twin, empty = make_twin(sigma=0.0, median_days=1e9), FaultMap.empty(2)
+    new, sent = redeployment(twin, empty)
+    before = twin.model
+    twin.halt(DAY_NS)
+    twin.install(sent.encode(), empty)
+    time_ns = DAY_NS
+    for done_ns in cuts:
+        time_ns += done_ns
+        twin.interrupt(time_ns, done_ns, 1000, changes_only)
+    (twin.program_changes if changes_only else twin.program)(time_ns + 1000)
+    held = twin.snapshot().held_at(time_ns + 1000)
+    assert held.stuck_cells == 0 and twin.model.digest == new.digest
+    for codes, intended in zip(held.codes(), new.codes, strict=True):
+        assert np.array_equal(codes, intended)
+    if changes_only:
+        changed = SLC.differing_cells(before.codes[0], new.codes[0])
+        written = [
+            1 + sum(i < len(changed) * done_ns // 1000 for done_ns in cuts) for i in range(len(changed))
+        ]
+        assert twin.programmed[0].extra.of(changed).tolist() == written
+        assert [p.operations for p in twin.programmed] == [1, 1] and twin.programmed[1].extra.total == 0
+    else:
+        sizes = [16 * codes.size for codes in new.codes]
+        second = sum(done_ns * sum(sizes) > 1000 * sizes[0] for done_ns in cuts)
+        assert [p.operations for p in twin.programmed] == [2 + len(cuts), 2 + second]
