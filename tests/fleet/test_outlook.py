@@ -315,6 +315,9 @@ def test_a_mechanism_that_cannot_matter():
     assert warnings_about(group(technology=everlasting)) == (
         "group g0: drift cannot matter: <0.01 of 841k cells expected to be faulty by the horizon of 10 y",
     )
+    levels = {"preset": "mlc_cmo_hfox", "retention_median_s": "1e9 y"}
+    (line,) = warnings_about(group(technology=levels))  # no cell loses its state, but levels move
+    assert line.startswith("group g0: wear cannot matter")
 
 
 def test_a_mechanism_that_is_faster_than_the_schedule():
