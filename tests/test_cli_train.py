@@ -64,7 +64,7 @@ def test_it_reads_a_directory_and_tells_how_a_network_of_ones_own_does(tmp_path,
         (["mlp", "mnist5k", "--set", "epochs=0"], "epochs = 0: must be a whole number from 1 up to 10000"),
         (["mlp", "mnist5k", "--set", "epoch=3"], "did you mean 'epochs'"),
         (["nobody.has:this", "mnist5k"], "no module 'nobody'"),
-        (["mlp", "mnist", "--data-dir", "nowhere"], "has no mnist in it"),
+        (["mlp", "mnist", "--data-dir", "nowhere"], "no such directory: nowhere"),
     ],
 )
 def test_mistakes_are_one_line(arguments, says, capsys):

@@ -218,11 +218,8 @@ def load_architecture(network: Network | str) -> Architecture:
         network.name, tuple(shape), steps, network.input_scale, tuple(network.input_mean)
     )
     layers = [layer.name for layer in architecture.crossbar_layers]
-    for name in () if isinstance(network.format, str) else network.format:
-        if name not in layers:
-            raise UserError(
-                f"network {network.name}: format.{name}: no such layer; allowed: {', '.join(layers)}{did_you_mean(name, layers)}"
-            )
+    for key, problem in network.misfits(layers):
+        raise UserError(f"network {network.name}: {'.'.join(key)}: {problem}")
     return architecture
 
 

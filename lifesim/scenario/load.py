@@ -25,6 +25,7 @@ from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import Quantity
 
 _GIVEN_WIDTH = 60
+_MOST_KEYS_LISTED = 25
 _PRESET_KEYS = {"network", "technology", "site", "link"}
 
 Key = tuple[str, ...]
@@ -174,7 +175,9 @@ def _line(
             text = f"is missing; must be {_expected(field)}"
         case "extra_forbidden":
             allowed = table.model_fields
-            text = f"unknown key; allowed: {', '.join(allowed)}{_near(key[-1], allowed)}"
+            few = len(allowed) <= _MOST_KEYS_LISTED
+            which = ", ".join(allowed) if few else f"the {len(allowed)} that `lifesim schema` describes"
+            text = f"unknown key; allowed: {which}{_near(key[-1], allowed)}"
         case "union_tag_not_found":
             key, text = (*key, "kind"), f"is missing; must be one of {_listed(_choices(field))}"
         case "union_tag_invalid":
@@ -189,7 +192,7 @@ def _line(
             text = f"the name of a {key[0]} must be {GROUP_NAME_RULE}"
         case _:
             given = problem["input"]
-            near = _near(given, _choices(field)) if isinstance(given, str) else ""
+            near = _near(given, [str(choice) for choice in _choices(field)]) if isinstance(given, str) else ""
             text = f"must be {_expected(field)}{near}"
     if key == ("name",) and stem_is_name:
         return (
@@ -263,7 +266,9 @@ def _expected(field: FieldInfo) -> str:
         entry = get_args(annotation)[1]
         return "a table with at least one [group.NAME]" if entry is Group else "a table"
     if get_origin(annotation) in (tuple, list):
-        return f"a list, each {_expected(FieldInfo.from_annotation(get_args(annotation)[0]))}"
+        least = next((bound.min_length for bound in field.metadata if hasattr(bound, "min_length")), 0)
+        of = f"a list of at least {least}" if least else "a list"
+        return f"{of}, each {_expected(FieldInfo.from_annotation(get_args(annotation)[0]))}"
     if choices:
         return f"a preset ({', '.join(choices)}) or a table"
     if issubclass(annotation, Table):

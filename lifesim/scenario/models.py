@@ -178,7 +178,7 @@ class Scenario(Table):
     @model_validator(mode="after")
     def _backhauls_exist(self) -> Self:
         for name, group in self.group.items():
-            if group.backhaul and group.backhaul not in self.backhaul:
+            if group.backhaul is not None and group.backhaul not in self.backhaul:
                 there = f"there: {', '.join(self.backhaul)}" if self.backhaul else "there is none"
                 near = did_you_mean(group.backhaul, self.backhaul)
                 raise mistake(f"no such [backhaul.NAME]; {there}{near}", ("group", name, "backhaul"))

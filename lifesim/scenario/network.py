@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
@@ -79,7 +80,10 @@ def _as_format(given: Any) -> Any:
 def _beside_the_scenario(given: str | None, info: ValidationInfo) -> str | None:
     if given is None:
         return None
-    return str(Path((info.context or {}).get("directory", ".")) / Path(given).expanduser())
+    path = Path((info.context or {}).get("directory", ".")) / Path(given).expanduser()
+    if not path.is_dir():
+        raise mistake(f"no such directory: {path}")
+    return str(path)
 
 
 class Network(PresetTable):
@@ -159,8 +163,8 @@ class Network(PresetTable):
             raise mistake("must not be given beside preset", ("module",))
         if self.pretrained and self.module is None:
             raise mistake("only a module comes with weights", ("pretrained",))
-        if self.data_dir is not None and is_dotted(self.dataset):
-            raise mistake("only mnist and cifar10 are read from a directory", ("data_dir",))
+        if self.data_dir is not None and self.dataset not in ("mnist", "cifar10"):
+            raise mistake("only mnist and cifar10 are read from a directory", ("data_dir",), (("dataset",),))
         shape = PICTURE_SHAPES.get(self.dataset)
         if self.preset is not None and shape is not None:
             wanted = tuple(load_preset("network", self.preset).values["input_shape"])
@@ -170,11 +174,22 @@ class Network(PresetTable):
                     f"its pictures are {_times(shape)}, {self.preset} takes {_times(wanted)}; allowed: {', '.join(fitting)}",
                     ("dataset",),
                 )
-        if isinstance(self.format, dict) and (layers := self.layer_names()) is not None:
-            for given in self.format.keys() - set(layers):
-                near = did_you_mean(given, layers)
-                raise mistake(f"no such layer; allowed: {', '.join(layers)}{near}", ("format", given))
+        if (layers := self.layer_names()) is not None:  # a module is not imported only to check its layers
+            for key, problem in self.misfits(layers):
+                raise mistake(problem, key)
         return self
+
+    def misfits(self, layers: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Give the keys that do not fit a network of these ``layers``, and what to say about each."""
+        for given in self.format if isinstance(self.format, dict) else ():
+            if given not in layers:
+                near = did_you_mean(given, layers)
+                yield ("format", given), f"no such layer; allowed: {', '.join(layers)}{near}"
+        if self.input_ones_share and len(self.input_ones_share) != len(layers):
+            yield (
+                ("input_ones_share",),
+                f"must be {len(layers)} shares, one for each layer ({', '.join(layers)}), or none",
+            )
 
     @classmethod
     def __get_pydantic_json_schema__(

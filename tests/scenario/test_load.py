@@ -170,6 +170,18 @@ def test_later_overrides_win_and_the_seed_option_wins_over_all(good: Path) -> No
             "group.cameras.backhaul=dsl",
             '--set: group.cameras.backhaul = "dsl": no such [backhaul.NAME]; there is none',
         ),
+        (
+            'group.cameras.backhaul=""',
+            '--set: group.cameras.backhaul = "": no such [backhaul.NAME]; there is none',
+        ),
+        (
+            'group.cameras.technology.bits_per_cell="2"',
+            '--set: group.cameras.technology.bits_per_cell = "2": must be one of 1, 2',
+        ),
+        (
+            'group.cameras.workload.banks={a=["fc1"]}',
+            '--set: group.cameras.workload.banks.a = ["fc1"]: must be a list of at least 2, each text',
+        ),
     ],
 )
 def test_a_wrong_override_is_named_as_such(good: Path, override: str, line: str) -> None:

@@ -81,9 +81,22 @@ def test_pictures_must_have_the_shape_that_the_preset_takes():
     )
 
 
-def test_only_files_lie_in_a_directory():
-    assert Network(preset="mlp", dataset="mnist", data_dir="there").data == DataSource("mnist", "there")
-    assert "from a directory" in refused(preset="mlp", dataset="mypkg.data:load", data_dir="there")
+def test_only_files_lie_in_a_directory_and_it_is_there(tmp_path):
+    place = str(tmp_path)
+    assert Network(preset="mlp", dataset="mnist", data_dir=place).data == DataSource("mnist", place)
+    for dataset in ("mypkg.data:load", "mnist5k"):
+        assert "from a directory" in refused(preset="mlp", dataset=dataset, data_dir=place)
+    assert refused(preset="mlp", dataset="mnist", data_dir=f"{place}/no") == f"no such directory: {place}/no"
+
+
+def test_each_layer_has_a_share_of_ones():
+    assert Network(preset="mlp", input_ones_share=[0.1, 0.2, 0.3]).input_ones_share == [0.1, 0.2, 0.3]
+    assert refused(preset="mlp", input_ones_share=[0.1]) == (
+        "must be 3 shares, one for each layer (fc1, fc2, fc3), or none"
+    )
+    own = Network(module=MODULE, input_ones_share=[0.1])
+    assert [key for key, _ in own.misfits(["fc1", "fc2"])] == [("input_ones_share",)]
+    assert not list(own.misfits(["fc1"]))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +116,8 @@ def test_a_table_from_a_command_line_is_answered_in_one_line(keys, says):
 
 
 def test_data_lie_beside_the_scenario_or_where_an_absolute_path_says(tmp_path):
-    (tmp_path / "s.toml").write_text("""
+    (tmp_path / "s.toml").write_text(
+        """
 horizon_s = "1 y"
 [group.a]
 count = 1
@@ -113,13 +127,19 @@ site = "indoor"
 schedule = { kind = "never" }
 [group.b]
 count = 1
-network = { preset = "mlp", dataset = "mnist", data_dir = "/data" }
+network = { preset = "mlp", dataset = "mnist", data_dir = "ELSEWHERE" }
 technology = "rated_1e4"
 site = "indoor"
 schedule = { kind = "never" }
-""")
+""".replace("ELSEWHERE", (tmp_path / "elsewhere").as_posix())
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "elsewhere").mkdir()
     groups = load_scenario(tmp_path / "s.toml").group
-    assert [g.network.data_dir for g in groups.values()] == [str(tmp_path / "data"), "/data"]
+    assert [g.network.data_dir for g in groups.values()] == [
+        str(tmp_path / "data"),
+        str(tmp_path / "elsewhere"),
+    ]
 
 
 def test_a_scenario_with_a_users_module_is_checked_without_importing_it(tmp_path):
