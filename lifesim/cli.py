@@ -409,7 +409,7 @@ def _print_outlook(expected: Outlook) -> None:
             )
         print(
             f"Operations: test {duration(costs.aet_read.latency_ns / 1e9)} a read, "
-            f"read-back {duration(costs.readback.latency_ns / 1e9)}, diagnosis {duration(costs.march.latency_ns / 1e9)}, "
+            f"read-back {duration(costs.readback.latency_ns / 1e9)}, diagnosis {duration(costs.diagnosis.latency_ns / 1e9)}, "
             f"refresh {duration(costs.programming.latency_ns / 1e9)}.\n"
         )
     print(

@@ -65,13 +65,13 @@ class Examinee(Protocol):
 class VisitCosts:
     """What the elements of visits cost on this device's network.
 
-    One read of all test pictures, one read-back of the array, a March test (or another diagnosis), a programming of the whole array; how often
-    test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again.
+    One read of all test pictures, one read-back of the array, a diagnosis (a March test or a read-only one), a programming of the whole array;
+    how often test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again.
     """
 
     aet_read: Cost
     readback: Cost
-    march: Cost
+    diagnosis: Cost
     programming: Cost
     baseline_reads: int
     rereads: int
@@ -189,7 +189,7 @@ class MarchScrub(_NothingRead):
     interval_ns: int
 
     def longest_visit_ns(self, costs: VisitCosts) -> int:
-        return costs.march.latency_ns + costs.programming.latency_ns
+        return costs.diagnosis.latency_ns + costs.programming.latency_ns
 
     def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return Finding(0, Outcome.DIAGNOSE)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from lifesim.experiment.answers import inferences, pieces
 from lifesim.experiment.observation import Judged, Observed, SpecSpan
 from lifesim.experiment.schema import COUNTS, STATES
 from lifesim.fleet.build import Plan
+from lifesim.fleet.cells import BankPlan
 from lifesim.fleet.records import DeviceRecord, Event, Grid, Segment, State
 from lifesim.fleet.silicon import Snapshot
 
@@ -75,8 +76,9 @@ class DeviceAccount:
     """One device's ledger, by report period.
 
     ``time_ns`` int64 [periods, states of schema.STATES]; ``counts`` int64 [periods, counts of schema.COUNTS]; ``reads`` int64 [periods]
-    single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, layers]; ``extra_wrong``
-    float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong; ``events`` with alarms told apart.
+    single reads of a visit, ``baselines`` int64 [periods]; ``reloads`` int64 [periods, banks], each once for every layer that passes through
+    the bank; ``extra_wrong`` float64 [periods] inferences expected to be wrong beyond what the network without faults gets wrong; ``events``
+    with alarms told apart.
     """
 
     record: DeviceRecord
@@ -114,7 +116,7 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
         np.zeros((periods, len(COUNTS)), np.int64),
         np.zeros(periods, np.int64),
         np.zeros(periods, np.int64),
-        np.zeros((periods, len(plan.operations.reload)), np.int64),
+        np.zeros((periods, len(plan.hardware.layout.banks)), np.int64),
         np.zeros(periods),
         [],
     )
@@ -131,7 +133,7 @@ def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list
     _book_missed(ledger, edges_ns)
     _book_events(ledger, edges_ns)
     _book_rewrites(ledger, edges_ns)
-    _book_wear(ledger, edges_ns)
+    _book_wear(ledger, plan.hardware.layout.banks, edges_ns)
     return ledger
 
 
@@ -220,7 +222,7 @@ def _book_rewrites(ledger: DeviceAccount, edges_ns: list[int]) -> None:
         ledger.counts[_period(time_ns, edges_ns), _COUNT[kind]] += pulses
 
 
-def _book_wear(ledger: DeviceAccount, edges_ns: list[int]) -> None:
+def _book_wear(ledger: DeviceAccount, banks: Sequence[BankPlan], edges_ns: list[int]) -> None:
     """Programming operations up to each edge, from the stretches; what reloads did not do, interventions did.
 
     Each device in the slot counts from its own start: its first programming is the factory's.
@@ -247,7 +249,9 @@ def _book_wear(ledger: DeviceAccount, edges_ns: list[int]) -> None:
                 before[index], stretch.snapshot, stretch.start_ns, stretch.snapshot, at_ns
             )
     ledger.reloads[:] = np.diff(reloads, axis=0)
-    ledger.counts[:, _COUNT["reloads"]] = ledger.reloads.sum(axis=1)
+    # A layer that lies in several banks is reloaded into all of them at once, and counts with the last.
+    whole = sum(ledger.reloads[:, i] * bank.last_of // len(bank.layers) for i, bank in enumerate(banks))
+    ledger.counts[:, _COUNT["reloads"]] = whole
     ledger.counts[:, _COUNT["cell_writes"]] = np.diff(writes)
 
 

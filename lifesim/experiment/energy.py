@@ -15,7 +15,7 @@ def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
     joules = {
         "test": account.reads * plan.schedule.visit_cost(visit).energy_j,
         "baseline": account.baselines * plan.schedule.baseline_cost(visit).energy_j,
-        "diagnosis": account.count("diagnoses") * operations.march.energy_j
+        "diagnosis": account.count("diagnoses") * operations.diagnosis.energy_j
         + account.count("cells_tried_again") * operations.again.energy_j,
         "rewrite": account.count("rewrite_pulses") * operations.pulse.energy_j
         + account.count("single_cell_pulses") * operations.cell_pulse.energy_j,

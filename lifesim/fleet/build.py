@@ -64,9 +64,7 @@ class Plan:
     @property
     def noise(self) -> ReadNoise:
         technology = self.group.technology
-        return ReadNoise(
-            technology.read_noise, technology.read_noise_correlation, technology.read_noise_kind
-        )
+        return ReadNoise(technology.read_noise, technology.read_noise_correlation, technology.read_noise_kind)
 
     @property
     def layer_cells(self) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ _TILE_SIDE = 128
 class BankPlan:
     """One bank of cells: what it is called, its cells in crossbars, the layers that pass through it, and how often (0: resident).
 
-    ``last_of``: how many layers end in it, each of which is reloaded once when the bank is.
+    ``last_of``: how many of these layers end in it.
     """
 
     name: str

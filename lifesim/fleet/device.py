@@ -196,7 +196,7 @@ class Device:
         self._end_stretch()
         self._enter(State.DIAGNOSING)
         found, again = self.twin.diagnose(self._known_map)
-        yield wait(self.env, self._costs.march.latency_ns + again * self._costs.again.latency_ns)
+        yield wait(self.env, self._costs.diagnosis.latency_ns + again * self._costs.again.latency_ns)
         new = found.new_since(self._known_map)
         self.log("diagnosis", found.count, str(new))
         if again:

@@ -274,7 +274,7 @@ def _duty(group: Group, operations: OperationTable) -> Duty:
     elements = [schedule.visit_cost(costs)]
     if finding := schedule.first_finding(_Patient(sick=False), [0]):
         diagnosed = finding.outcome is Outcome.DIAGNOSE
-        elements += [operations.march] if diagnosed else []
+        elements += [operations.diagnosis] if diagnosed else []
         elements += [operations.programming] if group.policy.diagnosis.refresh or not diagnosed else []
         elements += [schedule.baseline_cost(costs)]
     visit = Cost(
@@ -291,7 +291,7 @@ def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> floa
     """Return an upper bound of the expected new stuck cells of a device per second in the worst year (see :func:`cloud_load`)."""
     hardware, technology = Hardware.of(group), group.technology
     operations = operation_table(group, hardware)
-    cycles = operations.march.writes_per_cell + 2 * operations.programming.writes_per_cell
+    cycles = operations.diagnosis.writes_per_cell + 2 * operations.programming.writes_per_cell
     # A year at a time, the last one whole; birth counts with the first.
     ends_s = np.append(np.arange(1, horizon_s // S_PER_YEAR) * S_PER_YEAR, horizon_s)
     begins_s = np.maximum(ends_s - S_PER_YEAR, 0.0)

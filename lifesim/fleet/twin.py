@@ -158,8 +158,7 @@ class DeviceTwin:
     def program(self, time_ns: int) -> None:
         """Write the backup into all cells; ends at ``time_ns``."""
         self.programmed = tuple(
-            p.rewritten(time_ns, b.layers)
-            for b, p in zip(self.silicon.banks, self.programmed, strict=True)
+            p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
         self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
         self._first_read_at.clear()

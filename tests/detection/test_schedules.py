@@ -18,7 +18,7 @@ from lifesim.detection.schedules import (
 COSTS = VisitCosts(
     aet_read=Cost(100, 2e-6, 0),
     readback=Cost(7000, 3e-6, 0),
-    march=Cost(500, 0.0, 5),
+    diagnosis=Cost(500, 0.0, 5),
     programming=Cost(90, 0.0, 1),
     baseline_reads=4,
     rereads=2,

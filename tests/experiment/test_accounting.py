@@ -9,14 +9,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lifesim.crossbar.cost import cell_pulses_cost, pulses_cost
+from lifesim.crossbar.cost import cell_pulses_cost, programming_cost, pulses_cost
 from lifesim.crossbar.encoding import SLC
+from lifesim.crossbar.programming import Programmed
 from lifesim.experiment.accounting import DeviceAccount, account
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.observation import Observed, SpecSpan
 from lifesim.experiment.schema import COUNTS, EVENT_KINDS, STATES
+from lifesim.fleet.hardware import Hardware, make_silicon, operation_table
 from lifesim.fleet.link import Direction
 from lifesim.fleet.records import DeviceRecord, Grid, Segment, State, Stretch
+from lifesim.fleet.silicon import Snapshot
+from lifesim.scenario.models import Scenario
 from lifesim.streams import generator, stream_key
 
 UNLIKELY = {"request_lost", "notice_lost"}  # a few bytes that are under way at the horizon
@@ -66,7 +70,7 @@ def test_interventions_take_the_time_they_cost(lived) -> None:
             continue
         happened, times = kinds(ledger), dict(zip(STATES, ledger.time_ns.sum(axis=0).tolist(), strict=True))
         assert times["diagnosing"] == (
-            happened["diagnosis"] * plan.operations.march.latency_ns
+            happened["diagnosis"] * plan.operations.diagnosis.latency_ns
             + sum(tried_again(ledger).values()) * plan.operations.again.latency_ns
         )
         writings = ledger.record.programmings
@@ -166,16 +170,18 @@ def test_alarms_are_true_early_or_false_and_lead_to_one_diagnosis_each(lived) ->
         if lived.plans[ledger.record.group].group.schedule.kind != "march_scrub":
             life = [e for e in ledger.events if e.kind in ("alarm", "diagnosis")]
             operations, again = lived.plans[ledger.record.group].operations, tried_again(ledger)
-            march_ns = operations.march.latency_ns
+            diagnosis_ns = operations.diagnosis.latency_ns
             # The alarm that retires a device is not diagnosed any more; one at the horizon may not be yet.
             ended = (
-                happened["retirement"] or life[-1:] and life[-1].time_ns > lived.fleet.horizon_ns - march_ns
+                happened["retirement"]
+                or life[-1:]
+                and life[-1].time_ns > lived.fleet.horizon_ns - diagnosis_ns
             )
             assert len(life) % 2 == 0 or (ended and life[-1].kind == "alarm")
             pairs = zip(life[::2], life[1::2], strict=False)
             assert all(
                 (a.kind, d.kind) == ("alarm", "diagnosis")
-                and d.time_ns - a.time_ns == march_ns + again[d.time_ns] * operations.again.latency_ns
+                and d.time_ns - a.time_ns == diagnosis_ns + again[d.time_ns] * operations.again.latency_ns
                 for a, d in pairs
             )
 
@@ -262,6 +268,33 @@ def test_wear_from_reloads_and_interventions_one_by_one(lived) -> None:
         assert counts["cell_writes"] == reloads @ cells + per_cell * cells.sum() + changed
 
 
+def test_layers_that_share_cells_count_and_cost_as_much_as_layers_that_do_not() -> None:
+    days, reloads_per_day = 30, {"fc2": 288, "fc3": 288}
+    group = {
+        "count": 1, "network": "mlp", "technology": "rated_1e4", "site": "indoor", "schedule": {"kind": "never"},
+        "workload": {"reloads_per_day": reloads_per_day, "banks": {"swapped": ["fc2", "fc3"]}},
+    }  # fmt: skip
+    scenario = Scenario.model_validate({"name": "s", "horizon_s": f"{days} d", "group": {"g": group}})
+    hardware, horizon_ns = Hardware.of(scenario.group["g"]), days * 86_400 * 10**9
+    silicon = make_silicon(scenario.group["g"], hardware, scenario, "g", 0)
+    snapshot = Snapshot(silicon, None, tuple(Programmed(0, 0, 1) for _ in silicon.banks))
+    record = DeviceRecord(
+        "g",
+        0,
+        None,
+        stretches=[Stretch(0, horizon_ns, snapshot)],
+        segments=[Segment(State.OFFLINE, 0, horizon_ns)],
+    )
+    operations = operation_table(scenario.group["g"], hardware)
+    ledger = account(
+        record, Observed([], [[]], [[]]), SimpleNamespace(hardware=hardware), [0, horizon_ns // 3, horizon_ns]
+    )
+    assert ledger.counts[:, COUNT["reloads"]].tolist() == [2 * 288 * days // 3, 2 * 288 * days * 2 // 3]
+    joules = ledger.reloads.sum(axis=0) @ [cost.energy_j for cost in operations.reload]
+    once = programming_cost(hardware.costs, hardware.architecture.crossbar_layers[1:])
+    assert joules == pytest.approx(288 * days * once.energy_j)
+
+
 def test_wear_never_decreases(lived) -> None:
     for ledger in lived.accounts:
         assert (ledger.counts >= 0).all()
@@ -320,7 +353,8 @@ def test_visits_that_are_cut_by_report_times_and_crossings(seed: int) -> None:
         stretches=[Stretch(0, horizon_ns, NoWear())],
         missed_visits=[(0, first)],
     )
-    plan = SimpleNamespace(operations=SimpleNamespace(reload=(None,)), layer_cells=(1,), usage=None)
+    bank = SimpleNamespace(layers=(0,), last_of=1)
+    plan = SimpleNamespace(hardware=SimpleNamespace(layout=SimpleNamespace(banks=[bank])), usage=None)
     ledger = account(record, Observed([], [spans], [[]]), plan, edges_ns)
 
     visits = [(grid.start_ns(v), grid.end_ns(v)) for v in range(first, end)]

@@ -47,9 +47,9 @@ def booked(usage: Usage | None, judged: list[tuple[int, int]], edges_ns: list[in
         ],
         stretches=[Stretch(start_ns, end_ns, NoWear())],
     )
+    bank = SimpleNamespace(layers=(0,), last_of=1)
     plan = SimpleNamespace(
-        operations=SimpleNamespace(reload=(None,)),
-        layer_cells=(1,),
+        hardware=SimpleNamespace(layout=SimpleNamespace(banks=[bank])),
         usage=usage,
         spec_pictures=PICTURES,
         spec_correct=CLEAN,

@@ -48,7 +48,7 @@ def test_each_cause_is_its_operations_times_their_unit_cost(lived) -> None:
         expected = {
             "test": (counts["tests"] + again) * read_j,
             "baseline": kinds["baseline"] * baseline_reads * read_j,
-            "diagnosis": kinds["diagnosis"] * operations.march.energy_j
+            "diagnosis": kinds["diagnosis"] * operations.diagnosis.energy_j
             + sum(e.amount for e in ledger.events if e.kind == "tried_again") * operations.again.energy_j,
             "rewrite": sum(
                 (cell_pulses_cost if w.single_cells else pulses_cost)(plan.hardware.costs, w.pulses).energy_j

@@ -147,7 +147,7 @@ LIVES = st.fixed_dictionaries(
         "interval_ns": st.integers(12, 80),
         "phase_share": st.floats(0, 0.999),
         "read_ns": st.integers(1, 11),
-        "march_ns": st.integers(0, 60),
+        "diagnosis_ns": st.integers(0, 60),
         "again_ns": st.integers(0, 9),
         "refresh": st.booleans(),
         "programming_ns": st.integers(1, 60),
@@ -234,7 +234,7 @@ def record_of(life, stepped):
         life["horizon_ns"],
         stepped=stepped,
         read_ns=life["read_ns"],
-        march_ns=life["march_ns"],
+        diagnosis_ns=life["diagnosis_ns"],
         programming_ns=life["programming_ns"],
         baseline_reads=life["baseline_reads"],
         again_ns=life.get("again_ns", 0),
@@ -354,7 +354,7 @@ def test_the_trace_tells_what_the_segments_do(life):
     again = {e.time_ns: e.amount for e in record.events if e.kind == "tried_again"}
     for segment in complete:
         expected = {
-            State.DIAGNOSING: life["march_ns"] + again.get(segment.end_ns, 0) * life["again_ns"],
+            State.DIAGNOSING: life["diagnosis_ns"] + again.get(segment.end_ns, 0) * life["again_ns"],
             State.REFRESHING: life["programming_ns"],
             State.REPROGRAMMING: life["programming_ns"],
             State.UNCOMMISSIONED: life["commissioned_ns"],
@@ -382,7 +382,7 @@ def test_the_trace_tells_what_the_segments_do(life):
 
 
 QUIET = {
-    "schedule": "periodic", "key": 1, "interval_ns": 100, "phase_share": 0.3, "read_ns": 10, "march_ns": 20,
+    "schedule": "periodic", "key": 1, "interval_ns": 100, "phase_share": 0.3, "read_ns": 10, "diagnosis_ns": 20,
     "programming_ns": 5, "baseline_reads": 0, "mean_ns": 1e12, "noise": 0.0, "confirmed": 1.0,
     "new_faults": 1.0, "offline": False, "retire_after": 9, "in_spec": 1.0,
     "arrivals": [("after", 1, 0)], "transit_ns": 1, "horizon_ns": 1000,
@@ -434,7 +434,7 @@ def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expect
     grid = Grid(30, 100, 10)
     record = live(
         AlarmAtFirst(1, 1e12, 0.0, 1.0, 1.0), Periodic(100), grid, 260, stepped=stepped, read_ns=10,
-        march_ns=10, programming_ns=5, policy=Policy(False, 9),
+        diagnosis_ns=10, programming_ns=5, policy=Policy(False, 9),
         service=lambda env, grid: Courier(env, grid, (arrival,), 1, 1.0),
     )  # fmt: skip
     got = [(s.state.name, s.start_ns, s.end_ns) for s in record.segments]
@@ -454,7 +454,7 @@ def test_a_redeployment_does_not_wait_for_a_visit_that_was_missed(stepped):
     """The alarm is dealt with at 135 ns, so the visit at 130 is missed; the message comes at 137."""
     record = live(
         MoodyTwin(1, 1e12, 1.0, 1.0, 1.0), Periodic(100), Grid(30, 100, 10), 142, stepped=stepped, read_ns=10,
-        march_ns=50, programming_ns=25, policy=Policy(False, 9),
+        diagnosis_ns=50, programming_ns=25, policy=Policy(False, 9),
         service=lambda env, grid: Courier(env, grid, (("after", 0, 2),), 1, 1.0),
     )  # fmt: skip
     assert [(s.state.name, s.start_ns, s.end_ns) for s in record.segments][3:] == [

@@ -31,12 +31,12 @@ def test_a_march_test_costs_what_it_does(name, levels, bits_per_cell):
     diagnosis = make_diagnosis(group, hardware)
     assert (diagnosis.test, diagnosis.retries, diagnosis.read_only) == (test, 2, False)
     operations = operation_table(group, hardware)
-    assert operations.march == march_cost(hardware.costs, hardware.architecture.crossbar_layers, test)
-    assert operations.march.writes_per_cell == test.writes_per_cell
+    assert operations.diagnosis == march_cost(hardware.costs, hardware.architecture.crossbar_layers, test)
+    assert operations.diagnosis.writes_per_cell == test.writes_per_cell
     times = 2 if levels == "all" and bits_per_cell == 2 else 1
     assert test.operations_per_cell == times * MARCH_TESTS[name].operations_per_cell
     assert operations.again == retest_cost(hardware.costs, test)
-    assert visit_costs(group, operations).march == operations.march
+    assert visit_costs(group, operations).diagnosis == operations.diagnosis
     assert visit_costs(group, operations).again == operations.again
 
 
@@ -44,6 +44,6 @@ def test_a_read_only_diagnosis_costs_a_read_back_and_wears_only_what_it_rewrites
     group = group_with("{read_only=true}")
     hardware = Hardware.of(group)
     operations = operation_table(group, hardware)
-    assert operations.march == readback_cost(hardware.costs, hardware.architecture.crossbar_layers)
-    assert operations.march.writes_per_cell == 0
+    assert operations.diagnosis == readback_cost(hardware.costs, hardware.architecture.crossbar_layers)
+    assert operations.diagnosis.writes_per_cell == 0
     assert operations.again == rewrite_cost(hardware.costs) and operations.again.writes_per_cell == 1

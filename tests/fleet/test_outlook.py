@@ -143,7 +143,7 @@ def test_simulated_silicon_has_the_faults_that_were_expected():
     [
         (every("periodic"), ["aet_read"], 0),
         (every("readback"), ["readback"], 0),
-        (every("march_scrub"), ["march", "programming"], 6),
+        (every("march_scrub"), ["diagnosis", "programming"], 6),
         (every("blind_refresh"), ["programming"], 1),
         ({"kind": "never"}, [], 0),
     ],
@@ -159,9 +159,9 @@ def test_a_visit_lasts_as_long_as_what_it_does(schedule, parts, cycles):
 @pytest.mark.parametrize(
     ("diagnosis", "parts", "cycles"),
     [
-        ({"test": "mats_plus"}, ["march", "programming"], 4),
-        ({"read_only": True}, ["march", "programming"], 1),
-        ({"read_only": True, "refresh": False}, ["march"], 0),
+        ({"test": "mats_plus"}, ["diagnosis", "programming"], 4),
+        ({"read_only": True}, ["diagnosis", "programming"], 1),
+        ({"read_only": True, "refresh": False}, ["diagnosis"], 0),
     ],
 )
 def test_a_scrub_does_what_the_diagnosis_does(diagnosis, parts, cycles):

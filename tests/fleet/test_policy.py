@@ -101,7 +101,7 @@ def lived(policy, schedule=None, stepped=False, *, twin=None, script=(), horizon
     visit_ns = READ if isinstance(schedule, Periodic) else 0
     record = live(
         twin or ScriptedTwin(faults=100), schedule, Grid(0, INTERVAL, visit_ns), horizon_ns, stepped=stepped,
-        read_ns=READ, march_ns=MARCH, programming_ns=REWRITE, policy=policy, service=service, **options,
+        read_ns=READ, diagnosis_ns=MARCH, programming_ns=REWRITE, policy=policy, service=service, **options,
     )  # fmt: skip
     return record, clouds[0]
 

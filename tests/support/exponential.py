@@ -91,7 +91,7 @@ def live(
     *,
     stepped: bool,
     read_ns: int,
-    march_ns: int,
+    diagnosis_ns: int,
     programming_ns: int,
     baseline_reads: int = 0,
     policy: Policy = Policy(offline_while_waiting=False, retire_after=1),  # noqa: B008 (frozen)
@@ -108,9 +108,9 @@ def live(
     """
     env = simpy.Environment(initial_time=0)
     read = Cost(read_ns, 0.0, 0)
-    march, programming = Cost(march_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
+    diagnosis, programming = Cost(diagnosis_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
     again = Cost(again_ns, 0.0, 1)
-    costs = VisitCosts(read, read, march, programming, baseline_reads, rereads, again)
+    costs = VisitCosts(read, read, diagnosis, programming, baseline_reads, rereads, again)
 
     def make_unit(generation: int, time_ns: int) -> Unit:
         made = twin(generation, time_ns) if callable(twin) else twin
@@ -137,7 +137,7 @@ def hidden_failure_record(
     grid = Grid(interval_ns - visit_ns, interval_ns, visit_ns)
     return live(
         ExponentialTwin(key, mean_ns), Periodic(interval_ns), grid, intervals * interval_ns, stepped=stepped,
-        read_ns=visit_ns, march_ns=down_ns // 3, programming_ns=down_ns - down_ns // 3,
+        read_ns=visit_ns, diagnosis_ns=down_ns // 3, programming_ns=down_ns - down_ns // 3,
     )  # fmt: skip
 
 
