@@ -88,7 +88,7 @@ def test_settings_reach_where_they_act() -> None:
     )
     assert (plan.policy.offline_while_waiting, plan.policy.retire_after) == (True, 6)
     assert (plan.noise.sigma, plan.noise.correlation) == (0.02, 0.25)
-    assert plan.costs.visit.baseline_reads == 5
+    assert plan.costs.baseline_reads == 5
     assert len(plan.test_set.pictures) == 7
     one_picture = plan_of(
         quickstart("group.cameras.aet.pictures=1", "group.cameras.aet.vote=1")
