@@ -62,13 +62,6 @@ class WeightDrift:
         return self.theta * math.log1p(max(age_s, 0.0)) / math.log1p(self.reached_s)
 
 
-class Deviations(Protocol):
-    """How the weights of one layer deviate after one programming."""
-
-    def at(self, age_s: float) -> np.ndarray:
-        """Return each weight's deviation in codes (float32 [weights])."""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class CellDeviations:
     """Deviations that come from cells: ``z`` (float32 [weights], in codes per level) the cells' unit normals times what a level of each is

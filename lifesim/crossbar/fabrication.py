@@ -76,54 +76,35 @@ class LineEvent:
     lrs: bool
 
 
-class LineEvents:
-    """The line failures of one device: drawn as far as somebody has asked, each from its ordinal, so that asking changes nothing.
+def line_events(
+    key: int, failures: LineFailures, tilings: Sequence[Tiling], until_ns: int
+) -> list[LineEvent]:
+    """Return the line failures of one device at or before ``until_ns``, in order.
 
-    A failing line is uniform over the lines of its kind in all banks (``tilings``).
+    Each is drawn by its ordinal, so that a longer time only adds some. A failing line is uniform over the lines of its kind in all banks
+    (``tilings``).
     """
+    events: list[LineEvent] = []
+    if not failures.rate_per_year:
+        return events
+    time_ns = 0
+    while True:
+        ordinal = len(events)
+        years = -math.log(first_uniform(stream_key(key, "interval", ordinal))) / failures.rate_per_year
+        time_ns += max(1, round(years * NS_PER_YEAR))
+        if time_ns > until_ns:
+            return events
+        events.append(_line_event(key, failures, tilings, ordinal, time_ns))
 
-    __slots__ = ("failures", "tilings", "_key", "_events", "_next_ns")
 
-    def __init__(self, key: int, failures: LineFailures, tilings: Sequence[Tiling]):
-        self.failures = failures
-        self.tilings = tuple(tilings)
-        self._key = key
-        self._events: list[LineEvent] = []
-        self._next_ns = self._interval_ns(0)
-
-    def until(self, time_ns: int) -> list[LineEvent]:
-        """Return the failures at or before ``time_ns``, in order."""
-        while self._next_ns <= time_ns:
-            ordinal = len(self._events)
-            self._events.append(self._event(ordinal, int(self._next_ns)))
-            self._next_ns += self._interval_ns(ordinal + 1)
-        return [event for event in self._events if event.time_ns <= time_ns]
-
-    def dead_cells(self, bank: int, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the cells of a bank (int32, ascending) on failed lines and whether each is stuck at LRS (bool); where two cross, the first counts."""
-        events = [event for event in self.until(time_ns) if event.bank == bank]
-        if not events:
-            return np.empty(0, np.int32), np.empty(0, bool)
-        cells, first = np.unique(np.concatenate([event.cells for event in events]), return_index=True)
-        return cells, np.repeat([event.lrs for event in events], [len(event.cells) for event in events])[
-            first
-        ]
-
-    def _interval_ns(self, ordinal: int) -> int | float:
-        """Return the time from failure ``ordinal`` - 1 (or the start) to failure ``ordinal``, at least 1 ns."""
-        if not self.failures.rate_per_year:
-            return math.inf
-        years = -math.log(first_uniform(stream_key(self._key, "interval", ordinal)))
-        return max(1, round(years / self.failures.rate_per_year * NS_PER_YEAR))
-
-    def _event(self, ordinal: int, time_ns: int) -> LineEvent:
-        kind, line, polarity = uniforms(stream_key(self._key, "line", ordinal), np.arange(3))
-        word = kind < self.failures.word_line_share
-        numbers = np.cumsum([t.word_lines if word else t.bit_lines for t in self.tilings])
-        line = int(line * numbers[-1])
-        bank = int(np.searchsorted(numbers, line, side="right"))
-        tiling, within = self.tilings[bank], np.array([line - (numbers[bank - 1] if bank else 0)])
-        cells = tiling.on_word_lines(within) if word else tiling.on_bit_lines(within)
-        return LineEvent(
-            time_ns, bank, cells.astype(np.int32), bool(polarity < self.failures.stuck_at_1_share)
-        )
+def _line_event(
+    key: int, failures: LineFailures, tilings: Sequence[Tiling], ordinal: int, time_ns: int
+) -> LineEvent:
+    kind, line, polarity = uniforms(stream_key(key, "line", ordinal), np.arange(3))
+    word = kind < failures.word_line_share
+    numbers = np.cumsum([t.word_lines if word else t.bit_lines for t in tilings])
+    line = int(line * numbers[-1])
+    bank = int(np.searchsorted(numbers, line, side="right"))
+    tiling, within = tilings[bank], np.array([line - (numbers[bank - 1] if bank else 0)])
+    cells = tiling.on_word_lines(within) if word else tiling.on_bit_lines(within)
+    return LineEvent(time_ns, bank, cells.astype(np.int32), bool(polarity < failures.stuck_at_1_share))

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar
 
-from lifesim.errors import UserError, did_you_mean
+from lifesim.errors import UserError
 
 T = TypeVar("T")
 
@@ -74,17 +74,6 @@ class MarchTest:
     @property
     def reads_per_cell(self) -> int:
         return sum(not op.is_write for element in self.elements for op in element.operations)
-
-    @property
-    def operations_per_cell(self) -> int:
-        return self.reads_per_cell + self.writes_per_cell
-
-    @property
-    def levels_exercised(self) -> tuple[int, ...]:
-        """The levels that the test writes, ascending."""
-        return tuple(
-            sorted({op.level for element in self.elements for op in element.operations if op.is_write})
-        )
 
     def __str__(self) -> str:
         return "{" + "; ".join(map(str, self.elements)) + "}"
@@ -159,15 +148,6 @@ MATS_PLUS = parse_march("MATS+", "{any(w0); up(r0,w1); down(r1,w0)}")
 MARCH_TESTS = {"march_c_minus": MARCH_C_MINUS, "march_x": MARCH_X, "mats_plus": MATS_PLUS}
 """The tests by the names that a scenario uses. What each finds for certain, of faults that come alone (unlinked): MATS+ stuck-at and address
 decoder faults; March X also transition faults and inversion coupling; March C- also idempotent and state coupling."""
-
-
-def march_test(name: str) -> MarchTest:
-    """Return the March test of this name. Raises UserError with the nearest name."""
-    if name not in MARCH_TESTS:
-        raise UserError(
-            f"no March test {name!r}; allowed: {', '.join(MARCH_TESTS)}{did_you_mean(name, MARCH_TESTS)}"
-        )
-    return MARCH_TESTS[name]
 
 
 def on_levels(test: MarchTest, low: int, high: int) -> MarchTest:

@@ -92,20 +92,6 @@ class Tiling:
         rows = tile_row * self.side + np.arange(self.side)
         return (rows * self.columns + column)[rows < self.rows]
 
-    def half_selected(self, cells: np.ndarray) -> np.ndarray:
-        """Return the cells (int64, ascending) that share a line with another cell of ``cells``: what writing these half-selects."""
-        cells = np.unique(np.asarray(cells, np.int64))
-        word_lines, on_word_line = np.unique(self.word_line_of(cells), return_counts=True)
-        bit_lines, on_bit_line = np.unique(self.bit_line_of(cells), return_counts=True)
-        neighbours = np.union1d(self.on_word_lines(word_lines), self.on_bit_lines(bit_lines))
-        # A cell does not half-select itself: one that is alone on both its lines drops out.
-        alone = (
-            on_word_line[np.searchsorted(word_lines, self.word_line_of(cells))]
-            + on_bit_line[np.searchsorted(bit_lines, self.bit_line_of(cells))]
-            == 2
-        )
-        return np.setdiff1d(neighbours, cells[alone], assume_unique=True)
-
 
 class HalfSelects:
     """How often each cell of a passive crossbar has been half-selected since its own last write, counted in writes of other cells.
@@ -120,12 +106,6 @@ class HalfSelects:
     def __init__(self, tiling: Tiling, patches: Iterable[np.ndarray] = ()):
         self.tiling = tiling
         self._patches: tuple[_Patch, ...] = tuple(_Patch(tiling, cells) for cells in patches)
-
-    def patched(self, cells: np.ndarray) -> HalfSelects:
-        """Return the state after ``cells`` have been written as well."""
-        later = HalfSelects(self.tiling)
-        later._patches = (*self._patches, _Patch(self.tiling, cells))
-        return later
 
     def of(self, cells: np.ndarray) -> np.ndarray:
         """Return the number of each of ``cells``, int64."""

@@ -12,7 +12,7 @@ from lifesim.crossbar.bank import Defect, Wear
 from lifesim.crossbar.cost import OperationCosts
 from lifesim.crossbar.drift import ConductanceDrift, Drift, WeightDrift
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.fabrication import FabricationDefects, LineEvents, LineFailures
+from lifesim.crossbar.fabrication import FabricationDefects, LineFailures, line_events
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.soft import ReadDisturb as ReadDisturbMechanism
 from lifesim.crossbar.soft import Retention, SoftMechanism, WriteDisturb
@@ -236,7 +236,7 @@ def line_defects(
         failures = LineFailures(
             technology.line_failures_per_year, technology.line_word_share, technology.line_stuck_at_1_share
         )
-        for event in LineEvents(key, failures, [plan.tiling for plan in plans]).until(horizon_ns - born_ns):
+        for event in line_events(key, failures, [plan.tiling for plan in plans], horizon_ns - born_ns):
             plan = plans[event.bank]
             low_resistance = np.full(len(event.cells), event.lrs)
             defect = _defect(

@@ -103,11 +103,6 @@ class Cloud:
             self._enqueue(job)
 
     @property
-    def busy_workers(self) -> int:
-        """Workers with a job now."""
-        return self._busy_workers
-
-    @property
     def busy_ns(self) -> int:
         """Worker time spent on jobs until now, unfinished ones included, pauses of the cloud, too."""
         return self._busy_ns + self._busy_workers * (self.env.now - self._busy_until_ns)

@@ -32,12 +32,8 @@ class Snapshot:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
         return tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
 
-    def operations_at(self, time_ns: int) -> np.ndarray:
-        """Return the programming operations per cell of each bank since the device was made (int64 [banks])."""
-        return np.array([p.operations for p in self.at(time_ns)], np.int64)
-
     def reloads_at(self, time_ns: int) -> np.ndarray:
-        """Return how many of them came from reloads (int64 [banks])."""
+        """Return the programming operations per cell of each bank that came from reloads (int64 [banks])."""
         return np.array([p.reloads for p in self.at(time_ns)], np.int64)
 
     def cell_writes_at(self, time_ns: int) -> int:

@@ -169,11 +169,6 @@ class EquivalentTime(PeriodicIntegral):
         factors = acceleration_factor(profile.temperature_c(times_s), reference_c, activation_energy_ev)
         super().__init__(knots_s, factors.mean(axis=1) * widths_s)
 
-    @property
-    def mean_factor(self) -> float:
-        """Mean acceleration over a period."""
-        return self.mean_rate
-
 
 @functools.lru_cache(maxsize=512)  # a table of a year is 70 kB
 def equivalent_time(

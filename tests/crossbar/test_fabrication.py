@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lifesim.crossbar.fabrication import NS_PER_YEAR, FabricationDefects, LineEvents, LineFailures
+from lifesim.crossbar.fabrication import NS_PER_YEAR, FabricationDefects, LineFailures, line_events
 from lifesim.crossbar.tiles import Tiling
 from lifesim.streams import stream_key
 
@@ -93,8 +93,7 @@ BANKS = (Tiling(60, 40, side=16), Tiling(20, 100, side=16))
 
 def test_lines_fail_as_a_poisson_process():
     failures = LineFailures(2.0, 0.5, 0.5)
-    devices = [LineEvents(stream_key("device", d), failures, BANKS) for d in range(200)]
-    events = [device.until(30 * NS_PER_YEAR) for device in devices]
+    events = [line_events(stream_key("device", d), failures, BANKS, 30 * NS_PER_YEAR) for d in range(200)]
     counts = np.array([len(e) for e in events])
     assert abs(counts.mean() - 60) < 3 * math.sqrt(60 / 200) < 0.03 * 60
     assert abs(counts.var() - 60) < 3 * 60 * math.sqrt(2 / 200)
@@ -109,7 +108,7 @@ def test_lines_fail_as_a_poisson_process():
 
 def test_which_line_fails_is_uniform_over_the_lines_of_its_kind():
     failures = LineFailures(1.0, 0.25, 0.7)
-    events = LineEvents(stream_key("lines"), failures, BANKS).until(4_000 * NS_PER_YEAR)
+    events = line_events(stream_key("lines"), failures, BANKS, 4_000 * NS_PER_YEAR)
     by_line = {}
     for event in events:
         tiling = BANKS[event.bank]
@@ -134,24 +133,18 @@ def test_which_line_fails_is_uniform_over_the_lines_of_its_kind():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 2**64), st.floats(0.01, 20), st.lists(st.integers(0, 10 * NS_PER_YEAR), max_size=6))
-def test_line_failures_are_the_same_whatever_was_asked_before(key, rate, times):
+@given(st.integers(0, 2**64), st.floats(0.01, 20), st.integers(0, 10 * NS_PER_YEAR))
+def test_a_longer_time_only_adds_line_failures(key, rate, time_ns):
     failures = LineFailures(rate, 0.5, 0.5)
-    asked = LineEvents(key, failures, BANKS)
-    for time_ns in times:
-        fresh = LineEvents(key, failures, BANKS)
-        events, expected = asked.until(time_ns), fresh.until(time_ns)
-        assert [e.time_ns for e in events] == [e.time_ns for e in expected]
-        assert all(0 < e.time_ns <= time_ns for e in events)
-        for bank in range(2):
-            cells, lrs = asked.dead_cells(bank, time_ns)
-            first = {}
-            for event in expected:
-                for cell in event.cells if event.bank == bank else ():
-                    first.setdefault(int(cell), event.lrs)
-            assert dict(zip(cells.tolist(), lrs.tolist(), strict=True)) == first
-            assert cells.dtype == np.int32 and np.all(np.diff(cells) > 0)
+    longer = line_events(key, failures, BANKS, 10 * NS_PER_YEAR)
+    shorter = line_events(key, failures, BANKS, time_ns)
+    assert all(0 < e.time_ns <= time_ns for e in shorter)
+    assert len(shorter) == sum(e.time_ns <= time_ns for e in longer)
+    for one, other in zip(shorter, longer, strict=False):
+        assert (one.time_ns, one.bank, one.lrs) == (other.time_ns, other.bank, other.lrs)
+        assert np.array_equal(one.cells, other.cells) and one.cells.dtype == np.int32
+        assert np.all(np.diff(one.cells) > 0)
 
 
 def test_no_rate_no_failure():
-    assert LineEvents(1, LineFailures(0.0, 0.5, 0.5), BANKS).until(10**25) == []
+    assert line_events(1, LineFailures(0.0, 0.5, 0.5), BANKS, 10**25) == []

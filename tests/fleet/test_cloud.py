@@ -129,12 +129,11 @@ def test_no_job_and_no_time_is_lost(arrivals, workers, horizon_ns, data):
 
     c, started = run(arrivals)
     assert c.totals.submitted == sum(at < horizon_ns for at, _ in arrivals)
-    assert c.totals.started == c.totals.finished + c.busy_workers == len(started)
+    busy = c.totals.started - c.totals.finished
+    assert c.totals.started == len(started) and 0 <= busy <= workers
     assert c.totals.waiting_ns == sum(j.waiting_ns for j in started)
     assert c.busy_ns == sum(min(j.service_ns, horizon_ns - j.started_ns) for j in started)
-    assert c.totals.submitted == c.totals.started or c.busy_workers == workers, (
-        "a worker idles while a job waits"
-    )
+    assert c.totals.submitted == c.totals.started or busy == workers, "a worker idles while a job waits"
     # Who is served when does not depend on the order in which SimPy was told of it.
     _, again = run(order)
     assert [(j.device, j.ordinal, j.started_ns) for j in again] == [

@@ -58,7 +58,7 @@ def test_mean_acceleration_of_every_preset(name: str) -> None:
         temperatures, weights = site.mean_c + site.self_heating_c + swing.ravel(), np.full(64**2, 64.0**-2)
     expected = float(acceleration_factor(temperatures, 85.0, 1.5) @ weights)
     clock = EquivalentTime(site_profile(site, NEW_YEAR), 85.0, 1.5)
-    assert clock.mean_factor == pytest.approx(expected, rel=1e-6)
+    assert clock.mean_rate == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize(("preset", "factor"), [("hot_box", 0.034), ("automotive", 14.6)])

@@ -34,7 +34,7 @@ def test_a_march_test_costs_what_it_does(name, levels, bits_per_cell):
     assert operations.diagnosis == march_cost(hardware.costs, hardware.architecture.crossbar_layers, test)
     assert operations.diagnosis.writes_per_cell == test.writes_per_cell
     times = 2 if levels == "all" and bits_per_cell == 2 else 1
-    assert test.operations_per_cell == times * MARCH_TESTS[name].operations_per_cell
+    assert test.writes_per_cell == times * MARCH_TESTS[name].writes_per_cell
     assert operations.again == retest_cost(hardware.costs, test)
     assert visit_costs(group, operations).diagnosis == operations.diagnosis
     assert visit_costs(group, operations).again == operations.again

@@ -149,14 +149,14 @@ def test_read_back_counts_cells_that_are_wrong_now_and_were_not_at_the_baseline(
 
 def test_wear_of_an_intervention_and_reloads_that_stop_for_it():
     twin = make_twin(reload_days=10)
-    assert twin.snapshot().operations_at(25 * DAY_NS).tolist() == [1, 3]
+    assert [p.operations for p in twin.snapshot().at(25 * DAY_NS)] == [1, 3]
     twin.halt(25 * DAY_NS)
     twin.diagnose(FaultMap.empty(2))
     assert [p.operations for p in twin.programmed] == [6, 8]
     twin.program(47 * DAY_NS)  # the reloads of days 30 and 40 did not happen
     assert [(p.time_ns, p.operations) for p in twin.programmed] == [(47 * DAY_NS, 7), (47 * DAY_NS, 9)]
     assert [p.epoch for p in twin.programmed] == [1, 3]
-    assert twin.snapshot().operations_at(61 * DAY_NS).tolist() == [7, 11]
+    assert [p.operations for p in twin.snapshot().at(61 * DAY_NS)] == [7, 11]
 
 
 def test_march_finds_the_cells_stuck_before_it_and_its_own_victims_next_time():
@@ -198,8 +198,8 @@ def test_reloads_go_on_after_a_read_only_diagnosis_and_those_in_between_did_not_
     twin.halt(25 * DAY_NS)
     twin.diagnose(FaultMap.empty(2))
     twin.resume(47 * DAY_NS)  # without the reloads of days 30 and 40
-    assert twin.snapshot().operations_at(49 * DAY_NS).tolist() == [1, 3]
-    assert twin.snapshot().operations_at(61 * DAY_NS).tolist() == [1, 5]
+    assert [p.operations for p in twin.snapshot().at(49 * DAY_NS)] == [1, 3]
+    assert [p.operations for p in twin.snapshot().at(61 * DAY_NS)] == [1, 5]
 
 
 def redeployment(twin, known, in_spec=True):

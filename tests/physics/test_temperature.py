@@ -68,7 +68,7 @@ def test_acceleration_is_one_at_the_reference_and_a_product_along_a_chain():
 def test_a_cycling_day_multiplies_the_damage_by_the_published_factors(energy_ev, published):
     """+-15 C around 25 C: by the table and by quadrature of one day."""
     day = CosineProfile(25.0, day_amplitude_c=15.0)
-    mean = EquivalentTime(day, 25.0, energy_ev).mean_factor
+    mean = EquivalentTime(day, 25.0, energy_ev).mean_rate
     assert round(mean, 2) == published
     assert mean == pytest.approx(quadrature(day, 25.0, energy_ev, 0, S_PER_DAY) / S_PER_DAY, rel=1e-7)
 
@@ -114,7 +114,7 @@ def test_the_year_does_not_depend_on_the_tables_resolution():
     coarse = acceleration_factor(
         HOT_BOX.temperature_c(seconds.reshape(-1, 24).mean(axis=1)), 85.0, 1.5
     ).mean()
-    mean = EquivalentTime(HOT_BOX, 85.0, 1.5).mean_factor
+    mean = EquivalentTime(HOT_BOX, 85.0, 1.5).mean_rate
     assert mean == pytest.approx(fine, rel=1e-7)
     assert mean == pytest.approx(coarse, rel=1e-6)
 
@@ -142,7 +142,7 @@ def test_between_the_hours_the_error_is_a_share_of_an_hour_and_does_not_add_up()
 def test_a_constant_temperature_is_a_constant_factor():
     clock = EquivalentTime(CosineProfile(40.0, self_heating_c=10.0), 85.0, 1.2)
     factor = float(acceleration_factor(50.0, 85.0, 1.2))
-    assert clock.mean_factor == pytest.approx(factor, rel=1e-11)
+    assert clock.mean_rate == pytest.approx(factor, rel=1e-11)
     for time_s in (0.0, 1e-9, 17.3, 3599.999, 3600.0, 1e6, S_PER_YEAR - 1.0, S_PER_YEAR, 12.34 * S_PER_YEAR):
         # One part in 1e11 of a year's total is the resolution of the table.
         assert clock.at(time_s) == pytest.approx(factor * time_s, rel=1e-11, abs=1e-11 * factor * S_PER_YEAR)
@@ -177,7 +177,7 @@ def test_years_repeat(profile, years, time_s):
     assert clock.at(years * S_PER_YEAR + time_s) == pytest.approx(
         years * year_s + clock.at(time_s), rel=1e-9, abs=1e-6 * year_s / 8760
     )
-    assert clock.mean_factor == year_s / S_PER_YEAR
+    assert clock.mean_rate == year_s / S_PER_YEAR
 
 
 def test_devices_of_a_group_share_the_table():
@@ -209,7 +209,7 @@ def mean_factor(profile, energy_ev):
     [(AUTOMOTIVE, 14.6), (HistogramProfile((30, 50, 70, 105), (0.05, 0.4, 0.5, 0.05)), 0.715)],
 )
 def test_mission_profiles_at_1_5_ev(profile, factor):
-    assert EquivalentTime(profile, 85.0, 1.5).mean_factor == pytest.approx(factor, rel=3e-3)
+    assert EquivalentTime(profile, 85.0, 1.5).mean_rate == pytest.approx(factor, rel=3e-3)
 
 
 @settings(deadline=None, max_examples=100)
@@ -287,8 +287,8 @@ def test_a_trace_is_that_of_fine_numerical_integration(samples, energy_ev):
 def test_a_trace_that_samples_a_cosine_ages_as_the_cosine():
     hours = np.arange(365 * 24 + 1)
     sampled = TraceProfile(tuple(hours * 3600.0), tuple(HOT_BOX.temperature_c(hours * 3600.0)))
-    assert EquivalentTime(sampled, 85.0, 1.5).mean_factor == pytest.approx(
-        EquivalentTime(HOT_BOX, 85.0, 1.5).mean_factor, rel=0.01
+    assert EquivalentTime(sampled, 85.0, 1.5).mean_rate == pytest.approx(
+        EquivalentTime(HOT_BOX, 85.0, 1.5).mean_rate, rel=0.01
     )
 
 
@@ -324,9 +324,9 @@ def test_an_offset_adds_to_every_temperature(offset_c, profile):
         expected = mean_factor(warmer, 1.5)
     else:
         warmer = TraceProfile(profile.times_s, tuple(t + offset_c for t in profile.temperatures_c))
-        expected = EquivalentTime(warmer, 85.0, 1.5).mean_factor
+        expected = EquivalentTime(warmer, 85.0, 1.5).mean_rate
     moved = shifted(profile, offset_c)
-    assert EquivalentTime(moved, 85.0, 1.5).mean_factor == pytest.approx(expected, rel=1e-6)
+    assert EquivalentTime(moved, 85.0, 1.5).mean_rate == pytest.approx(expected, rel=1e-6)
     assert moved.temperature_c(5000.0) == pytest.approx(profile.temperature_c(5000.0) + offset_c)
 
 
