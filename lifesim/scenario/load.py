@@ -237,7 +237,7 @@ def _alternatives(annotation: Any) -> dict[str, type[Table]]:
 
 def _choices(field: FieldInfo) -> list[str]:
     """Return the names that may stand in a field, if they are few."""
-    annotation = _given_type(field)
+    annotation = _if_given(field).annotation
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, PresetTable):
@@ -245,16 +245,20 @@ def _choices(field: FieldInfo) -> list[str]:
     return list(_alternatives(annotation))
 
 
-def _given_type(field: FieldInfo) -> Any:
-    """Return the type of what may be given for a field: of an optional one, the type besides None."""
+def _if_given(field: FieldInfo) -> FieldInfo:
+    """Return an optional field as one that is not: the type and the bounds of what may be given."""
     arms = [arm for arm in get_args(field.annotation) if arm is not type(None)]
-    return arms[0] if type(None) in get_args(field.annotation) and len(arms) == 1 else field.annotation
+    if type(None) not in get_args(field.annotation) or len(arms) > 1:
+        return field
+    given = FieldInfo.from_annotation(arms[0])
+    given.metadata = [*given.metadata, *field.metadata]
+    return given
 
 
 def _expected(field: FieldInfo) -> str:
     """Say in words what may stand in a field."""
-    annotation = _given_type(field)
-    choices = _choices(field)
+    field = _if_given(field)
+    annotation, choices = field.annotation, _choices(field)
     for quantity in field.metadata:
         if isinstance(quantity, Quantity):
             return quantity.expected()

@@ -41,7 +41,7 @@ class Technology(PresetTable):
     """Weibull shape of a cell's endurance (no unit)."""
     endurance_median_cycles: float | None = Cycles
     """Median of a lognormal endurance, in programming operations."""
-    endurance_sigma_ln: Sigma | None = Field(default=None, gt=0)
+    endurance_sigma_ln: float | None = Field(default=None, gt=0, le=5)
     """Sigma of a lognormal endurance (of its natural logarithm)."""
     endurance_tail_ppm: float | None = Field(default=None, gt=0, lt=1e6)
     """Instead of scale or median: so many cells in a million have failed ..."""

@@ -179,6 +179,10 @@ def test_later_overrides_win_and_the_seed_option_wins_over_all(good: Path) -> No
             '--set: group.cameras.technology.bits_per_cell = "2": must be one of 1, 2',
         ),
         (
+            "group.cameras.site.hottest_day_of_year=400",
+            "--set: group.cameras.site.hottest_day_of_year = 400: must be a whole number from 1 up to 365",
+        ),
+        (
             'group.cameras.workload.banks={a=["fc1"]}',
             '--set: group.cameras.workload.banks.a = ["fc1"]: must be a list of at least 2, each text',
         ),
