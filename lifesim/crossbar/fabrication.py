@@ -16,8 +16,9 @@ import numpy as np
 from lifesim.crossbar.tiles import Tiling
 from lifesim.physics.permutation import permute
 from lifesim.streams import first_uniform, generator, stream_key, uniforms
+from lifesim.timeunits import NS_PER_S, S_PER_YEAR
 
-NS_PER_YEAR = 365 * 24 * 60 * 60 * 1_000_000_000
+NS_PER_YEAR = S_PER_YEAR * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import numpy as np
 
 from lifesim.crossbar.drift import CellDeviations, Drift, WeightDeviations, WeightDrift, drift_z, misreads
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.programming import NS_PER_S, Programmed
+from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Clock
 from lifesim.streams import stream_key
+from lifesim.timeunits import NS_PER_S
 
 
 @dataclass(slots=True)

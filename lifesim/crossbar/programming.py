@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-NS_PER_S = 1_000_000_000
-
 
 def among(cells: np.ndarray, of: np.ndarray) -> np.ndarray:
     """Return which of a few ``cells`` are among the many ``of`` (sorted), as bool; faster than np.isin, which sorts or hashes them."""

@@ -14,12 +14,13 @@ from typing import Protocol
 
 import numpy as np
 
-from lifesim.crossbar.programming import NS_PER_S, Patch, Programmed, among
+from lifesim.crossbar.programming import Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.fates import CellFates
 from lifesim.physics.permutation import permute
 from lifesim.streams import stream_key
+from lifesim.timeunits import NS_PER_S
 
 _EPOCHS_KEPT = 4
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from scipy.special import gammaincinv
 
 from lifesim.experiment.milestones import Wait
-from lifesim.fleet.clock import NS_PER_S
+from lifesim.timeunits import NS_PER_S, S_PER_H
 
 CONFIDENCE = 0.95
-_NS_PER_H = 3600 * NS_PER_S
+_NS_PER_H = S_PER_H * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True)

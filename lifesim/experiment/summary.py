@@ -18,8 +18,8 @@ from lifesim.experiment.traffic import CAUSES, bytes_by_cause
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.outlook import Outlook
 from lifesim.fleet.simulation import FleetRecord
-from lifesim.physics.temperature import S_PER_YEAR
 from lifesim.scenario.models import Scenario
+from lifesim.timeunits import S_PER_YEAR
 
 
 def summarise(

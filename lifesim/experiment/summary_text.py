@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
+from lifesim.timeunits import S_PER_DAY, S_PER_H, S_PER_YEAR
 
 
 def summary_text(summary: dict[str, Any]) -> str:
@@ -92,7 +92,7 @@ def _joules(joules: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    for unit, size in (("y", S_PER_YEAR), ("d", S_PER_DAY), ("h", 3600), ("min", 60)):
+    for unit, size in (("y", S_PER_YEAR), ("d", S_PER_DAY), ("h", S_PER_H), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.2g} s"

@@ -21,8 +21,8 @@ from lifesim.experiment.rates import failure_rate
 from lifesim.experiment.survival import kaplan_meier
 from lifesim.experiment.wear import bank_wear
 from lifesim.fleet.build import Plan
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.records import DeviceRecord, Event
+from lifesim.timeunits import NS_PER_S
 
 Table = dict[str, list[Any]]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from lifesim.physics.temperature import S_PER_YEAR
 from lifesim.scenario.link import Backhaul, Link
+from lifesim.timeunits import S_PER_YEAR
 
 BYTES_PER_TRAINED_WEIGHT = 3  # of a delta, about: position and difference, compressed
 

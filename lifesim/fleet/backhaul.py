@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import simpy
 
-from lifesim.fleet.clock import NS_PER_S
+from lifesim.timeunits import NS_PER_S
 
 _FULL_SPEED = 1 << 64
 _RATE_UNITS = 10**12  # per bit/s

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import simpy
 
-from lifesim.crossbar.programming import NS_PER_S
+from lifesim.timeunits import NS_PER_S
 
 NORMAL = 1  # simpy.events.NORMAL
 TEST = 2

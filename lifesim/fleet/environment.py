@@ -14,8 +14,6 @@ from lifesim.fleet.keys import device_key, group_key
 from lifesim.physics.periodic import PeriodicIntegral
 from lifesim.physics.spells import SpellClock, SpellRule, Spells, expected_time
 from lifesim.physics.temperature import (
-    DAYS_PER_YEAR,
-    S_PER_DAY,
     AgeingClock,
     CosineProfile,
     HistogramProfile,
@@ -27,6 +25,7 @@ from lifesim.physics.temperature import (
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.site import Site
 from lifesim.streams import first_uniform, generator
+from lifesim.timeunits import DAYS_PER_YEAR, S_PER_DAY
 
 OFFSET_STEPS_PER_C = 10  # devices at one temperature share their tables
 

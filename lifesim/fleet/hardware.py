@@ -48,16 +48,16 @@ from lifesim.fleet.cells import (
     wear_of,
     write_verify_of,
 )
-from lifesim.fleet.clock import NS_PER_S, to_ns, to_s
+from lifesim.fleet.clock import to_ns, to_s
 from lifesim.fleet.environment import make_environment
 from lifesim.fleet.keys import device_key
 from lifesim.fleet.silicon import Silicon, Warming
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.physics.disturb import pulses_per_inference
-from lifesim.physics.temperature import S_PER_DAY
 from lifesim.physics.usage import Usage, usage
 from lifesim.scenario.models import Group, Scenario
 from lifesim.streams import first_uniform, generator
+from lifesim.timeunits import NS_PER_S, S_PER_DAY
 
 ASSUMED_ONES_SHARE = 0.1  # of a layer's input bits that are one, for a network that does not state it
 

@@ -10,10 +10,11 @@ from fractions import Fraction
 import simpy
 
 from lifesim.fleet.backhaul import Backhaul
-from lifesim.fleet.clock import NS_PER_S, to_ns
+from lifesim.fleet.clock import to_ns
 from lifesim.fleet.framing import Framing
 from lifesim.fleet.outages import Outages
 from lifesim.streams import first_uniform, stream_key
+from lifesim.timeunits import NS_PER_S
 
 
 class Direction(enum.Enum):

@@ -10,8 +10,8 @@ import math
 from bisect import bisect_right
 
 from lifesim.fleet.clock import to_ns
-from lifesim.physics.temperature import S_PER_YEAR
 from lifesim.streams import first_uniform, stream_key
+from lifesim.timeunits import S_PER_YEAR
 
 
 class Outages:

@@ -32,10 +32,10 @@ from lifesim.fleet.hardware import (
     visit_costs,
 )
 from lifesim.physics.distributions import LifeDistribution, Lognormal
-from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.technology import Technology
 from lifesim.scenario.units import UNITS
+from lifesim.timeunits import S_PER_DAY, S_PER_YEAR
 
 NOTICEABLE, HARMFUL = (
     1e-4,

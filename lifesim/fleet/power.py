@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from lifesim.fleet.clock import to_ns
-from lifesim.physics.temperature import S_PER_YEAR
 from lifesim.streams import generator, stream_key
+from lifesim.timeunits import S_PER_YEAR
 
 _PER_PERIOD = 8  # cuts on average; how many are drawn at a time
 

@@ -11,8 +11,10 @@ from bisect import bisect_right
 
 import numpy as np
 
+from lifesim.timeunits import S_PER_YEAR
+
 _LEAST_POWER = -1000  # a rate so low that it adds up to less is none
-LONGEST_S = 1000 * 365 * 86_400  # whole periods add without rounding for so long
+LONGEST_S = 1000 * S_PER_YEAR  # whole periods add without rounding for so long
 
 
 def doubles(values: np.ndarray) -> array[float]:

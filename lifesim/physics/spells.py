@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.physics.periodic import PeriodicIntegral, doubles
-from lifesim.physics.temperature import S_PER_H, S_PER_YEAR, AgeingClock
+from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import uniforms
+from lifesim.timeunits import S_PER_H, S_PER_YEAR
 
 _BLOCK = 8  # beginnings drawn at a time
 

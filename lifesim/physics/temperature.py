@@ -10,15 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from lifesim.physics.periodic import PeriodicIntegral, doubles
+from lifesim.timeunits import DAYS_PER_YEAR, HOURS_PER_DAY, S_PER_DAY, S_PER_H
 
 BOLTZMANN_EV_PER_K = 8.617333262e-5  # CODATA 2018, exact to the digits given
 KELVIN_AT_0_C = 273.15
-S_PER_H = 3600
-S_PER_DAY = 86_400
-DAYS_PER_YEAR = 365  # a year is 365 days throughout, so that season and day repeat exactly
-S_PER_YEAR = DAYS_PER_YEAR * S_PER_DAY
 
-_HOURS_OF_A_YEAR_S = doubles(np.arange(DAYS_PER_YEAR * 24 + 1) * S_PER_H)
+_HOURS_OF_A_YEAR_S = doubles(np.arange(DAYS_PER_YEAR * HOURS_PER_DAY + 1) * S_PER_H)
 _MOST_PIECES = 64  # that the way from one sample of a trace to the next is cut into for its steepness
 
 
@@ -62,7 +59,7 @@ class CosineProfile:
         season = np.cos(
             2 * np.pi * (days + self.start_day_of_year - self.hottest_day_of_year) / DAYS_PER_YEAR
         )
-        day = np.cos(2 * np.pi * (days - self.hottest_hour / 24.0))
+        day = np.cos(2 * np.pi * (days - self.hottest_hour / HOURS_PER_DAY))
         return (
             self.mean_c + self.self_heating_c + self.season_amplitude_c * season + self.day_amplitude_c * day
         )

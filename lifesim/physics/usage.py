@@ -7,9 +7,7 @@ import functools
 import numpy as np
 
 from lifesim.physics.periodic import PeriodicIntegral, doubles
-from lifesim.physics.temperature import S_PER_H
-
-HOURS_PER_DAY = 24
+from lifesim.timeunits import HOURS_PER_DAY, S_PER_H
 
 
 class Usage(PeriodicIntegral):

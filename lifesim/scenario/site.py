@@ -22,10 +22,10 @@ from lifesim.scenario.table import (
 )
 from lifesim.scenario.trace import TraceError, TraceTime, read_trace
 from lifesim.scenario.units import Quantity
+from lifesim.timeunits import DAYS_PER_YEAR, HOURS_PER_DAY, S_PER_DAY, S_PER_H
 
 ABSOLUTE_ZERO_C = -273.15
-SHORTEST_TRACE_S = 3600
-HOURS_PER_DAY = 24
+SHORTEST_TRACE_S = S_PER_H
 SIGMAS = 6  # farther from the mean than any device will be
 
 _COSINE = ("mean_c", "season_amplitude_c", "day_amplitude_c", "hottest_day_of_year", "hottest_hour")
@@ -35,7 +35,7 @@ _PROFILES = (_COSINE, _HISTOGRAM, _TRACE)
 
 Offset = Annotated[float, Quantity("C", least="0 C", most="20 C")]
 Weight = Annotated[float, Field(ge=0, le=1e9)]
-DayOfYear = Annotated[int, Field(ge=1, le=365)]
+DayOfYear = Annotated[int, Field(ge=1, le=DAYS_PER_YEAR)]
 
 
 class Site(PresetTable):
@@ -50,7 +50,7 @@ class Site(PresetTable):
     """Half the difference between the warmest and the coldest hour of a day, in C."""
     self_heating_c: TemperatureRise = 0.0
     """What the cells are warmer than their surroundings, in C; with mean_c it must be given."""
-    hottest_day_of_year: int | None = Field(default=None, ge=1, le=365)
+    hottest_day_of_year: DayOfYear | None = None
     """Day of the year at which the season peaks (1 = 1 January)."""
     hottest_hour: float | None = Field(default=None, ge=0, lt=24)
     """Hour of the day at which the day peaks, in h after midnight."""
@@ -176,7 +176,7 @@ class Site(PresetTable):
 class Workload(Table):
     """What the device does all day."""
 
-    reloads_per_day: dict[str, Annotated[float, Field(ge=0, le=86_400)]] = {}
+    reloads_per_day: dict[str, Annotated[float, Field(ge=0, le=S_PER_DAY)]] = {}
     """Layer -> reprogrammings from the backup per day, which wear it; layers not named are resident (0)."""
     banks: dict[str, Annotated[list[str], Field(min_length=2)]] = {}
     """Name -> layers that take turns in the same cells, as [group.NAME.workload.banks]; they must be reloaded equally often."""

@@ -17,8 +17,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from lifesim.errors import did_you_mean
+from lifesim.timeunits import S_PER_DAY, S_PER_H, S_PER_YEAR
 
-_DAY_S = 24 * 60 * 60
 _TEXT = re.compile(r"\s*(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(?P<unit>\D.*?)?\s*")
 
 UNITS: dict[str, dict[str, Decimal]] = {
@@ -28,9 +28,9 @@ UNITS: dict[str, dict[str, Decimal]] = {
         "ms": Decimal("1e-3"),
         "s": Decimal(1),
         "min": Decimal(60),
-        "h": Decimal(60 * 60),
-        "d": Decimal(_DAY_S),
-        "y": Decimal(365 * _DAY_S),
+        "h": Decimal(S_PER_H),
+        "d": Decimal(S_PER_DAY),
+        "y": Decimal(S_PER_YEAR),
     },
     "bit/s": {
         "bit/s": Decimal(1),

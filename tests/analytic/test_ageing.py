@@ -14,8 +14,9 @@ from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Retention
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, CosineProfile, acceleration_factor, equivalent_time
+from lifesim.physics.temperature import CosineProfile, acceleration_factor, equivalent_time
 from lifesim.streams import stream_key
+from lifesim.timeunits import S_PER_DAY
 
 DAY_NS = S_PER_DAY * 10**9
 NEW = Programmed(0, 0, 1)

@@ -11,8 +11,9 @@ from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Retention
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, CosineProfile, equivalent_time
+from lifesim.physics.temperature import CosineProfile, equivalent_time
 from lifesim.streams import stream_key
+from lifesim.timeunits import S_PER_DAY
 
 NS_PER_S = 10**9
 DAY_NS = S_PER_DAY * NS_PER_S

@@ -11,8 +11,9 @@ from lifesim.crossbar.drift import ConductanceDrift, WeightDrift, drift_z
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.programming import Programmed
-from lifesim.physics.temperature import S_PER_DAY, CosineProfile, equivalent_time
+from lifesim.physics.temperature import CosineProfile, equivalent_time
 from lifesim.streams import stream_key
+from lifesim.timeunits import S_PER_DAY
 
 DAY_NS = S_PER_DAY * 10**9
 MLC = Encoding(2, offset=True)

@@ -11,7 +11,8 @@ from lifesim.crossbar.soft import ReadDisturb, Retention, WriteDisturb
 from lifesim.crossbar.tiles import Tiling
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, CosineProfile, equivalent_time
+from lifesim.physics.temperature import CosineProfile, equivalent_time
+from lifesim.timeunits import S_PER_DAY
 
 DAY_NS = S_PER_DAY * 10**9
 CLOCK = equivalent_time(CosineProfile(70.0, 10.0, 8.0), 85.0, 1.1)

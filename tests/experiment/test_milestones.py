@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 from lifesim.experiment.milestones import Wait, milestones, waits
 from lifesim.experiment.observation import Observed, SpecSpan
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.records import DeviceRecord, Event, Segment, State, Stretch
+from lifesim.timeunits import NS_PER_S
 
 DAY_NS = 86_400 * NS_PER_S
 

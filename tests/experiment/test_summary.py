@@ -12,8 +12,8 @@ from lifesim.experiment import schema
 from lifesim.experiment.results import Result
 from lifesim.experiment.summary import summarise
 from lifesim.experiment.summary_text import summary_text
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.outlook import outlook
+from lifesim.timeunits import NS_PER_S
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pyarrow.parquet
 import pytest
 
 from lifesim.experiment import schema, tables
-from lifesim.fleet.clock import NS_PER_S
+from lifesim.timeunits import NS_PER_S
 
 Rows = list[dict[str, str]]
 TABLES = ("fleet", "groups", "devices", "survival", "rates", "layers")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.fleet.backhaul import Backhaul, fair_share
-from lifesim.fleet.clock import NS_PER_S
+from lifesim.timeunits import NS_PER_S
 
 S = NS_PER_S
 

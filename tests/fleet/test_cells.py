@@ -22,10 +22,10 @@ from lifesim.fleet.hardware import Hardware, make_silicon
 from lifesim.fleet.silicon import Snapshot
 from lifesim.network.architecture import CrossbarLayer
 from lifesim.physics.distributions import Lognormal, failed_share
-from lifesim.physics.temperature import S_PER_DAY
 from lifesim.scenario.models import Scenario
 from lifesim.scenario.presets import preset_names
 from lifesim.scenario.technology import Technology
+from lifesim.timeunits import S_PER_DAY
 
 DAY_NS = S_PER_DAY * 10**9
 YEAR_NS = 365 * DAY_NS

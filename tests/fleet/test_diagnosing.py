@@ -19,9 +19,9 @@ from lifesim.fleet.silicon import Region, Silicon
 from lifesim.network.architecture import Architecture, Dense, Relu
 from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY
 from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
+from lifesim.timeunits import S_PER_DAY
 
 DAY_NS = S_PER_DAY * 10**9
 ENCODINGS = [Encoding(1, False), Encoding(1, True), Encoding(2, True), Encoding(2, False)]

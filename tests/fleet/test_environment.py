@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.environment import (
     commissioned_ns,
     make_environment,
@@ -18,10 +17,11 @@ from lifesim.fleet.environment import (
     spell_rule,
 )
 from lifesim.fleet.hardware import Hardware, inferences_asked, make_silicon
-from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR, EquivalentTime, acceleration_factor
+from lifesim.physics.temperature import EquivalentTime, acceleration_factor
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.presets import preset_names
 from lifesim.scenario.site import Site
+from lifesim.timeunits import NS_PER_S, S_PER_DAY, S_PER_YEAR
 
 OVEN = {"mean_c": 85, "season_amplitude_c": 0, "day_amplitude_c": 0, "self_heating_c": 0}
 OVEN |= {"hottest_day_of_year": 200, "hottest_hour": 15}

@@ -12,17 +12,10 @@ from hypothesis import strategies as st
 from lifesim.crossbar.bank import Bank, Wear
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import Retention
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.expectation import ExpectedDrift, ExpectedWear
 from lifesim.physics.distributions import Lognormal, Weibull, failed_share
-from lifesim.physics.temperature import (
-    S_PER_DAY,
-    S_PER_YEAR,
-    CosineProfile,
-    EquivalentTime,
-    HistogramProfile,
-    TraceProfile,
-)
+from lifesim.physics.temperature import CosineProfile, EquivalentTime, HistogramProfile, TraceProfile
+from lifesim.timeunits import NS_PER_S, S_PER_DAY, S_PER_YEAR
 
 AT_REFERENCE = EquivalentTime(CosineProfile(85.0), 85.0, 1.5)  # a clock that shows the time
 SEASONS = EquivalentTime(CosineProfile(55.0, 8.0, 12.0), 85.0, 1.5)

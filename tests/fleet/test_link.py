@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.fleet.backhaul import Backhaul
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.framing import Framing
 from lifesim.fleet.link import Direction, Link
 from lifesim.fleet.outages import Outages
+from lifesim.timeunits import NS_PER_S
 
 UP, DOWN = Direction
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.outages import Outages
+from lifesim.timeunits import NS_PER_S
 
 YEAR_NS = 365 * 86_400 * NS_PER_S
 

@@ -29,9 +29,9 @@ from lifesim.fleet.outlook import (
 )
 from lifesim.fleet.service import lognormal_service
 from lifesim.physics.distributions import Lognormal, failed_share
-from lifesim.physics.temperature import S_PER_DAY, S_PER_YEAR
 from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
+from lifesim.timeunits import S_PER_DAY, S_PER_YEAR
 
 OVEN = {"preset": "indoor", "mean_c": 85, "season_amplitude_c": 0, "day_amplitude_c": 0, "self_heating_c": 0}
 CELLS = {"fc1": 784 * 64 * 16, "fc2": 64 * 32 * 16, "fc3": 32 * 10 * 16}

@@ -4,9 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.power import PowerCuts
-from lifesim.physics.temperature import S_PER_YEAR
+from lifesim.timeunits import NS_PER_S, S_PER_YEAR
 
 YEAR_NS = int(S_PER_YEAR) * NS_PER_S
 

@@ -12,7 +12,6 @@ import simpy
 
 from lifesim.crossbar.faults import FaultMap
 from lifesim.fleet import retraining_service
-from lifesim.fleet.clock import NS_PER_S
 from lifesim.fleet.link import Direction, Link
 from lifesim.fleet.redeployment import Redeployment, TestSet
 from lifesim.fleet.retraining_service import Desk, RetrainingService
@@ -20,6 +19,7 @@ from lifesim.fleet.service import fixed_service
 from lifesim.network.model import Model
 from lifesim.recovery.delta import encode_delta
 from lifesim.recovery.mapcodec import encode_map
+from lifesim.timeunits import NS_PER_S
 
 
 class Listener:

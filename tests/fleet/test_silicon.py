@@ -13,8 +13,9 @@ from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.architecture import Architecture, Dense, Relu
 from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
-from lifesim.physics.temperature import S_PER_DAY, CosineProfile, equivalent_time
+from lifesim.physics.temperature import CosineProfile, equivalent_time
 from lifesim.streams import stream_key
+from lifesim.timeunits import S_PER_DAY
 
 DAY_NS = S_PER_DAY * 10**9
 CLOCK = equivalent_time(CosineProfile(85.0), 85.0, 1.1)

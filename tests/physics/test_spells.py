@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 
 from lifesim.physics.spells import SpellClock, SpellRule, Spells, expected_time
 from lifesim.physics.temperature import (
-    S_PER_DAY,
-    S_PER_H,
-    S_PER_YEAR,
     CosineProfile,
     EquivalentTime,
     HistogramProfile,
@@ -22,6 +19,7 @@ from lifesim.physics.temperature import (
     acceleration_factor,
     shifted,
 )
+from lifesim.timeunits import S_PER_DAY, S_PER_H, S_PER_YEAR
 
 HOT_BOX = CosineProfile(55.0, 8.0, 12.0)
 SUMMER = SpellRule(0.3, 20.0, 30.0 * S_PER_DAY, 151.0 * S_PER_DAY, 92.0 * S_PER_DAY)

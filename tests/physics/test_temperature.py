@@ -9,9 +9,6 @@ from hypothesis import strategies as st
 from scipy import integrate
 
 from lifesim.physics.temperature import (
-    S_PER_DAY,
-    S_PER_H,
-    S_PER_YEAR,
     CosineProfile,
     EquivalentTime,
     HistogramProfile,
@@ -20,6 +17,7 @@ from lifesim.physics.temperature import (
     equivalent_time,
     shifted,
 )
+from lifesim.timeunits import S_PER_DAY, S_PER_H, S_PER_YEAR
 
 HOT_BOX = CosineProfile(55.0, season_amplitude_c=8.0, day_amplitude_c=12.0, start_day_of_year=100.0)
 PROFILES = st.builds(
