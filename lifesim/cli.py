@@ -252,6 +252,7 @@ def train(
         keys["data_dir"] = data_dir
     settings = load_network(keys, overrides or ())
 
+    from lifesim.network.activity import input_ones_share
     from lifesim.network.datasets import load_dataset
     from lifesim.network.evaluate import correct_in_part
     from lifesim.network.store import stored_at, trained_model
@@ -270,9 +271,11 @@ def train(
         (correct,) = correct_in_part(model, [model.codes], settings.data, part, device.value)
         pictures = len(load_dataset(settings.data).split[part])
         print(f"  {part:<10}  {correct / pictures:7.2%} of {pictures:,} pictures")
-    for layer, fmt in zip(layers, model.formats, strict=True):
+    shares = input_ones_share(model, load_dataset(settings.data).part("test")[0])
+    for layer, fmt, share in zip(layers, model.formats, shares, strict=True):
         print(
-            f"  {layer.name:<10}  {fmt!s:>7}  {layer.fan_in} x {layer.fan_out}, {layer.positions} positions"
+            f"  {layer.name:<10}  {fmt!s:>7}  {layer.fan_in} x {layer.fan_out}, {layer.positions} positions, "
+            f"{share:.3g} of the input bits are one"
         )
     if path is not None:
         print(f"Kept in {path}")

@@ -32,7 +32,7 @@ def test_it_trains_once_and_says_how_well(tmp_path, capsys):
     again = capsys.readouterr().out
     assert "from the cache" in again
     assert float(again.split("spec")[1].split("%")[0]) == pytest.approx(accuracy, abs=0.5)
-    assert "fc1           Q0.15  784 x 64, 1 positions" in first
+    assert "fc1           Q0.15  784 x 64, 1 positions, 0.0" in first
 
 
 def test_it_reads_a_directory_and_tells_how_a_network_of_ones_own_does(tmp_path, capsys):

@@ -9,7 +9,7 @@ import numpy as np
 from lifesim.crossbar.drift import CellDeviations, Drift, WeightDeviations, WeightDrift, drift_z, misreads
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.programming import Programmed
-from lifesim.crossbar.soft import Clock
+from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
 from lifesim.timeunits import NS_PER_S
 
@@ -28,7 +28,7 @@ class LayerDrift:
 
     key: int
     drift: Drift | WeightDrift
-    clock: Clock
+    clock: AgeingClock
     encoding: Encoding
     weights: int
     reference_column: bool

@@ -19,16 +19,11 @@ from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.fates import CellFates
 from lifesim.physics.permutation import permute
+from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
 from lifesim.timeunits import NS_PER_S
 
 _EPOCHS_KEPT = 4
-
-
-class Clock(Protocol):
-    """Time that passes at a site in seconds at a reference temperature (lifesim.physics.temperature.EquivalentTime)."""
-
-    def at(self, time_s: float) -> float: ...
 
 
 class SoftMechanism(Protocol):
@@ -72,7 +67,7 @@ class Retention:
     limits: LifeDistribution
     cell_share: float
     fails_to: int
-    clock: Clock
+    clock: AgeingClock
     one_level: bool = False
     name: str = "retention"
     in_use_only: bool = False

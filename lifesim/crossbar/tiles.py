@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+TILE_SIDE = 128
+"""Cells in a row and in a column of a crossbar (ISAAC, RRAMedy)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
@@ -20,7 +23,7 @@ class Tiling:
 
     rows: int
     columns: int
-    side: int = 128
+    side: int = TILE_SIDE
 
     def __post_init__(self) -> None:
         if min(self.rows, self.columns, self.side) < 1:

@@ -14,19 +14,18 @@ from lifesim.crossbar.drift import ConductanceDrift, Drift, WeightDrift
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.fabrication import FabricationDefects, LineFailures, line_events
 from lifesim.crossbar.layerdrift import LayerDrift
-from lifesim.crossbar.soft import ReadDisturb as ReadDisturbMechanism
-from lifesim.crossbar.soft import Retention, SoftMechanism, WriteDisturb
-from lifesim.crossbar.tiles import Tiling
+from lifesim.crossbar.soft import ReadDisturb, Retention, SoftMechanism, WriteDisturb
+from lifesim.crossbar.tiles import TILE_SIDE, Tiling
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.fleet.silicon import Region
 from lifesim.network.architecture import CrossbarLayer
 from lifesim.physics.distributions import LifeDistribution, Lognormal, Weibull
-from lifesim.physics.disturb import ReadDisturb
+from lifesim.physics.disturb import PulsesToDisturb
+from lifesim.physics.temperature import AgeingClock
 from lifesim.scenario.technology import Technology
 
 OPERATION_COSTS = "isaac_slc"
 REFERENCE_READ_V = 0.2  # at which a technology states its median number of disturbing pulses
-_TILE_SIDE = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +77,9 @@ def make_layout(
                 n_cells = cells[i] - done
                 # Cells that layers share fill crossbars one after the other; a layer of its own lies there as a matrix.
                 tiling = (
-                    Tiling(layers[i].fan_in, layers[i].fan_out * encoding.cells_per_weight, _TILE_SIDE)
+                    Tiling(layers[i].fan_in, layers[i].fan_out * encoding.cells_per_weight)
                     if len(together) == 1
-                    else Tiling(-(-n_cells // _TILE_SIDE), _TILE_SIDE, _TILE_SIDE)
+                    else Tiling(-(-n_cells // TILE_SIDE), TILE_SIDE)
                 )
                 last_of = sum(cells[j] == cells[i] for j in together)
                 users = tuple(sorted(together[position:]))
@@ -128,7 +127,7 @@ def read_disturb_of(technology: Technology) -> Lognormal | None:
     """Return the distribution of the read pulses that disturb a nominal device's cells; None where reads do not disturb."""
     if technology.disturb_median_pulses is None:
         return None
-    return ReadDisturb(
+    return PulsesToDisturb(
         technology.disturb_median_pulses,
         REFERENCE_READ_V,
         technology.disturb_volts_per_decade,
@@ -169,7 +168,11 @@ class Factors:
 
 
 def soft_mechanisms(
-    technology: Technology, factors: Factors, clock, pulses: Callable[[int], float], tiling: Tiling
+    technology: Technology,
+    factors: Factors,
+    clock: AgeingClock,
+    pulses: Callable[[int], float],
+    tiling: Tiling,
 ) -> tuple[SoftMechanism, ...]:
     """Return what makes the cells of a bank lose their state.
 
@@ -191,7 +194,7 @@ def soft_mechanisms(
     ]
     if (by_reads := read_disturb_of(technology)) is not None:
         mechanisms.append(
-            ReadDisturbMechanism(
+            ReadDisturb(
                 by_reads.scaled(factors.disturb),
                 technology.disturb_cell_share,
                 int(technology.disturb_fails_to == "lrs"),
@@ -247,7 +250,11 @@ def line_defects(
 
 
 def layer_drift(
-    technology: Technology, encoding: Encoding, layers: Sequence[CrossbarLayer], keys: Sequence[int], clock
+    technology: Technology,
+    encoding: Encoding,
+    layers: Sequence[CrossbarLayer],
+    keys: Sequence[int],
+    clock: AgeingClock,
 ) -> tuple[LayerDrift, ...]:
     """Return how the levels of each layer's cells drift; nothing where they do not."""
     drift: Drift | WeightDrift

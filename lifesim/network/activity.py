@@ -9,21 +9,22 @@ import torch
 
 from lifesim.crossbar.fixedpoint import MOST_FRACTION_BITS, FixedPoint
 from lifesim.network.architecture import Architecture, Conv, Dense
+from lifesim.network.evaluate import INPUT_BITS
 from lifesim.network.forward import compute_layout, forward, single_threaded, to_input, to_rows
 from lifesim.network.model import Model
 
 _PICTURES_PER_PIECE = 64
 
 
-def pulses_per_inference(model: Model, pictures: np.ndarray) -> tuple[float, ...]:
-    """Return for each crossbar layer how many read pulses a cell sees per inference, on average over its rows and ``pictures``.
+def input_ones_share(model: Model, pictures: np.ndarray) -> tuple[float, ...]:
+    """Return for each crossbar layer the share of its input bits that are one, on average over its rows and ``pictures``.
 
     Inputs are applied bit by bit as 16-bit two's complement codes (ISAAC, Shafiee et al., ISCA 2016), each layer's in the tightest
     fixed-point format that holds its largest input among ``pictures`` (uint8 [m, channels, height, width]). A convolution applies a vector
     at every position.
     """
     return tuple(
-        _mean_ones(step, _inputs(model, index, pictures))
+        _ones_share(step, _inputs(model, index, pictures))
         for index, step in enumerate(model.architecture.steps)
         if isinstance(step, Conv | Dense)
     )
@@ -50,13 +51,12 @@ def _after(before: Architecture, model: Model, x: torch.Tensor) -> torch.Tensor:
     return forward(before, weights, biases, to_rows(before.steps[0], x))
 
 
-def _mean_ones(step: Conv | Dense, inputs: torch.Tensor) -> float:
+def _ones_share(step: Conv | Dense, inputs: torch.Tensor) -> float:
     values = inputs.numpy()
     codes = FixedPoint.tightest([values], MOST_FRACTION_BITS).quantise(values).view(np.uint16)
     # A one is counted at every position and row at which its input is applied.
     rows = to_rows(step, torch.from_numpy(_ones(codes).astype(np.float32)))
-    pictures, fan_in = inputs.shape[1], rows.shape[2]
-    return float(rows.sum(dtype=torch.float64)) / (pictures * fan_in)
+    return float(rows.mean(dtype=torch.float64)) / INPUT_BITS
 
 
 def _ones(codes: np.ndarray) -> np.ndarray:

@@ -21,6 +21,7 @@ import torch
 
 from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.fixedpoint import FixedPoint
+from lifesim.crossbar.tiles import TILE_SIDE
 from lifesim.network.architecture import Architecture
 from lifesim.network.datasets import load_dataset
 from lifesim.network.forward import (
@@ -43,10 +44,6 @@ _MACS_PER_CHUNK = 1 << 20
 # Hardly slower than more, and a copy that comes alone pays for all eight.
 _MOST_COPIES_PER_CHUNK = 8
 _FLOATS_PER_BOUNDARY = 16
-
-
-TILE_ROWS = 128
-"""Rows of a crossbar: what one conversion sums up."""
 INPUT_BITS = 16
 """Inputs are fed bit by bit: 16 bits relative to the largest of their vector, signs apart."""
 
@@ -252,10 +249,10 @@ def conversion_spread(encoding: Encoding, fan_in: int) -> float:
 
     The square is the sum over tiles, digits j and input bits b of (digit_value_j 2^b / 2^16 * 128 * top level)^2.
     """
-    tiles = -(-fan_in // TILE_ROWS)
+    tiles = -(-fan_in // TILE_SIDE)
     bits = np.sum(4.0 ** np.arange(INPUT_BITS)) / 4.0**INPUT_BITS
     return (
-        TILE_ROWS * encoding.top_level * float(np.sqrt(tiles * np.sum(encoding.digit_values() ** 2) * bits))
+        TILE_SIDE * encoding.top_level * float(np.sqrt(tiles * np.sum(encoding.digit_values() ** 2) * bits))
     )
 
 

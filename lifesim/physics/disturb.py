@@ -13,7 +13,7 @@ from lifesim.physics.distributions import Lognormal
 
 
 @dataclass(frozen=True, slots=True)
-class ReadDisturb:
+class PulsesToDisturb:
     """Median pulses to disturb: ``n50_pulses`` at ``v_ref``, ten times as many for every ``slope_v`` volts less.
 
     ``sigma_ln`` is the cells' own spread of ln(pulses), ``sigma_v`` the spread of the voltage (standard deviation, volts).

@@ -1,10 +1,10 @@
-"""Read pulses of a layer against a loop over positions, rows and bits."""
+"""Ones at the input of a layer against a loop over positions, rows and bits."""
 
 import numpy as np
 import pytest
 
 from lifesim.crossbar.fixedpoint import FixedPoint
-from lifesim.network.activity import pulses_per_inference
+from lifesim.network.activity import input_ones_share
 from lifesim.network.architecture import Architecture, Conv, Dense, MaxPool, Relu
 from lifesim.network.model import Model
 
@@ -45,29 +45,29 @@ def by_hand(model, pictures):
     return [np.array(v) for v in vectors]
 
 
-def test_pulses_are_the_ones_of_every_vector(model):
+def test_the_share_is_that_of_every_vector(model):
     pictures = np.random.default_rng(3).integers(0, 256, (70, 2, 5, 7), dtype=np.uint8)
     pictures[:, :, 0] = 0
-    pulses = pulses_per_inference(model, pictures)
-    assert len(pulses) == 3
-    for mean, vectors in zip(pulses, by_hand(model, pictures), strict=True):
+    shares = input_ones_share(model, pictures)
+    assert len(shares) == 3
+    for share, vectors in zip(shares, by_hand(model, pictures), strict=True):
         bits = FixedPoint.tightest([vectors], 40).fraction_bits
-        expected = sum(ones(v, bits) for v in vectors.reshape(-1)) / (len(pictures) * vectors.shape[1])
+        expected = sum(ones(v, bits) for v in vectors.reshape(-1)) / (16 * vectors.size)
         # The last bits of float32 and float64 arithmetic may round to different codes.
-        assert mean == pytest.approx(expected, rel=0.01)
+        assert share == pytest.approx(expected, rel=0.01)
     exact = sum(bin(int(p)).count("1") for v in by_hand(model, pictures)[0] for p in 256 * v)
-    assert pulses[0] == exact / (70 * 8), "pixels are exact"
+    assert shares[0] == pytest.approx(exact / (70 * 4 * 6 * 8 * 16), rel=1e-12), "pixels are exact"
 
 
 def test_dark_pictures_exercise_nothing_at_first(model):
-    pulses = pulses_per_inference(model, np.zeros((2, 2, 5, 7), np.uint8))
-    assert pulses[0] == 0.0 and pulses[1] > 0.0, "biases are not zero"
+    shares = input_ones_share(model, np.zeros((2, 2, 5, 7), np.uint8))
+    assert shares[0] == 0.0 and shares[1] > 0.0, "biases are not zero"
 
 
 def test_digits_exercise_a_few_per_cent_of_what_they_could(mlp_model, mnist5k):
     """Most pixels of a digit are dark: 0.9 of 16 bits; a layer behind a ReLU sees more."""
-    first, second, third = pulses_per_inference(mlp_model, mnist5k.part("spec")[0])
+    first, second, third = input_ones_share(mlp_model, mnist5k.part("spec")[0])
     assert first == pytest.approx(
-        np.unpackbits(mnist5k.part("spec")[0][..., None], axis=-1).sum(axis=-1).mean()
+        np.unpackbits(mnist5k.part("spec")[0][..., None], axis=-1).sum(axis=-1).mean() / 16
     )
-    assert 0.5 < first < 1.5 < second < 8 and 1.5 < third < 8
+    assert 0.03 < first < 0.1 < second < 0.5 and 0.1 < third < 0.5

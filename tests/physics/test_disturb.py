@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from lifesim.physics.distributions import failed_share
-from lifesim.physics.disturb import ReadDisturb, pulses_per_inference
+from lifesim.physics.disturb import PulsesToDisturb, pulses_per_inference
 from lifesim.streams import generator, stream_key
 
-CELLS = ReadDisturb(1e8, 0.2, 0.060, 1.0)
+CELLS = PulsesToDisturb(1e8, 0.2, 0.060, 1.0)
 
 
 def test_the_median_gains_a_decade_per_slope():
@@ -25,7 +25,7 @@ def test_the_median_gains_a_decade_per_slope():
 @pytest.mark.parametrize(("sigma_ln", "sigma_v"), [(1.0, 0.02), (0.3, 0.05), (0.0, 0.01)])
 def test_cells_under_spread_voltages_fail_as_the_combined_distribution_says(sigma_ln, sigma_v):
     """A cell with its own limit under its own voltage, one by one, against the closed form."""
-    disturb = ReadDisturb(1e8, 0.2, 0.060, sigma_ln, sigma_v)
+    disturb = PulsesToDisturb(1e8, 0.2, 0.060, sigma_ln, sigma_v)
     rng, n = generator(stream_key("disturb", str(sigma_v))), 40_000
     medians = [disturb.median_pulses(v) for v in 0.15 + sigma_v * rng.standard_normal(n)]
     limits = np.log(medians) + sigma_ln * rng.standard_normal(n)
