@@ -35,9 +35,9 @@ class Wear:
     limits
         In programming operations.
     stuck_at_1_share
-        Share of the worn cells that stick at the low-resistance state (LRS), reading 1 or the top level.
+        Share of the worn cells that stick at the low-resistance state (LRS), reading 1 or the top level; of those that do not stick between.
     between_share
-        Share of them that stick at an intermediate level, each equally often (cells of two bits).
+        Share of the worn cells that stick at an intermediate level, each equally often (cells of two bits).
     cycles_per_operation
         What a programming operation wears, in cycles; above 1 where the pulses of write-verify wear, too.
     cycles_per_reload

@@ -131,7 +131,7 @@ def make_service_time(scenario: Scenario) -> ServiceTime:
         case "lognormal":
             return lognormal_service(service.median_s, service.sigma_ln, lambda job: job.payload.service_key)
         case "work":
-            return work_service(lambda job: scenario.cloud.retraining.steps, service.step_time_s)
+            return work_service(scenario.cloud.retraining.steps, service.step_time_s)
 
 
 def _make_policy(group: Group, act_from: int) -> Policy:

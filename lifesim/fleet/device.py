@@ -40,7 +40,7 @@ class Twin(Examinee, Protocol):
 
 
 class Service(Protocol):
-    """Where fault maps go and redeployments come from (lifesim.fleet.service.RetrainingService)."""
+    """Where fault maps go and redeployments come from (lifesim.fleet.retraining_service.RetrainingService)."""
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
         """Send the map; a retraining is queued unless one is pending, in which case the newest map received is used.

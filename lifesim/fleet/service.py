@@ -31,6 +31,6 @@ def lognormal_service(median_s: float, sigma: float, key_of: Callable[[Job], int
     return service_ns
 
 
-def work_service(steps: Callable[[Job], int], step_s: float) -> ServiceTime:
-    """A job takes ``step_s`` seconds for each of its training steps."""
-    return lambda job: to_ns(steps(job) * step_s)
+def work_service(steps: int, step_s: float) -> ServiceTime:
+    """A job takes ``step_s`` seconds for each of its training steps: every job as long."""
+    return fixed_service(steps * step_s)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lifesim.crossbar.bank import Bank, BankFaults
+from lifesim.crossbar.bank import Bank, BankFaults, SoftCells
 from lifesim.crossbar.encoding import BIAS, SLC, Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.crossbar.layerdrift import LayerDrift
@@ -77,7 +77,7 @@ class Held:
         encoding = self.silicon.encoding
         held = []
         for layer, codes in enumerate(self.model.codes):
-            parts = [(self.faults[bank], first) for bank, first in self.silicon.layout[layer]]
+            parts = [(self.faults[bank], first) for bank, first in self.silicon.regions[layer]]
             for faults, first in parts:
                 if len(faults.unwritten):
                     codes = encoding.write(
@@ -128,13 +128,13 @@ class Held:
         return tuple(seen)
 
     def _now(self, layer: int) -> Programmed:
-        return self.programmed[self.silicon.layout[layer][0].bank]
+        return self.programmed[self.silicon.regions[layer][0].bank]
 
     def _stuck(self, layer: int) -> np.ndarray:
-        regions = self.silicon.layout[layer]
+        regions = self.silicon.regions[layer]
         return np.concatenate([self.faults[r.bank].stuck.astype(np.int64) + r.first_cell for r in regions])
 
-    def _fallen(self, codes: np.ndarray, cells: np.ndarray, soft) -> np.ndarray:
+    def _fallen(self, codes: np.ndarray, cells: np.ndarray, soft: SoftCells) -> np.ndarray:
         """Return the levels that expired cells have gone to."""
         encoding = self.silicon.encoding
         end = encoding.top_level if soft.fails_to else 0
@@ -170,13 +170,13 @@ class Region(NamedTuple):
 class Silicon:
     """The banks of one device.
 
-    ``layout``: for each layer, the banks in which its cells lie, in order. Layers that share cells share a bank: a stuck cell
+    ``regions``: for each layer, where its cells lie, in order. Layers that share cells share a bank: a stuck cell
     touches every layer that passes through it. ``drift``: of each layer, or empty where levels do not drift. ``warming``: None where reads do not depend on the
     temperature.
     """
 
     banks: tuple[Bank, ...]
-    layout: tuple[tuple[Region, ...], ...]
+    regions: tuple[tuple[Region, ...], ...]
     encoding: Encoding = SLC
     drift: tuple[LayerDrift, ...] = ()
     warming: Warming | None = None
@@ -192,21 +192,23 @@ class Silicon:
         return Held(model, self, now, time_ns, faults)
 
     def stuck_map(self, programmed: tuple[Programmed, ...], time_ns: int) -> FaultMap:
-        """Return what a March test finds: the stuck cells (proven equal to running one on a simulated array)."""
+        """Return the stuck cells: what a March test finds, as tests show, where no write fails."""
         stuck = [b.stuck_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True)]
         return self.map_of(stuck)
 
     def map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
         """Return cells and levels of each bank as a map of the layers that lie there."""
-        cells = [np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in self.layout]
-        levels = [np.concatenate([of_banks[r.bank][1] for r in layer]) for layer in self.layout]
+        cells = [
+            np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in self.regions
+        ]
+        levels = [np.concatenate([of_banks[r.bank][1] for r in layer]) for layer in self.regions]
         return FaultMap.of(cells, levels, self.encoding)
 
     def cells_of_bank(self, cells: Sequence[np.ndarray], bank: int) -> np.ndarray:
         """Return which cells of a bank (int64, sorted) lie under cells (sorted) of the layers."""
         n = self.banks[bank].n_cells
         found = [np.empty(0, np.int64)]
-        for layer, regions in enumerate(self.layout):
+        for layer, regions in enumerate(self.regions):
             for region in regions:
                 if region.bank == bank:
                     begin, end = np.searchsorted(cells[layer], (region.first_cell, region.first_cell + n))

@@ -50,7 +50,7 @@ class Group(Table):
     commissioning_s: Commissioning = 0.0
     """Devices start one after another, at random over so much time from the start of the simulation on, in s."""
     workload: Workload = Workload()
-    """Which layers are reloaded how often."""
+    """What the device does all day: which layers are reloaded how often, how many inferences it is asked for."""
     aet: Aet = Aet()
     """Settings of adversarial example testing."""
     schedule: Schedule

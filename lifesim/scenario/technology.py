@@ -50,7 +50,7 @@ class Technology(PresetTable):
     endurance_spread_sigma_ln: Sigma
     """Device-to-device spread: sigma of the lognormal factor (median 1) on its endurance."""
     wear_stuck_at_1_share: Share
-    """Share of the worn-out cells that are stuck at low resistance, reading 1 (or the top level); the others read 0."""
+    """Share of the worn-out cells that are stuck at low resistance, reading 1 (or the top level), of those not stuck between; the others read 0."""
     wear_stuck_between_share: Share = 0.0
     """Share of the worn-out cells of two bits that are stuck at one of the two intermediate levels."""
     reload_wear_share: Share = 1.0

@@ -260,13 +260,13 @@ def test_jobs_expire_in_an_outage_too():
 
 
 class Numbered:
-    def __init__(self, device, ordinal=0, payload=None):
-        self.device, self.ordinal, self.payload = device, ordinal, payload
+    def __init__(self, device, ordinal=0):
+        self.device, self.ordinal = device, ordinal
 
 
 def test_fixed_and_work():
     assert fixed_service(30.0)(Numbered(0)) == 30_000_000_000
-    assert work_service(lambda job: job.payload, 0.02)(Numbered(0, payload=150)) == 3_000_000_000
+    assert work_service(150, 0.02)(Numbered(0)) == 3_000_000_000
 
 
 def test_a_drawn_time_belongs_to_the_devices_nth_job():
