@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from lifesim.errors import UserError
 from lifesim.network.datasets import Dataset
 from lifesim.network.evaluate import Evaluator
 from lifesim.streams import generator
@@ -14,11 +15,13 @@ from lifesim.streams import generator
 def select_test_pictures(dataset: Dataset, count: int, key: int) -> tuple[np.ndarray, np.ndarray]:
     """Return ``count`` random pictures (uint8) of the part ``test`` and their labels: the paper's rule.
 
-    A key's first pictures are the same for every count. Raises ValueError if the part has too few.
+    A key's first pictures are the same for every count. Raises UserError if the part has too few.
     """
     pictures, labels = dataset.part("test")
-    if not 0 < count <= len(pictures):
-        raise ValueError(f"need 1 to {len(pictures)} test pictures, got {count}")
+    if count > len(pictures):
+        raise UserError(
+            f"aet.pictures = {count}: {dataset.name} has {len(pictures)} pictures to test with; allowed: up to {len(pictures)}"
+        )
     chosen = generator(key).permutation(len(pictures))[:count]
     return pictures[chosen], labels[chosen]
 

@@ -8,8 +8,6 @@ from hypothesis.extra.numpy import arrays
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
 
-CODES = arrays(np.int16, st.tuples(st.integers(1, 4), st.integers(1, 5)))
-
 
 def stuck(n_cells):
     """Distinct cells in any order, each with a bit."""
