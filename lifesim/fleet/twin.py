@@ -74,12 +74,13 @@ class DeviceTwin:
         position = next((i for i, (alarm, s) in enumerate(first_reads) if alarm and s >= least_score), None)
         if position is None:
             return None
-        weights = self._weights(times_ns[position])
-        rereads = range(1, self.rule.rereads + 1)
-        again = self._read([weights] * len(rereads), [(times_ns[position], read) for read in rereads])
-        lowest = min([first_reads[position][1], *score(self.golden, again).tolist()])
-        if not self.rule.alarms(self.golden, again).all() or lowest < least_score:
-            return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
+        lowest, rereads = first_reads[position][1], range(1, self.rule.rereads + 1)
+        if rereads:
+            weights = self._weights(times_ns[position])
+            again = self._read([weights] * len(rereads), [(times_ns[position], read) for read in rereads])
+            lowest = min([lowest, *score(self.golden, again).tolist()])
+            if not self.rule.alarms(self.golden, again).all() or lowest < least_score:
+                return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
         nominal = self.snapshot().held_at(times_ns[position]).weights()
         clean = self._evaluator.confidences([nominal], self.test_set.pictures, None)
         without_noise = bool(self.rule.alarms(self.golden, clean)[0])
