@@ -179,7 +179,9 @@ def own(tmp_path, monkeypatch):
 
 
 def test_a_users_network_learns_a_users_data(own):
-    network = Network(module=f"{own}:make", dataset=f"{own}:load", epochs=20, batch_size=8, learning_rate=0.01)
+    network = Network(
+        module=f"{own}:make", dataset=f"{own}:load", epochs=20, batch_size=8, learning_rate=0.01
+    )
     model = trained_model(network)
     assert model.architecture.input_shape == (1, 6, 6)
     dataset = load_dataset(network.data)
