@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import platform
@@ -70,7 +71,7 @@ class ResultDirectory:
             **self._how,
             "versions": {
                 "python": platform.python_version(),
-                **{name: importlib.metadata.version(name) for name in _PACKAGES},
+                **_versions(),
             },
             "machine": {
                 "system": platform.system(),
@@ -82,6 +83,11 @@ class ResultDirectory:
             "peak_memory_bytes": peak_memory_bytes(),
         }
         self.write_json("manifest.json", manifest)
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
 def _refuse_to_mix(path: Path, force: bool) -> None:

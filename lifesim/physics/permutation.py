@@ -23,6 +23,8 @@ def permute(key: int, n: int, indices: np.ndarray, member: np.ndarray | int = 0)
     ``member`` (0 <= member < 2**20, one number or one for each index) names one of a family of permutations, so that a call can use many.
     """
     result = np.asarray(indices, dtype=np.uint64)
+    if not result.size:  # common where little fails
+        return result.astype(np.int64)
     member = np.asarray(member, dtype=np.uint64) << _MEMBER_SHIFT
     side = np.uint64(math.isqrt(n - 1) + 1) if n > 1 else np.uint64(1)
     result = _feistel(key, side, result, member)

@@ -228,7 +228,7 @@ def test_cells_stuck_between_two_levels(live: Live, codes) -> None:
     )
     held = levels(codes, Encoding(2, offset=True))
     right = held @ np.array([0.5 * 0.4, 0.25, 0.25, 0.5 * 0.6])
-    agree_in_number(wrong_cells(result)[0], CELLS // 2, weibull(1, 6, 2) * (1 - right))
+    agree_in_number(wrong_cells(result)[0], CELLS // 2, weibull(1, 6, 2) * (1 - right), most=0.02)
 
 
 @pytest.mark.parametrize(("step", "to_bottom", "to_top"), [("state", 0, 3), ("level", -1, 1)])
@@ -302,7 +302,7 @@ def acceleration(temperature_c: np.ndarray | float) -> np.ndarray:
 
 def cosines(time_s: np.ndarray) -> np.ndarray:
     days = time_s / DAY_S
-    return 20 + 5 + 10 * np.cos(2 * np.pi * (days + 0 - 19) / 365) + 12 * np.cos(2 * np.pi * (days - 14 / 24))
+    return 20 + 5 + 6 * np.cos(2 * np.pi * (days - 19) / 365) + 8 * np.cos(2 * np.pi * (days - 14 / 24))
 
 
 def trace(time_s: np.ndarray) -> np.ndarray:
@@ -316,16 +316,16 @@ PROFILES = {
         (
             "site.mean_c=20",
             "site.self_heating_c=5",
-            "site.season_amplitude_c=10",
+            "site.season_amplitude_c=6",
             "site.hottest_day_of_year=20",
-            "site.day_amplitude_c=12",
+            "site.day_amplitude_c=8",
             "site.hottest_hour=14",
         ),
         cosines,
     ),
     "histogram": (
-        ("site={temperatures_c=[0, 20, 45], shares=[0.5, 0.4, 0.1], self_heating_c=5}",),
-        lambda time_s: np.select([time_s % DAY_S < 0.5 * DAY_S, time_s % DAY_S < 0.9 * DAY_S], [5, 25], 50),
+        ("site={temperatures_c=[0, 20, 35], shares=[0.5, 0.4, 0.1], self_heating_c=5}",),
+        lambda time_s: np.select([time_s % DAY_S < 0.5 * DAY_S, time_s % DAY_S < 0.9 * DAY_S], [5, 25], 40),
     ),
     "trace": (("site={trace_csv='TRACE'}",), trace),
     # In the first ten days of February a spell of a day begins every 40 minutes on average: eleven days are hot.
@@ -488,14 +488,14 @@ ONES = {
 def test_read_disturb(live: Live, per_hour: int, settings, decades: float, sigma: float) -> None:
     result = live(
         f"workload.inferences_per_hour={per_hour}",
-        "technology.disturb_median_pulses=5e6",
+        "technology.disturb_median_pulses=2e7",
         "technology.disturb_fails_to=lrs",
         *settings,
     )
     inferences = per_hour * 24 * 100
     assert last(result, "inferences") == inferences
     for layer in result.layers.itertuples():
-        share = lognormal(inferences * 16 * ONES[layer.layers], 5e6 / 10**decades, sigma)
+        share = lognormal(inferences * 16 * ONES[layer.layers], 2e7 / 10**decades, sigma)
         most = 0.01 if layer.layers == "fc1" else 0.05
         agree_in_number(layer.expired_cells_mean, LAYER_CELLS[layer.layers], share, most=most)
 
@@ -590,7 +590,7 @@ def test_temperature_coefficient(live: Live) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "some", "much"),
-    [("weight", 0.001, 0.003), ("cell_analog", 1e-4, 3e-4), ("cell_adc", 3e-6, 1e-5)],
+    [("weight", 0.001, 0.003), ("cell_analog", 1.5e-4, 5e-4), ("cell_adc", 3e-6, 1e-5)],
 )
 def test_read_noise(live: Live, kind: str, some: float, much: float) -> None:
     runs = [
@@ -697,16 +697,16 @@ def test_power_cuts(live: Live) -> None:
     result = live(
         "count=4",
         "site.power_cuts_per_year=1e9",
-        "schedule={kind='blind_refresh', interval_s='6 h'}",
+        "schedule={kind='blind_refresh', interval_s='12 h'}",
     )
     rate, refreshes = 1e9 / YEAR_S, last(result, "refreshes")
     uncut = math.exp(-rate * CELLS * (20 + 100 / 128) * 1e-9)
     cuts = 1 / uncut - 1
     error = math.sqrt((1 - uncut) / uncut**2 / refreshes)
-    assert refreshes == 1600
-    agree(last(result, "rewrites_cut") / refreshes, cuts, error, most=0.04)
+    assert refreshes == 800
+    agree(last(result, "rewrites_cut") / refreshes, cuts, error, most=0.06)
     # The time's own coefficient of variation is smaller than that of the number of cuts.
-    agree(last(result, "refreshing_s") / refreshes, cuts / rate, error / rate, most=0.04)
+    agree(last(result, "refreshing_s") / refreshes, cuts / rate, error / rate, most=0.06)
 
 
 # -- redeployment --
@@ -812,7 +812,7 @@ def test_truncation(live: Live) -> None:
         *WORN,
         NOBODY_ANSWERS,
         "schedule={kind='march_scrub', interval_s='10 d'}",
-        "count=8",
+        "count=5",
         "link.truncation=0.9",
         "link.uplink_bps=1e9",
         "link.downlink_bps=1e9",
@@ -972,7 +972,7 @@ def test_retirement_and_replacement(live: Live) -> None:
 
 def test_commissioning(live: Live) -> None:
     """Uniform over the time given; a device visits from its own start on."""
-    result = live("count=40", "commissioning_s=80 d", "schedule={kind='blind_refresh', interval_s='4 d'}")
+    result = live("count=40", "commissioning_s=80 d", "schedule={kind='blind_refresh', interval_s='10 d'}")
     starts_s = result.devices["commissioned_s"]
     assert result.devices["uncommissioned_s"].equals(starts_s)
     agree(starts_s.mean(), 40 * DAY_S, 80 * DAY_S / math.sqrt(12 * 40), most=0.1)
@@ -981,7 +981,7 @@ def test_commissioning(live: Live) -> None:
     for device, start_s in zip(result.devices["device"], starts_s, strict=True):
         visits = visits_ns.get_group(device) / 1e9
         assert visits.min() >= start_s and len(visits) in {
-            math.floor((HORIZON_S - start_s) / (4 * DAY_S)) + i for i in (0, 1)
+            math.floor((HORIZON_S - start_s) / (10 * DAY_S)) + i for i in (0, 1)
         }
 
 
