@@ -217,6 +217,54 @@ def test_polarity_of_stuck_cells(live: Live, codes, settings: tuple[str, ...], p
         agree_in_number(count, int(stuck[0.0]), share * zeros + (1 - share) * ones)
 
 
+@pytest.mark.parametrize(
+    ("settings", "low_resistance", "high_resistance"),
+    [
+        (STUCK_AT_ONCE, "technology.wear_stuck_at_1_share=1", "technology.wear_stuck_at_1_share=0"),
+        (
+            ("technology.fabrication_rate=0.01",),
+            "technology.fabrication_stuck_at_1_share=1",
+            "technology.fabrication_stuck_at_1_share=0",
+        ),
+        (
+            ("technology.line_failures_per_year=300",),
+            "technology.line_stuck_at_1_share=1",
+            "technology.line_stuck_at_1_share=0",
+        ),
+        (
+            ("technology.retention_median_s=1000 d",),
+            "technology.retention_fails_to=lrs",
+            "technology.retention_fails_to=hrs",
+        ),
+        (
+            ("technology.disturb_median_pulses=2e7", "workload.inferences_per_hour=1000"),
+            "technology.disturb_fails_to=lrs",
+            "technology.disturb_fails_to=hrs",
+        ),
+        (
+            ("technology.array=passive", "technology.half_select_median=1000"),
+            "technology.half_select_fails_to=lrs",
+            "technology.half_select_fails_to=hrs",
+        ),
+    ],
+    ids=["wear", "fabrication", "lines", "retention", "reads", "half-selects"],
+)
+def test_direction(codes, settings: tuple[str, ...], low_resistance: str, high_resistance: str) -> None:
+    """Towards low resistance bits are gained, towards high resistance lost: bit by bit, as a network has about as many ones as zeros."""
+    changed = []
+    for direction in (low_resistance, high_resistance):
+        lived = scenario(*settings, direction)
+        (device,) = simulate(lived, make_plans(lived), InProcessExecutor()).devices
+        held = device.stretches[-1].snapshot.held_at(int(HORIZON_S * 1e9)).codes()
+        pairs = [(c.view(np.uint16), h.view(np.uint16)) for c, h in zip(codes, held, strict=True)]
+        gained, lost = (
+            sum(int(np.bitwise_count(bits).sum()) for bits in of)
+            for of in ([h & ~c for c, h in pairs], [c & ~h for c, h in pairs])
+        )
+        changed.append((gained > 1000, lost > 1000, gained * lost))
+    assert changed == [(True, False, 0), (False, True, 0)]
+
+
 def test_cells_stuck_between_two_levels(live: Live, codes) -> None:
     """At each of the two inner levels a quarter of the stuck cells, at the top 0.3, at the bottom 0.2."""
     result = live(
