@@ -79,12 +79,11 @@ class _TimedFuture:
             return self._future.result(timeout)
 
 
-def peak_memory_bytes() -> dict[str, int]:
-    """Return the most memory that this process, and the largest of its finished children, have held at a time; nothing where unknown."""
+def peak_memory_bytes() -> int | None:
+    """Return the most memory that this process has held at a time; None where the system does not say.
+
+    Workers are not in it: what the system remembers of a process that has ended is that of whoever started it, if that was more.
+    """
     if resource is None:
-        return {}
-    unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        name: resource.getrusage(who).ru_maxrss * unit
-        for name, who in (("run", resource.RUSAGE_SELF), ("largest_worker", resource.RUSAGE_CHILDREN))
-    }
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
