@@ -253,12 +253,15 @@ class Bank:
 
     def _worn(self, programmed: Programmed) -> np.ndarray:
         exposure, extra = self.wear.exposure(programmed), programmed.extra
-        if not extra.highest:
+        if not extra.goes:
             return self._wear_fates.failed_by(exposure)
         cycles = self.wear.cycles_per_operation
-        bound = exposure + extra.highest * cycles
+        bound = exposure + extra.bound * cycles
         cells, limits = self._wear_fates.failed_by(bound), self._wear_fates.limits_by(bound)
-        return cells[limits <= exposure + extra.of(cells) * cycles]
+        # Only the few that fail between the bank's exposure and the bound need be looked up.
+        first = int(np.searchsorted(limits, exposure, side="right"))
+        late = cells[first:]
+        return np.concatenate([cells[:first], late[limits[first:] <= exposure + extra.of(late) * cycles]])
 
     def _given_up(self, epoch: int, ordinal: int = 0, cells: int | None = None) -> np.ndarray:
         """Return which cells a programming leaves unwritten (int32); of a patch: which of its ``cells`` cells, by position."""

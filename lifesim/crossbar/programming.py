@@ -31,40 +31,39 @@ class Patch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SparseCounts:
-    """Programming operations of single cells beyond those of their bank: ``cells`` (int64, sorted), ``counts`` (int64)."""
+    """Programming operations of single cells beyond those of their bank, as a list of goes: cells (int32, sorted), operations of each.
 
-    cells: np.ndarray
-    counts: np.ndarray
+    Kept as they came, so that the states of a device over its life share them; merging them would copy all of them each time.
+    """
 
-    @classmethod
-    def none(cls) -> SparseCounts:
-        return _NONE
+    goes: tuple[tuple[np.ndarray, int], ...] = ()
 
     def plus(self, cells: np.ndarray, writes: int) -> SparseCounts:
         """Return the counts after ``writes`` more operations of each of ``cells`` (sorted, distinct)."""
-        every = np.union1d(self.cells, cells)
-        counts = np.zeros(len(every), np.int64)
-        counts[np.searchsorted(every, self.cells)] += self.counts
-        counts[np.searchsorted(every, cells)] += writes
-        return SparseCounts(every, counts)
+        return SparseCounts((*self.goes, (np.asarray(cells, np.int32), writes)))
 
     def of(self, cells: np.ndarray) -> np.ndarray:
-        """Return the count of each of ``cells`` (int64; 0 for cells never written alone)."""
-        if not len(self.cells):
-            return np.zeros(len(cells), np.int64)
-        at = np.minimum(np.searchsorted(self.cells, cells), len(self.cells) - 1)
-        return np.where(self.cells[at] == cells, self.counts[at], 0)
+        """Return the count of each of a few ``cells`` (int64; 0 for cells never written alone)."""
+        counts = np.zeros(len(cells), np.int64)
+        for written, writes in self.goes:
+            counts += writes * among(cells, written)
+        return counts
+
+    def merged(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return all cells ever written alone (int64, ascending) and the count of each (int64)."""
+        written = [np.empty(0, np.int64), *(cells for cells, _ in self.goes)]
+        cells, place = np.unique(np.concatenate(written), return_inverse=True)
+        writes = np.repeat([w for _, w in self.goes], [len(c) for c, _ in self.goes])
+        return cells, np.bincount(place, writes, len(cells)).astype(np.int64)
 
     @property
-    def highest(self) -> int:
-        return int(self.counts.max()) if len(self.counts) else 0
+    def bound(self) -> int:
+        """A number that no cell's count exceeds."""
+        return sum(writes for _, writes in self.goes)
 
     @property
     def total(self) -> int:
-        return int(self.counts.sum())
-
-
-_NONE = SparseCounts(np.empty(0, np.int64), np.empty(0, np.int64))
+        return sum(len(cells) * writes for cells, writes in self.goes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ class Programmed:
     epoch: int
     operations: int
     reloads: int = 0
-    extra: SparseCounts = _NONE
+    extra: SparseCounts = SparseCounts()
     patches: tuple[Patch, ...] = ()
     resumed_ns: int = 0
     idle: tuple[float, ...] = ()

@@ -36,7 +36,7 @@ def bank_wear(account: DeviceAccount) -> list[BankWear]:
     return [
         BankWear(
             p.operations + p.extra.total / bank.n_cells,
-            p.operations + p.extra.highest,
+            p.operations + int(p.extra.merged()[1].max(initial=0)),
             _expected_stuck(bank, p),
             len(faults.stuck),
             len(np.unique(faults.expired)),
@@ -47,7 +47,7 @@ def bank_wear(account: DeviceAccount) -> list[BankWear]:
 
 def _expected_stuck(bank: Bank, programmed: Programmed) -> float:
     """Cells written alone have more cycles behind them than the others."""
-    cycles, extra = bank.wear.exposure(programmed), programmed.extra
-    alone = failed_share(bank.wear.limits, cycles + extra.counts * bank.wear.cycles_per_operation)
-    others = bank.n_cells - len(extra.cells)
+    cycles, (_, counts) = bank.wear.exposure(programmed), programmed.extra.merged()
+    alone = failed_share(bank.wear.limits, cycles + counts * bank.wear.cycles_per_operation)
+    others = bank.n_cells - len(counts)
     return others * float(failed_share(bank.wear.limits, cycles)) + float(alone.sum())

@@ -123,13 +123,15 @@ def test_brute_force_over_every_cell_and_write_agrees(key, history, cycles, late
     st.lists(st.integers(0, 25), max_size=10),
 )
 def test_sparse_counts_add_up(writes, asked):
-    counts, expected = SparseCounts.none(), dict.fromkeys(range(26), 0)
+    counts, expected = SparseCounts(), dict.fromkeys(range(26), 0)
     for cells, times in writes:
         counts = counts.plus(np.array(sorted(cells), np.int64), times)
         for cell in cells:
             expected[cell] += times
     assert counts.of(np.array(asked, np.int64)).tolist() == [expected[cell] for cell in asked]
-    assert counts.highest == max(expected.values()) and counts.total == sum(expected.values())
+    assert counts.bound >= max(expected.values()) and counts.total == sum(expected.values())
+    cells, merged = counts.merged()
+    assert dict(zip(cells.tolist(), merged.tolist(), strict=True)) == {c: n for c, n in expected.items() if n}
 
 
 def test_use_while_halted_does_not_count_and_time_does():

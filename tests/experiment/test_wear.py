@@ -28,7 +28,7 @@ def test_cells_written_alone_are_worn_more() -> None:
     """Half of the cells have had 300 operations more: counted cell by cell, and against the cells that fail."""
     limits = Weibull(1000.0, 2.0)
     written = np.arange(0, CELLS, 2)
-    alone = SparseCounts.none().plus(written, 300)
+    alone = SparseCounts().plus(written, 300)
     programmed = Programmed(0, 0, 100, extra=alone)
     bank = Bank(stream_key("test wear"), CELLS, Wear(limits, 0.5))
     (wear,) = bank_wear(device(bank, programmed))

@@ -138,7 +138,7 @@ def test_a_read_only_diagnosis_finds_and_cures_what_the_interpreter_does(aged, r
         assert silicon.encoding.differing_cells(held, codes).tolist() == cells.tolist()
     for before, after, result, cells in zip(programmed, got.programmed, results, found.cells, strict=True):
         assert (after.time_ns, after.epoch, after.operations) == (0, 0, before.operations)
-        assert after.extra.cells.tolist() == result.rewritten.tolist()
+        assert after.extra.merged()[0].tolist() == result.rewritten.tolist()
         assert after.extra.of(cells).tolist() == [1 + retries] * len(cells)
         assert after.extra.total == result.writes
 

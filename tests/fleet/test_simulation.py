@@ -56,7 +56,7 @@ def live(scenario: Scenario, **options) -> FleetRecord:
 
 def as_written(left: Programmed) -> tuple:
     """Return what a bank's programmings left, to be compared by value."""
-    extra = (left.extra.cells.tolist(), left.extra.counts.tolist())
+    extra = [part.tolist() for part in left.extra.merged()]
     patches = [(p.cells.tolist(), p.time_ns, p.ordinal, p.idle) for p in left.patches]
     return replace(left, extra=None, patches=()), extra, patches
 
