@@ -32,8 +32,23 @@ SAME_BYTES = [name for name in FILES if name != "manifest.json"]
 DAY_S = 86_400.0
 
 SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
-# Fewer devices where twice the whole would take minutes.
-SHORTENED = {"quickstart": ["group.cameras.count=8"], "lenet_hot_box": ["group.boxes.count=2"]}
+# Fewer devices, or a shorter life, where twice the whole would take minutes.
+SHORTENED = {
+    "quickstart": ["group.cameras.count=6", "horizon_s=3 y"],
+    "lenet_hot_box": ["group.boxes.count=1", "horizon_s=2 y"],
+    "vehicle": ["group.cars.count=1", "horizon_s=2 y"],
+    "busy_sensor": ["group.sensors.count=1", "horizon_s=100 d"],
+    "mlc_drift": ["group.cameras.count=1", "horizon_s=200 d"],
+    "lorawan_meter": ["group.meters.count=4", "horizon_s=2 y"],
+    "heat_spells": ["group.boxes.count=4", "horizon_s=2 y"],
+    "swapped_bank": ["group.doorbells.count=2", "horizon_s=2 y"],
+    "factory_defects": ["group.screened.count=2", "group.unscreened.count=2", "horizon_s=200 d"],
+    "fleet_1000": [
+        *(f"group.{name}.count=2" for name in ("meters", "cameras", "sensors")),
+        *(f"group.{name}.count=1" for name in ("doorbells", "converters", "stores", "vehicles")),
+        "horizon_s=3 y",
+    ],
+}
 
 
 def with_groups(scenario: Scenario, groups: list[str], days: float, **changes) -> Scenario:
