@@ -90,7 +90,6 @@ def test_the_theory_agrees_with_itself():
         pytest.param(exponential, mmc_wait, 2, 0.6, 850_000, id="M/M/2"),
         pytest.param(constant, mdc_wait, 1, 0.6, 300_000, id="M/D/1"),
         pytest.param(constant, mdc_wait, 2, 0.6, 400_000, id="M/D/2"),
-        pytest.param(constant, mdc_wait, 3, 0.6, 550_000, id="M/D/3"),
     ],
 )
 def test_mean_wait_in_the_cloud_is_the_queues(services, theory, workers, load, jobs):
