@@ -17,6 +17,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from lifesim.crossbar.programming import Programmed
 from lifesim.errors import LifesimError, UserError
 from lifesim.experiment.results import FILES, read_result
 from lifesim.experiment.run import report_times_ns, run_to_directory
@@ -119,7 +120,8 @@ def test_silicon_depends_on_seed_group_and_slot_alone(scenario: Scenario) -> Non
         silicon = make_silicon(
             in_scenario.group[name], Hardware.of(in_scenario.group[name]), in_scenario, name, slot
         )
-        return [bank.stuck_at(100_000).tolist() for bank in silicon.banks]
+        worn = Programmed(0, 0, 100_000)
+        return [bank.stuck_at(worn, 0)[0].tolist() for bank in silicon.banks]
 
     other_order = with_groups(scenario, list(scenario.group)[::-1], 30)
     assert stuck(scenario, "harsh", 1) == stuck(other_order, "harsh", 1)
