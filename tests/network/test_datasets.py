@@ -38,7 +38,7 @@ def test_the_split_never_changes(mnist5k):
 
 
 def test_arrays_are_read_only_and_decoded_once(mnist5k):
-    assert load_dataset("mnist5k") is mnist5k
+    assert load_dataset("mnist5k") is load_dataset("mnist5k")
     with pytest.raises(ValueError, match="read-only"):
         mnist5k.images[0, 0, 0, 0] = 1
 
