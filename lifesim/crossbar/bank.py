@@ -58,7 +58,7 @@ class Wear:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Defect:
-    """Cells (int32) that are stuck at ``levels`` (uint8) from ``time_ns`` on: 0 for fabrication, later for a line that breaks."""
+    """Cells (int32, ascending) that are stuck at ``levels`` (uint8) from ``time_ns`` on: 0 for fabrication, later for a line that breaks."""
 
     time_ns: int
     cells: np.ndarray
@@ -212,7 +212,7 @@ class Bank:
         for defect in self.defects:
             if defect.time_ns > time_ns:
                 break
-            others = ~np.isin(worn, defect.cells)
+            others = ~among(worn, defect.cells)
             worn = np.concatenate([worn[others], defect.cells])
             levels = np.concatenate([levels[others], defect.levels])
         return worn, levels

@@ -71,6 +71,13 @@ class FaultMap:
         return hash(self.digest())
 
 
+def differing_cells(
+    codes: Sequence[np.ndarray], others: Sequence[np.ndarray], encoding: Encoding
+) -> tuple[np.ndarray, ...]:
+    """Return for each layer the cells (int64, ascending) whose level differs between two sets of codes."""
+    return tuple(encoding.differing_cells(c, o) for c, o in zip(codes, others, strict=True))
+
+
 def apply_map(codes: Sequence[np.ndarray], fault_map: FaultMap) -> tuple[np.ndarray, ...]:
     """Return the codes that a device with these stuck cells holds after ``codes`` have been programmed."""
     write = fault_map.encoding.write

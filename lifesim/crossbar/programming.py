@@ -82,8 +82,6 @@ class Programmed:
         Reloads before this time did not happen: the device was halted, and went on without reprogramming the whole bank.
     idle
         What each soft mechanism's clock has counted since ``time_ns`` while it did no harm, as the device was not in use.
-    patch_count
-        How often single cells were rewritten since ``time_ns``.
     """
 
     time_ns: int
@@ -94,7 +92,6 @@ class Programmed:
     patches: tuple[Patch, ...] = ()
     resumed_ns: int = 0
     idle: tuple[float, ...] = ()
-    patch_count: int = 0
 
     def worn(self, writes: int) -> Programmed:
         """Return the state after ``writes`` operations of every cell that leave nothing of use, such as a March test's."""
@@ -110,10 +107,9 @@ class Programmed:
             return self
         older = [replace(p, cells=np.setdiff1d(p.cells, cells, assume_unique=True)) for p in self.patches]
         cells = np.asarray(cells, np.int64)
-        patch = Patch(cells, cells, time_ns, self.patch_count + 1, self.idle)
+        patch = Patch(cells, cells, time_ns, len(self.patches) + 1, self.idle)
         return replace(
             self,
-            patch_count=self.patch_count + 1,
             extra=self.extra.plus(patch.cells, writes),
             patches=(*older, patch),
         )

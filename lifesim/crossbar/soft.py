@@ -41,6 +41,8 @@ class SoftMechanism(Protocol):
         Whether it moves by one level only, or all the way (the same in one-bit cells).
     in_use_only
         Whether exposure grows only while the device is in use.
+
+    One that is harmed by half-selects has ``pulses_per_write`` as well: what each write of another cell adds to the exposure.
     """
 
     name: str
@@ -53,15 +55,21 @@ class SoftMechanism(Protocol):
     def reading(self, time_ns: int) -> float:
         """Return what the clock of exposure shows at a time; the exposure of cells written together is a difference of readings."""
 
-    def largest_half_selects(self, now: Programmed) -> float:
-        """Return an upper bound of what is added to any cell's exposure by the writing of other cells."""
+    def half_selects(self, now: Programmed) -> HalfSelects | None:
+        """Return how often the writing of other cells has half-selected each; None where that does no harm."""
 
-    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
-        """Return what is added to the exposures of ``cells``."""
+
+class _HarmedByItselfAlone:
+    """Of the mechanisms for which it makes no difference that other cells are written."""
+
+    __slots__ = ()
+
+    def half_selects(self, now: Programmed) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(_HarmedByItselfAlone):
     """Loss of state by time: limits in seconds at the reference temperature of ``clock``."""
 
     limits: LifeDistribution
@@ -75,15 +83,9 @@ class Retention:
     def reading(self, time_ns: int) -> float:
         return self.clock.at(time_ns / NS_PER_S)
 
-    def largest_half_selects(self, now: Programmed) -> float:
-        return 0.0
-
-    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
-        return np.zeros(len(cells))
-
 
 @dataclass(frozen=True, slots=True)
-class ReadDisturb:
+class ReadDisturb(_HarmedByItselfAlone):
     """Loss of state by read pulses; ``pulses(time_ns)`` counts those that a cell of the bank has had since the start."""
 
     limits: LifeDistribution
@@ -96,12 +98,6 @@ class ReadDisturb:
 
     def reading(self, time_ns: int) -> float:
         return self.pulses(time_ns)
-
-    def largest_half_selects(self, now: Programmed) -> float:
-        return 0.0
-
-    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
-        return np.zeros(len(cells))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +119,7 @@ class WriteDisturb:
     def reading(self, time_ns: int) -> float:
         return 0.0
 
-    def largest_half_selects(self, now: Programmed) -> float:
-        return self._half_selects(now).most() * self.pulses_per_write
-
-    def half_selects(self, now: Programmed, cells: np.ndarray) -> np.ndarray:
-        return self._half_selects(now).of(cells) * self.pulses_per_write
-
-    def _half_selects(self, now: Programmed) -> HalfSelects:
+    def half_selects(self, now: Programmed) -> HalfSelects:
         return HalfSelects(self.tiling, [patch.written for patch in now.patches])
 
 
@@ -168,14 +158,15 @@ class SoftFates:
         return failed[among(failed, patch.cells)]
 
     def _failed(self, now: Programmed, programming: tuple[int, int], exposure: float) -> np.ndarray:
-        most = self.mechanism.largest_half_selects(now)
+        half_selects = self.mechanism.half_selects(now)
         populations = (self._own, self._drawn_by(programming))
-        if not most:
+        if half_selects is None:
             return np.concatenate([fates.failed_by(exposure) for fates in populations])
-        parts = []
+        pulses, parts = self.mechanism.pulses_per_write, []
         for fates in populations:
-            cells, limits = fates.failed_by(exposure + most), fates.limits_by(exposure + most)
-            parts.append(cells[limits <= exposure + self.mechanism.half_selects(now, cells)])
+            bound = exposure + half_selects.most() * pulses
+            cells, limits = fates.failed_by(bound), fates.limits_by(bound)
+            parts.append(cells[limits <= exposure + half_selects.of(cells) * pulses])
         return np.concatenate(parts)
 
     def _drawn_by(self, programming: tuple[int, int]) -> CellFates:

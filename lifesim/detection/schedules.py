@@ -89,6 +89,9 @@ class Schedule(Protocol):
     def longest_visit_ns(self, costs: VisitCosts) -> int:
         """Return how long a visit takes at most, with re-reads and what it always leads to; it must be shorter than ``interval_ns``."""
 
+    def pulses_per_cell(self, of_test: float) -> float:
+        """Return the read pulses that a visit gives a cell, where one read of all test pictures gives it ``of_test``."""
+
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         """Return the cost of setting a baseline after a programming."""
 
@@ -109,6 +112,9 @@ class _NothingRead:
 
     def visit_cost(self, costs: VisitCosts) -> Cost:
         return NO_COST
+
+    def pulses_per_cell(self, of_test: float) -> float:
+        return 0.0
 
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         return NO_COST
@@ -142,6 +148,9 @@ class Periodic:
     def longest_visit_ns(self, costs: VisitCosts) -> int:
         return (1 + costs.rereads) * costs.aet_read.latency_ns
 
+    def pulses_per_cell(self, of_test: float) -> float:
+        return of_test
+
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         return costs.aet_read.times(costs.baseline_reads)
 
@@ -167,6 +176,9 @@ class Readback:
 
     def longest_visit_ns(self, costs: VisitCosts) -> int:
         return costs.readback.latency_ns
+
+    def pulses_per_cell(self, of_test: float) -> float:
+        return 1.0
 
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         return costs.readback

@@ -106,6 +106,11 @@ def together(ledgers: Iterable[np.ndarray]) -> np.ndarray:
     return sum(ledger.astype(object) for ledger in ledgers)
 
 
+def mean(values: Sequence[float]) -> float | None:
+    """Return the mean; None of nothing."""
+    return float(np.mean(values)) if values else None
+
+
 def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list[int]) -> DeviceAccount:
     """Return the ledger of one device over the periods between ``edges_ns`` (from 0 to the horizon)."""
     periods = len(edges_ns) - 1

@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount, commissioned, together
+from lifesim.experiment.accounting import DeviceAccount, commissioned, mean, together
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.rates import failure_rate
@@ -56,7 +54,7 @@ def summarise(
         "in_spec_availability": int(time_ns[0]) / whole,
         "out_silent_share": int(time_ns[2]) / whole,
         "state_s": {state: to_s(int(ns)) for state, ns in zip(schema.STATES, time_ns, strict=True)},
-        "accuracy_last_mean": _mean(
+        "accuracy_last_mean": mean(
             [a.observed.samples[-1].correct / fleet.plans[a.record.group].spec_pictures for a in last]
         ),
         "in_spec_last": sum(
@@ -101,7 +99,3 @@ def _waited(waited: Sequence[Wait]) -> dict[str, Any]:
         "events": int(happened.sum()),
         "median_s": None if median_ns is None else to_s(median_ns),
     }
-
-
-def _mean(values: list[float]) -> float | None:
-    return float(np.mean(values)) if values else None

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount, commissioned, together
+from lifesim.experiment.accounting import DeviceAccount, commissioned, mean, together
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.observation import Sample
@@ -49,7 +49,7 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     table["availability"] = _shares(time_ns[:, :3], commissioned(time_ns))
     table["in_spec_availability"] = _shares(time_ns[:, :1], commissioned(time_ns))
     table["accuracy_devices"] = [len(at_edge) for at_edge in observed]
-    table["accuracy_mean"] = [float(np.mean(a)) if a else None for a in accuracy]
+    table["accuracy_mean"] = [mean(a) for a in accuracy]
     table["accuracy_p05"] = [float(np.percentile(a, 5)) if a else None for a in accuracy]
     table["accuracy_min"] = [min(a, default=None) for a in accuracy]
     table["in_spec_devices"] = [
@@ -58,8 +58,7 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     ]
     for cells in ("stuck_cells", "expired_cells"):
         table[f"{cells}_mean"] = [
-            float(np.mean([getattr(sample, cells) for _, sample in at_edge])) if at_edge else None
-            for at_edge in observed
+            mean([getattr(sample, cells) for _, sample in at_edge]) for at_edge in observed
         ]
     table |= {name: counts[:, i].tolist() for i, name in enumerate(schema.COUNTS)}
     table |= {name: [0.0, *values] for name, values in _answer_columns(accounts, plans).items()}
@@ -109,7 +108,7 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
             **dict(zip(schema.DURATIONS, _seconds(time_ns[0].tolist()), strict=True)),
             "availability": _shares(time_ns[:, :3], commissioned(time_ns))[0],
             "in_spec_availability": _shares(time_ns[:, :1], commissioned(time_ns))[0],
-            "accuracy_mean": float(np.mean(accuracy)) if accuracy else None,
+            "accuracy_mean": mean(accuracy),
             "accuracy_min": min(accuracy) if accuracy else None,
             "accuracy_last": accuracy[-1] if accuracy else None,
             **{f"{name}_s": _seconds([moment])[0] for name, moment in moments.items()},
@@ -163,12 +162,12 @@ def layers_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> T
                 "group": group,
                 "layers": bank.name,
                 "cells": bank.n_cells,
-                "operations_mean": _mean([w.operations for w in wear]),
+                "operations_mean": mean([w.operations for w in wear]),
                 "operations_max": max((w.most_operations for w in wear), default=None),
-                "expected_stuck_mean": _mean([w.expected_stuck for w in wear]),
-                "stuck_cells_mean": _mean([w.stuck for w in wear]),
+                "expected_stuck_mean": mean([w.expected_stuck for w in wear]),
+                "stuck_cells_mean": mean([w.stuck for w in wear]),
                 "stuck_cells_max": max((w.stuck for w in wear), default=None),
-                "expired_cells_mean": _mean([w.expired for w in wear]),
+                "expired_cells_mean": mean([w.expired for w in wear]),
             }
             for column in schema.LAYERS:
                 table[column].append(row[column])
@@ -187,10 +186,6 @@ def _waits_by_group(accounts: Sequence[DeviceAccount], horizon_ns: int) -> dict[
         group: waits([milestones(account) for account in of_group], horizon_ns)
         for group, of_group in _by_group(accounts).items()
     }
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None
 
 
 def csv_bytes(table: Table) -> bytes:

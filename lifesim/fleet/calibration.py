@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
 from lifesim.detection.criteria import score
 from lifesim.detection.prediction import LossPredictor
 from lifesim.fleet.redeployment import TestSet
@@ -50,15 +50,12 @@ def act_from_score(
     correct = correct_in_part(model, [model.codes, *copies], data, "validation", torch_device)
     losses = (correct[0] - correct[1:]) / len(load_dataset(data).split["validation"])
     if group.schedule.kind == "readback":
-        scores = np.array([_wrong_cells(model, held, encoding) for held in copies])
+        wrong = (differing_cells(model.codes, held, encoding) for held in copies)
+        scores = np.array([sum(map(len, cells)) for cells in wrong])
     else:
         evaluator = Evaluator.of(model, torch_device)
         scores = score(test_set.golden, evaluator.confidences(copies, test_set.pictures, None))
     return LossPredictor.fit(scores, losses).least_score(act_when.above)
-
-
-def _wrong_cells(model: Model, held: Sequence[np.ndarray], encoding: Encoding) -> int:
-    return sum(len(encoding.differing_cells(c, h)) for c, h in zip(model.codes, held, strict=True))
 
 
 def _random_map(

@@ -208,10 +208,14 @@ class Device:
         self._consider_calling(new)
 
     def _rewrite(self) -> Process:
+        yield from self._refresh()
+        yield from self._take_baseline()
+
+    def _refresh(self) -> Process:
+        """Write the backup into all cells, and serve from then on with what they hold."""
         yield from self._write(State.REFRESHING)
         self.log("refresh")
         self._start_stretch()
-        yield from self._take_baseline()
 
     def _resume(self) -> Process:
         """Go on with what the cells hold."""
@@ -260,9 +264,7 @@ class Device:
             # What has drifted in the cells that were not written is not the model's fault.
             self.log("drift_suspected", alarm.reads)
             self._end_stretch()
-            yield from self._write(State.REFRESHING)
-            self.log("refresh")
-            self._start_stretch()
+            yield from self._refresh()
             alarm = yield from self._verify()
         if alarm:
             self._log_alarm(alarm)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lifesim.crossbar.diagnosis import Diagnosis, false_report_probability
-from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.faults import FaultMap, differing_cells
 from lifesim.crossbar.programming import Programmed
 from lifesim.fleet.silicon import Silicon
 from lifesim.network.model import Model
@@ -61,7 +61,7 @@ def _read_only(
     again = 0
     for attempt in range(retries + 2):
         held = silicon.held_at(model, programmed, time_ns).read_codes()
-        wrong = [encoding.differing_cells(c, h) for c, h in zip(model.codes, held, strict=True)]
+        wrong = differing_cells(model.codes, held, encoding)
         if attempt <= retries:
             cells = [silicon.cells_of_bank(wrong, bank) for bank in range(len(silicon.banks))]
             again += sum(map(len, cells))

@@ -249,9 +249,7 @@ def read_pulses(
     """
     per_inference = pulses_of_inference(group, hardware, bank)
     asked, schedule = inferences_asked(group), make_schedule(group)
-    per_visit = {"periodic": group.aet.pictures * per_inference, "readback": 1.0}.get(
-        group.schedule.kind, 0.0
-    )
+    per_visit = schedule.pulses_per_cell(group.aet.pictures * per_inference)
     interval_ns = schedule.interval_ns or 1
     phase_ns = visit_phase_ns(scenario.seed, name, slot, interval_ns)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from lifesim.crossbar.cost import OperationCosts, Writing, cell_pulses_cost, pulses_cost
 from lifesim.crossbar.diagnosis import Diagnosis
-from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
 from lifesim.crossbar.march import MARCH_C_MINUS
 from lifesim.crossbar.programming import Programmed
 from lifesim.detection.criteria import Golden, score
@@ -58,8 +58,8 @@ class DeviceTwin:
         self._noise_key = noise_key
         self._costs = costs
         self._evaluator = Evaluator.of(model, torch_device, silicon.encoding)
-        self._known_wrong = tuple(np.empty(0, np.int64) for _ in model.codes)
-        self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
+        self._known_wrong = self._no_cells()
+        self._changed = self._no_cells()  # cells of the backup that differ from what was programmed last
         self._halted_ns = 0
         # First reads already evaluated; they hold until cells, pictures or baseline change.
         self._first_read_at: dict[int, tuple[bool, int]] = {}
@@ -131,7 +131,7 @@ class DeviceTwin:
             pulses = sum(b.pulses(p.epoch + 1, 0, b.n_cells * b.layers) for b, p in banks)
             return Writing(pulses, pulses_cost(self._costs, pulses).latency_ns)
         pulses = sum(
-            b.pulses(p.epoch, p.patch_count + 1, len(self.silicon.cells_of_bank(self._changed, i)))
+            b.pulses(p.epoch, len(p.patches) + 1, len(self.silicon.cells_of_bank(self._changed, i)))
             for i, (b, p) in enumerate(banks)
         )
         return Writing(pulses, cell_pulses_cost(self._costs, pulses).latency_ns)
@@ -161,7 +161,7 @@ class DeviceTwin:
         self.programmed = tuple(
             p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
-        self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
+        self._changed = self._no_cells()
         self._first_read_at.clear()
 
     @property
@@ -171,13 +171,9 @@ class DeviceTwin:
 
     def program_changes(self, time_ns: int) -> None:
         """Write only the cells in which the backup has changed since the last programming; ends at ``time_ns``."""
-        self.programmed = tuple(
-            bank.resumed(p, self._halted_ns, time_ns)
-            for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
-        )
+        self.resume(time_ns)
         self._patch(self._changed, time_ns)
-        self._changed = tuple(np.empty(0, np.int64) for _ in self.model.codes)
-        self._first_read_at.clear()
+        self._changed = self._no_cells()
 
     def _patch(self, cells: Sequence[np.ndarray], time_ns: int) -> None:
         """Write single cells, given by layer."""
@@ -218,13 +214,15 @@ class DeviceTwin:
             self._first_read_at.update(zip(unknown, seen, strict=True))
         return [self._first_read_at[time_ns] for time_ns in times_ns]
 
+    def _no_cells(self) -> tuple[np.ndarray, ...]:
+        return tuple(np.empty(0, np.int64) for _ in self.model.codes)
+
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
         return self._differing(self.snapshot().held_at(time_ns).read_codes())
 
     def _differing(self, held: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
         """Return per layer the cells that hold something else than the backup."""
-        differing = self.silicon.encoding.differing_cells
-        return tuple(differing(c, h) for c, h in zip(self.model.codes, held, strict=True))
+        return differing_cells(self.model.codes, held, self.silicon.encoding)
 
     def _weights(self, time_ns: int) -> tuple[np.ndarray, ...]:
         """Return the weights of a read at the temperature of that time."""

@@ -45,7 +45,7 @@ def test_every_cell_drifts_from_its_own_last_write(rewritten, reference_column, 
         programmed = programmed.patched(cells, day * DAY_NS)
         if len(cells):
             written_ns[cells] = day * DAY_NS
-            z[cells] = drift_z(stream_key(5, "patch", programmed.patch_count), 4, CELLS)[cells]
+            z[cells] = drift_z(stream_key(5, "patch", len(programmed.patches)), 4, CELLS)[cells]
     time_ns = (5 + later_days) * DAY_NS
     ages = [age_s(since, time_ns) for since in written_ns]
     levels = np.array([CMO.mean_levels(a) + CMO.sd_levels(a) * n for a, n in zip(ages, z, strict=True)])

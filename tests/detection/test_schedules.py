@@ -113,3 +113,8 @@ def test_costs():
 
 def test_the_longest_visit_has_its_re_reads_and_what_it_always_leads_to():
     assert [s.longest_visit_ns(COSTS) for s in ALL] == [0, 300, 7000, 590, 90]
+
+
+def test_what_a_visit_reads_is_what_it_pulses():
+    """Test pictures their own pulses, the whole array one a cell, a rewrite none."""
+    assert [s.pulses_per_cell(50.0) for s in ALL] == [0.0, 50.0, 1.0, 0.0, 0.0]
