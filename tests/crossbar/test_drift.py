@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -132,6 +132,7 @@ def test_weights_that_many_pieces_make_are_as_alone():
     st.lists(st.integers(0, 500), max_size=30),
 )
 def test_misreads_are_those_of_the_cells_one_by_one(encoding, key, sd, mean, reference, stuck):
+    assume(sd > 0 or abs(mean) % 1 != 0.5)  # half-way between two levels either is right
     drift = ConductanceDrift(mean, sd, 0.0, 1.0)
     codes, age_s, weights = random_codes(64, key), math.e, 64
     cells, levels = misreads(drift, key, 2, encoding, codes, age_s, np.array(stuck, np.int64), reference)
