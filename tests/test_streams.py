@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lifesim.streams import NormalStreams, bits_at, first_uniform, generator, stream_key, uniforms
+from lifesim.streams import bits_at, first_uniform, generator, stream_key, uniforms
 
 PARTS = st.lists(
     st.integers(-(2**70), 2**70) | st.text(max_size=6) | st.sampled_from(["1", "\x1f", "\x1fi1", "s"]),
@@ -116,13 +116,3 @@ def test_a_generator_begins_its_stream_anew():
     key = stream_key("generator", 1)
     assert np.array_equal(generator(key).random(5), generator(key).random(5))
     assert not np.array_equal(generator(key).random(5), generator(stream_key("generator", 2)).random(5))
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.lists(st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 40)), max_size=8))
-def test_normal_streams_give_the_numbers_of_a_fresh_generator(asked):
-    streams = NormalStreams()
-    for key, count in asked:
-        assert np.array_equal(
-            streams.normals(key, count), generator(key).standard_normal(count, dtype=np.float32)
-        )

@@ -9,7 +9,8 @@ import numpy as np
 
 from lifesim.detection.criteria import Criterion, Golden, deviates
 from lifesim.network.evaluate import NoiseKind
-from lifesim.streams import NormalStreams, stream_key
+from lifesim.normals import unit_normals
+from lifesim.streams import stream_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,18 @@ class ReadNoise:
     def draw(self, key: int, time_ns: int, reads: Sequence[int], pictures: int, elements: int) -> np.ndarray:
         """Return unit normals [reads, pictures, elements] (float32) for these reads of the visit at ``time_ns``.
 
-        Each picture and read has a stream of its own: asking for fewer pictures or other reads changes none of them. Reads of one visit
-        share a part, so that any two of them correlate by ``correlation``.
+        Asking for fewer pictures or elements, or for other reads, changes none of them. With the rho of ``correlation`` and independent normals
+        n, the first read is z_0 = n_0; what others share with it is s = sqrt(rho) z_0 + sqrt(1 - rho) n_visit, and z_r = sqrt(rho) s + sqrt(1 - rho)
+        n_r. All are unit normals, cov(z_r, z_q) = rho var(s) = rho and cov(z_0, z_r) = sqrt(rho) cov(z_0, s) = rho.
         """
-        streams = NormalStreams()
-        of_visit, of_read = np.float32(np.sqrt(self.correlation)), np.float32(np.sqrt(1.0 - self.correlation))
-        z = np.empty((len(reads), pictures, elements), np.float32)
-        for picture in range(pictures):
-            shared = streams.normals(stream_key(key, time_ns, picture, "visit"), elements)
-            for row, read in enumerate(reads):
-                own = streams.normals(stream_key(key, time_ns, picture, read), elements)
-                z[row, picture] = of_visit * shared + of_read * own
-        return z
+
+        def own(part: int | str) -> np.ndarray:
+            return unit_normals(stream_key(key, time_ns, part), pictures, elements)
+
+        alike, apart = np.float32(np.sqrt(self.correlation)), np.float32(np.sqrt(1.0 - self.correlation))
+        first = own(0)
+        shared = alike * first + apart * own("visit") if any(reads) else None
+        return np.stack([alike * shared + apart * own(read) if read else first for read in reads])
 
 
 @dataclass(frozen=True, slots=True)
