@@ -45,6 +45,9 @@ class Finding:
 class Examinee(Protocol):
     """What a schedule may ask of a device."""
 
+    def foresee(self, times_ns: Sequence[int]) -> None:
+        """Take note that :meth:`first_alarm` will be asked for these times, unless something comes between. Changes no answer."""
+
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         """Adversarial example testing at each time: the first visit whose first read alarms, re-read.
 
@@ -101,11 +104,23 @@ class Schedule(Protocol):
         What scores less than ``least_score`` is no alarm: it has been seen before, and was not worth acting on.
         """
 
+    def foresee(self, device: Examinee, ends_ns: Sequence[int]) -> None:
+        """Announce that :meth:`first_finding` will be asked for these visits, unless something comes between. Changes no finding."""
+
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         """Read what later visits are compared with."""
 
 
-class _NothingRead:
+class _NothingForeseen:
+    """Of the schedules for which it makes no difference to know their visits beforehand."""
+
+    __slots__ = ()
+
+    def foresee(self, device: Examinee, ends_ns: Sequence[int]) -> None:
+        pass
+
+
+class _NothingRead(_NothingForeseen):
     """Of the schedules whose visits read nothing: no time, no baseline."""
 
     __slots__ = ()
@@ -157,12 +172,15 @@ class Periodic:
     def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return device.first_alarm(ends_ns, least_score)
 
+    def foresee(self, device: Examinee, ends_ns: Sequence[int]) -> None:
+        device.foresee(ends_ns)
+
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         device.read_goldens(time_ns)
 
 
 @dataclass(frozen=True, slots=True)
-class Readback:
+class Readback(_NothingForeseen):
     """Non-destructive read of the whole array, compared with the backup: the honest rival of AET (digital, so without read noise).
 
     Alarms when at least ``alarm_cells`` cells are wrong that were right at the baseline; their number is the score.

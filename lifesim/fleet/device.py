@@ -1,7 +1,8 @@
 """One device's life as a process: serve, visit, diagnose, refresh, wait for the cloud, be reprogrammed, retire, be replaced.
 
-Two ways to serve give the same record, byte for byte: *skip-ahead* asks for the findings of a window of visits at once and sleeps until
-the first (the window doubles while nothing happens), and *stepped* wakes at every visit. The second is the oracle of the first.
+Two ways to serve give the same record, byte for byte: *skip-ahead* asks for the findings of a window of visits at once, when the first of
+them begins, and sleeps until the first finding (the window doubles while nothing happens); *stepped* wakes at every visit. The second is the
+oracle of the first. A window is announced as soon as it is known, so that those of many devices can be looked into together.
 """
 
 from __future__ import annotations
@@ -388,22 +389,32 @@ class Device:
 
     def _skip_ahead(self, first: int) -> Process:
         grid, window, serving_from = self._grid, 1, first
-        while True:
-            beyond = min(first + window, grid.first_at_or_after(self._horizon_ns))
-            ends_ns = [grid.end_ns(visit) for visit in range(first, beyond)]
-            finding = self._schedule.first_finding(self.twin, ends_ns, self._least_score) if ends_ns else None
-            self._next_visit = first + finding.position if finding else beyond
-            wake_ns = grid.start_ns(self._next_visit)
-            yield self._disturbance_or(wait(self.env, wake_ns - self.env.now, TEST))
-            if self._disturbed:
-                self._next_visit = max(serving_from, grid.first_at_or_after(self.env.now))
-                in_progress = self._next_visit - 1
-                if in_progress >= serving_from and grid.end_ns(in_progress) > self.env.now:
-                    yield wait(self.env, grid.end_ns(in_progress) - self.env.now, TEST)
+        last = grid.first_at_or_after(self._horizon_ns)
+        while first < last:
+            ends_ns = grid.ends_ns(first, min(first + window, last))
+            self._schedule.foresee(self.twin, ends_ns)
+            if (yield from self._sleep_through(serving_from, first)):
                 return None
+            finding = self._schedule.first_finding(self.twin, ends_ns, self._least_score)
             if finding:
+                if finding.position and (yield from self._sleep_through(first, first + finding.position)):
+                    return None
                 return finding
-            first, window = beyond, min(2 * window, LONGEST_WINDOW)
+            first, window = first + len(ends_ns), min(2 * window, LONGEST_WINDOW)
+        yield from self._sleep_through(serving_from, last)
+        return None
+
+    def _sleep_through(self, first: int, until: int) -> Process:
+        """Sleep until visit ``until``; those from ``first`` on find nothing. Return whether something came between."""
+        grid, self._next_visit = self._grid, until
+        yield self._disturbance_or(wait(self.env, grid.start_ns(until) - self.env.now, TEST))
+        if not self._disturbed:
+            return False
+        self._next_visit = max(first, grid.first_at_or_after(self.env.now))
+        in_progress = self._next_visit - 1
+        if in_progress >= first and grid.end_ns(in_progress) > self.env.now:
+            yield wait(self.env, grid.end_ns(in_progress) - self.env.now, TEST)
+        return True
 
     def _step(self, first: int) -> Process:
         grid = self._grid

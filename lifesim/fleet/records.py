@@ -38,6 +38,10 @@ class Grid:
     def end_ns(self, visit: int) -> int:
         return self.start_ns(visit) + self.visit_ns
 
+    def ends_ns(self, first: int, end: int) -> range:
+        """Return when visits ``first`` to ``end - 1`` end."""
+        return range(self.end_ns(first), self.end_ns(end), self.interval_ns)
+
     def first_at_or_after(self, time_ns: int) -> int:
         """Return the number of the first visit that begins at ``time_ns`` or later (at least 0)."""
         return max(0, -((self.phase_ns - time_ns) // self.interval_ns))

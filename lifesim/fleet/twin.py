@@ -69,6 +69,9 @@ class DeviceTwin:
 
     # -- what schedules ask (lifesim.detection.schedules.Examinee) --
 
+    def foresee(self, times_ns: Sequence[int]) -> None:
+        pass
+
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         first_reads = self._first_reads(times_ns)
         position = next((i for i, (alarm, s) in enumerate(first_reads) if alarm and s >= least_score), None)

@@ -32,6 +32,9 @@ class Watched:
     def __init__(self, wrong=(), alarm=None):
         self.wrong, self.alarm, self.asked = dict(wrong), alarm, []
 
+    def foresee(self, times_ns):
+        self.asked.append(("foresee", list(times_ns)))
+
     def first_alarm(self, times_ns, least_score=0):
         self.asked.append(("first_alarm", list(times_ns), least_score))
         return self.alarm
@@ -59,6 +62,13 @@ def test_periodic_hands_the_whole_window_to_the_device(alarm):
     device = Watched(alarm=alarm)
     assert Periodic(10).first_finding(device, [5, 15, 25], 7) is alarm
     assert device.asked == [("first_alarm", [5, 15, 25], 7)]
+
+
+def test_only_a_schedule_that_runs_the_network_announces_its_visits():
+    for schedule in ALL:
+        device = Watched()
+        schedule.foresee(device, range(5, 35, 10))
+        assert device.asked == ([("foresee", [5, 15, 25])] if isinstance(schedule, Periodic) else [])
 
 
 @pytest.mark.parametrize(

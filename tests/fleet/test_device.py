@@ -381,6 +381,38 @@ def test_the_trace_tells_what_the_segments_do(life):
         assert State.OFFLINE not in states
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from([0.0, 0.02, 0.2]), st.integers(0, 99), st.integers(1, 9000))
+def test_a_window_is_announced_as_soon_as_it_is_known_and_asked_for_when_its_first_visit_begins(
+    key, noise, phase_ns, horizon_ns
+):
+    told, read_ns, grid = [], 10, Grid(phase_ns, 100, 10)
+
+    class Telling(MoodyTwin):
+        def foresee(self, times_ns):
+            told.append(("announced", self.env.now, list(times_ns)))
+
+        def first_alarm(self, times_ns, least_score=0):
+            told.append(("asked", self.env.now, list(times_ns)))
+            return super().first_alarm(times_ns, least_score)
+
+    twin = Telling(key, 1e12, noise, 0.5, 0.0)
+    live(
+        twin, Periodic(100), grid, horizon_ns, stepped=False, read_ns=read_ns, diagnosis_ns=20, programming_ns=5,
+        service=lambda env, grid: setattr(twin, "env", env),
+    )  # fmt: skip
+    assert [what for what, _, _ in told] == ["announced", "asked"] * (len(told) // 2) + ["announced"] * (
+        len(told) % 2
+    )
+    for (_, now_ns, announced), (_, asked_ns, asked) in zip(told[::2], told[1::2], strict=False):
+        assert asked == announced and now_ns <= asked_ns == asked[0] - read_ns
+        assert len(asked) == 1 or now_ns <= asked_ns - grid.interval_ns, "a window ahead, but for the first"
+    if not noise:
+        assert [t for what, _, window in told if what == "asked" for t in window] == list(
+            grid.ends_ns(0, grid.first_at_or_after(horizon_ns))
+        ), "each visit once"
+
+
 QUIET = {
     "schedule": "periodic", "key": 1, "interval_ns": 100, "phase_share": 0.3, "read_ns": 10, "diagnosis_ns": 20,
     "programming_ns": 5, "baseline_reads": 0, "mean_ns": 1e12, "noise": 0.0, "confirmed": 1.0,

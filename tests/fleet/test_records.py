@@ -20,6 +20,12 @@ def test_first_at_or_after(grid, time_ns):
     assert grid.first_at_or_after(time_ns) == next(k for k in range(500) if grid.start_ns(k) >= time_ns)
 
 
+@settings(deadline=None, max_examples=60)
+@given(grids(), st.integers(0, 50), st.integers(0, 50))
+def test_ends_ns(grid, first, visits):
+    assert list(grid.ends_ns(first, first + visits)) == [grid.end_ns(k) for k in range(first, first + visits)]
+
+
 @settings(deadline=None, max_examples=120)
 @given(grids(), st.integers(0, 400))
 def test_ended_by(grid, time_ns):

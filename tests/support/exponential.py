@@ -44,6 +44,9 @@ class ExponentialTwin:
     def snapshot(self) -> Programming:
         return self._programming
 
+    def foresee(self, times_ns: Sequence[int]) -> None:
+        pass
+
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         for position, time_ns in enumerate(times_ns):
             if self._programming.failure_ns <= time_ns:
