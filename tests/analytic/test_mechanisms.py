@@ -649,15 +649,15 @@ def test_read_noise(live: Live, kind: str, some: float, much: float) -> None:
             "technology.read_noise_correlation=0",
             "aet.rereads=0",
             "aet.baseline_reads=20",
-            "count=2",
+            "count=10",
         )
         for sigma in (0, some, much)
     ]
     false = [last(run, "alarms_false") for run in runs]
     assert false[0] == 0 and false[0] < false[1] < false[2]
     for run, alarms in zip(runs, false, strict=True):
-        # The baseline has some noise, too: a read without any may deviate from it.
-        assert last(run, "alarms_true") == 0 and last(run, "alarms_early") <= 0.1 * alarms
+        # The baseline has some noise, too: a read without any may deviate from it, of a few devices at all their visits.
+        assert last(run, "alarms_true") == 0 and last(run, "alarms_early") <= 0.3 * alarms
         assert run.fleet["accuracy_mean"].equals(live().fleet["accuracy_mean"])
 
 
