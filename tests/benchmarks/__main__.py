@@ -1,0 +1,55 @@
+"""``python -m tests.benchmarks [NAME ...]``: measure, print a table, write it as CSV."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from tests.benchmarks import harness, machine
+
+NAMES = ("event_loop", "memory", "evaluation", "mrfi", "end_to_end", "fleets", "scaling")
+_WIDTH = 200
+
+
+def main(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help=f"Any of: {', '.join(NAMES)}. [default: all]"),
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Rounds; values and ratios are their medians.")] = 5,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="Where the CSV goes.")
+    ] = Path("results/benchmarks.csv"),
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: to see that it runs.")] = False,
+    mrfi_python: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", show_default=False, help="Interpreter of an environment with MRFI and torch."
+        ),
+    ] = None,
+) -> None:
+    """Measure lifesim against other ways to do the same."""
+    unknown = set(names or ()) - set(NAMES)
+    if unknown:
+        raise typer.BadParameter(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
+    console = Console(width=_WIDTH)
+    for line in machine.description():
+        console.print(line, highlight=False)
+    given = {"quick": quick, "mrfi_python": mrfi_python, "console": console}
+    rows: list[harness.Row] = []
+    for name in names or NAMES:
+        measure = importlib.import_module(f"tests.benchmarks.{name}").measure
+        taken = inspect.signature(measure).parameters
+        rows += measure(repeats, **{key: value for key, value in given.items() if key in taken})
+        harness.write_csv(rows, output)  # what has been measured stays, whatever the next one does
+    harness.print_table(rows, console)
+    console.print(f"Written to {output}", highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
