@@ -11,6 +11,7 @@ sum: RRAMedy's bit patterns ("paper_bits"), for reproduction only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,12 @@ import numpy as np
 BITS_PER_WEIGHT = 16
 BIAS = 1 << (BITS_PER_WEIGHT - 1)
 """What offset binary adds to a code."""
+UP, DOWN = 4, 5
+"""Written over a cell instead of a level: one level up or down, as far as there is one."""
+
+Overlay = Sequence[tuple[np.ndarray, np.ndarray]]
+"""What is written over the cells of each layer: cells (int64) and levels (uint8, or UP, DOWN), later ones over earlier ones."""
+
 _SIGN_BIT = np.uint16(0x8000)
 
 
@@ -74,6 +81,21 @@ class Encoding:
         np.bitwise_and.at(flat, weights, ~(np.uint16(self.top_level) << shifts))
         np.bitwise_or.at(flat, weights, np.asarray(levels, np.uint16) << shifts)
         return self.codes(patterns)
+
+    def write_over(self, codes: np.ndarray, cells: np.ndarray, levels: np.ndarray) -> np.ndarray:
+        """Return a copy of ``codes`` (int16, any shape) with ``levels`` (0 to the top level, UP or DOWN) written over ``cells``, one after the other."""
+        out = codes
+        # Each go writes every cell once: what comes later in the list waits for the next.
+        while len(cells):
+            now = np.zeros(len(cells), bool)
+            now[np.unique(cells, return_index=True)[1]] = True
+            given, wanted = cells[now], levels[now].astype(np.int64)
+            moved = wanted > self.top_level
+            steps = np.where(wanted[moved] == UP, 1, -1)
+            wanted[moved] = np.clip(self.levels_of(out, given[moved]) + steps, 0, self.top_level)
+            out = self.write(out, given, wanted.astype(np.uint8))
+            cells, levels = cells[~now], levels[~now]
+        return out
 
     def differing_cells(self, codes: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return the cells (int64, ascending) whose level differs between two code arrays (int16, same shape)."""

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lifesim.crossbar.bank import Bank, BankFaults, SoftCells
-from lifesim.crossbar.encoding import BIAS, SLC, Encoding
+from lifesim.crossbar.bank import Bank, BankFaults
+from lifesim.crossbar.encoding import BIAS, DOWN, SLC, UP, Encoding, Overlay
 from lifesim.crossbar.faults import FaultMap
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.programming import Programmed
@@ -72,25 +72,35 @@ class Held:
     def expired_cells(self) -> int:
         return sum(len(f.expired) for f in self.faults)
 
-    def codes(self) -> tuple[np.ndarray, ...]:
-        """Return the codes (int16 per layer): the backup's, with unwritten cells at HRS, expired ones where they have gone, stuck ones at their level."""
-        encoding = self.silicon.encoding
-        held = []
-        for layer, codes in enumerate(self.model.codes):
-            parts = [(self.faults[bank], first) for bank, first in self.silicon.regions[layer]]
-            for faults, first in parts:
+    def overlay(self) -> Overlay:
+        """Return what stands over the backup, layer by layer: unwritten cells at HRS, expired ones where they have gone, stuck ones at their level."""
+        top = self.silicon.encoding.top_level
+        layers = []
+        for regions in self.silicon.regions:
+            cells, levels = [_NO_CELLS], [_NO_LEVELS]
+            for bank, first in regions:
+                faults = self.faults[bank]
                 if len(faults.unwritten):
-                    codes = encoding.write(
-                        codes, faults.unwritten + first, np.zeros(len(faults.unwritten), np.uint8)
-                    )
+                    cells.append(faults.unwritten.astype(np.int64) + first)
+                    levels.append(np.zeros(len(faults.unwritten), np.uint8))
                 for soft in faults.soft:
                     if len(soft.cells):
-                        cells = np.unique(soft.cells) + first
-                        codes = encoding.write(codes, cells, self._fallen(codes, cells, soft))
+                        if soft.one_level:
+                            fallen, level = np.unique(soft.cells), UP if soft.fails_to else DOWN
+                        else:
+                            fallen, level = soft.cells, top if soft.fails_to else 0
+                        cells.append(fallen.astype(np.int64) + first)
+                        levels.append(np.full(len(fallen), level, np.uint8))
                 if len(faults.stuck):
-                    codes = encoding.write(codes, faults.stuck + first, faults.stuck_values)
-            held.append(codes)
-        return tuple(held)
+                    cells.append(faults.stuck.astype(np.int64) + first)
+                    levels.append(faults.stuck_values)
+            layers.append((np.concatenate(cells), np.concatenate(levels)))
+        return tuple(layers)
+
+    def codes(self) -> tuple[np.ndarray, ...]:
+        """Return the codes (int16 per layer): the backup's under the overlay."""
+        write = self.silicon.encoding.write_over
+        return tuple(write(c, *over) for c, over in zip(self.model.codes, self.overlay(), strict=True))
 
     def weights(self, at_temperature: bool = False) -> tuple[np.ndarray, ...]:
         """Return what the crossbars compute with: the codes (int16 per layer), or where these deviate, weights (float32 per layer).
@@ -133,15 +143,6 @@ class Held:
     def _stuck(self, layer: int) -> np.ndarray:
         regions = self.silicon.regions[layer]
         return np.concatenate([self.faults[r.bank].stuck.astype(np.int64) + r.first_cell for r in regions])
-
-    def _fallen(self, codes: np.ndarray, cells: np.ndarray, soft: SoftCells) -> np.ndarray:
-        """Return the levels that expired cells have gone to."""
-        encoding = self.silicon.encoding
-        end = encoding.top_level if soft.fails_to else 0
-        if not soft.one_level:
-            return np.full(len(cells), end, np.uint8)
-        levels = encoding.levels_of(codes, cells).astype(np.int64)
-        return np.clip(levels + (1 if soft.fails_to else -1), 0, encoding.top_level).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +215,7 @@ class Silicon:
                     begin, end = np.searchsorted(cells[layer], (region.first_cell, region.first_cell + n))
                     found.append(cells[layer][begin:end] - region.first_cell)
         return np.unique(np.concatenate(found))
+
+
+_NO_CELLS = np.empty(0, np.int64)
+_NO_LEVELS = np.empty(0, np.uint8)

@@ -1,0 +1,172 @@
+"""States of a network that differ in few weights, evaluated one after the other by touching only what changes.
+
+Agrees with :class:`lifesim.network.evaluate.Evaluator`, the plain path, but for the order of sums: whoever compares with a threshold decides
+on the plain path what lies within :func:`slack` of it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+
+from lifesim.crossbar.encoding import Encoding, Overlay
+from lifesim.network import kernels
+from lifesim.network.architecture import Conv
+from lifesim.network.changes import Changes, Transitions
+from lifesim.network.forward import to_input
+from lifesim.network.model import Model
+from lifesim.network.program import compile_program
+
+TOLERANCE = 1e-4
+_RELATIVE = 2.5e-5
+
+_DENSE = 0.04
+"""Share of the weights that change from state to state from which on the plain path is faster (measured on the networks of the presets)."""
+_GOLDEN_BYTES = 128 << 20
+_WALKERS_KEPT = 4
+
+
+class Walker:
+    """Evaluates states of copies of ``model``, noise-free. Not for several threads at once; see :func:`walker_of`.
+
+    Raises ValueError where the network does not end in one number a class.
+    """
+
+    def __init__(self, model: Model, encoding: Encoding):
+        program = compile_program(model.architecture)
+        if program is None:
+            raise ValueError(f"{model.architecture.name} does not end in one number a class")
+        self.model = model
+        self._program = program
+        self._transitions = Transitions(model, encoding)
+        self._weights = np.concatenate([w.reshape(-1) for w in model.weights()])
+        self._act, self._delta = aligned_zeros(program.size), aligned_zeros(program.size)
+        self._shifted = aligned_zeros(program.shifted)
+        self._flags = np.zeros(program.flags, np.uint8)
+        self._touched = np.zeros(program.flags, np.uint8)
+        self._golden: OrderedDict[bytes, np.ndarray] = OrderedDict()
+
+    def changes(self, states: Sequence[Overlay], *, independent: bool = False) -> Changes:
+        """Return by which weights each state differs from the one before (the first: from the model), or all from the model."""
+        return self._transitions.between(states, independent)
+
+    def is_worth(self, changes: Changes) -> bool:
+        """Whether walking is faster than the plain path."""
+        return len(changes.places) <= _DENSE * len(self._weights) * len(changes.bounds)
+
+    def logits(self, changes: Changes, pictures: np.ndarray) -> np.ndarray:
+        """Return float32 logits [states, m, classes] for pictures uint8 [m, channels, height, width]."""
+        classes = self.model.architecture.classes
+        out = np.empty((len(changes.bounds), len(pictures), classes), np.float32)
+        for first in range(0, len(pictures), kernels.PIECE):
+            piece = pictures[first : first + kernels.PIECE]
+            out[:, first : first + len(piece)] = self._piece(changes, piece)[:, : len(piece)]
+        return out
+
+    def _piece(self, changes: Changes, pictures: np.ndarray) -> np.ndarray:
+        golden = self._golden_of(pictures)
+        self._act[:] = golden
+        bounds, places, values = changes.bounds, changes.places, changes.values
+        if changes.independent:
+            return self._walk(bounds, places, values.copy(), self._act, self._weights, golden)
+        return self._walk(bounds, places, values, self._act, self._weights.copy(), None)
+
+    def _golden_of(self, pictures: np.ndarray) -> np.ndarray:
+        """Return the activations of the model itself, worked out once as long as there is room."""
+        key = pictures.tobytes()
+        if key not in self._golden:
+            self._golden[key] = self._start(pictures)
+            while len(self._golden) > 1 and len(self._golden) * self._program.size * 4 > _GOLDEN_BYTES:
+                self._golden.popitem(last=False)
+        return self._golden[key]
+
+    def _start(self, pictures: np.ndarray) -> np.ndarray:
+        program, architecture = self._program, self.model.architecture
+        act = aligned_zeros(program.size)
+        x = np.zeros((kernels.PIECE, *architecture.input_shape), np.float32)
+        x[: len(pictures)] = to_input(architecture, pictures).permute(0, 3, 1, 2).numpy()
+        first = architecture.steps[0]
+        pad = first.padding if isinstance(first, Conv) else 0
+        x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        source = program.layers[0, kernels.SOURCE]
+        act[source : source + x.size] = x.reshape(kernels.PIECE, -1).T.reshape(-1)
+        # From nothing to the pictures and the biases is a change like any other.
+        self._delta[source : source + x.size] = act[source : source + x.size]
+        self._flags[:] = 1
+        for layer, biases in zip(program.layers, self.model.biases, strict=True):
+            at, positions = layer[kernels.RESULT], layer[kernels.OUT_ROWS] * layer[kernels.OUT_COLUMNS]
+            size = len(biases) * positions * kernels.PIECE
+            act[at : at + size] = (
+                np.repeat(biases, positions * kernels.PIECE)
+                if layer[kernels.KIND] == kernels.CONV
+                else np.tile(biases, kernels.PIECE)
+            )
+        no_change = np.zeros((1, len(program.layers) + 1), np.int64)
+        self._walk(no_change, _NO_PLACES, _NOTHING, act, self._weights, None)
+        self._flags[:] = 0
+        return act
+
+    def _walk(
+        self,
+        bounds: np.ndarray,
+        places: np.ndarray,
+        values: np.ndarray,
+        act: np.ndarray,
+        weights: np.ndarray,
+        golden: np.ndarray | None,
+    ) -> np.ndarray:
+        program, classes = self._program, self.model.architecture.classes
+        out = np.empty((len(bounds), kernels.PIECE, classes), np.float32)
+        kernels.walk(
+            program.layers, program.ops, weights, act, self._delta, self._flags, self._shifted,
+            bounds, places, values,
+            _NOTHING if golden is None else golden,
+            _NO_FLAGS if golden is None else self._touched,
+            program.answer, classes, out,
+        )  # fmt: skip
+        return out
+
+
+def slack(logits: np.ndarray) -> float:
+    """Return by how much confidences may differ from those of the plain path: 1e-4, or more where logits are far above 4. Logits by twice that.
+
+    Errors are of the size of the last bits of the largest numbers on the way; the tests' worst cases stay below a quarter of it.
+    """
+    largest = float(np.abs(logits).max(initial=0.0))
+    return max(TOLERANCE, _RELATIVE * largest) if np.isfinite(largest) else float("inf")
+
+
+class _Kept(threading.local):
+    def __init__(self) -> None:
+        self.walkers: OrderedDict[tuple[bytes, Encoding], Walker] = OrderedDict()
+
+
+_kept = _Kept()
+
+
+def walker_of(model: Model, encoding: Encoding) -> Walker | None:
+    """Return the walker of a model in this thread, one of the last few kept; None where the network cannot be walked."""
+    if compile_program(model.architecture) is None:
+        return None
+    walkers, key = _kept.walkers, (model.digest, encoding)
+    if key not in walkers:
+        walkers[key] = Walker(model, encoding)
+    walkers.move_to_end(key)
+    while len(walkers) > _WALKERS_KEPT:
+        walkers.popitem(last=False)
+    return walkers[key]
+
+
+def aligned_zeros(n: int) -> np.ndarray:
+    """Return float32 [n] that begins at a cache line: vectors that straddle lines take twice as long."""
+    room = np.zeros(n + 16, np.float32)
+    first = -(room.ctypes.data // 4) % 16
+    return room[first : first + n]
+
+
+_NOTHING = np.empty(0, np.float32)
+_NO_PLACES = np.empty(0, np.int64)
+_NO_FLAGS = np.empty(0, np.uint8)
