@@ -45,6 +45,28 @@ def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> n
     return changed | (np.abs(of_golden_class - golden.thousandths) > SDC3_THOUSANDTHS)
 
 
+def may_deviate(criterion: Criterion, golden: Golden, confidences: np.ndarray, slack: float) -> np.ndarray:
+    """Return which pictures deviate (bool [..., m]) for some confidences within ``slack`` of those given [..., m, classes]: see :func:`deviates`."""
+    # What is not finite is the plain path's to judge.
+    finite = np.isfinite(confidences).all(axis=-1)
+    if not np.isfinite(slack):
+        return np.ones(finite.shape, bool)
+    near = np.where(finite[..., None], confidences, 0.0)
+    lowest, highest = _thousandths(near - slack), _thousandths(near + slack)
+    index = _as_index(golden.classes, lowest)
+    low = np.take_along_axis(lowest, index, axis=-1)[..., 0]
+    # Of equals the first is on top: classes before the golden one must stay below it, those behind it may be equal.
+    before = np.arange(confidences.shape[-1]) < golden.classes[:, None]
+    rivals = highest + before
+    np.put_along_axis(rivals, index, np.iinfo(rivals.dtype).min, axis=-1)
+    may = (rivals.max(axis=-1) > low) | ~finite
+    if criterion == "sdc1":
+        return may
+    high = np.take_along_axis(highest, index, axis=-1)[..., 0]
+    moved = np.maximum(high - golden.thousandths, golden.thousandths - low)
+    return may | (moved > SDC3_THOUSANDTHS)
+
+
 def score(golden: Golden, confidences: np.ndarray) -> np.ndarray:
     """Return by how much the confidences of the golden classes have moved, summed over the pictures: thousandths, int64 [...].
 

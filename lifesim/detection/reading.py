@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.detection.criteria import Criterion, Golden, deviates
+from lifesim.detection.criteria import Criterion, Golden, deviates, may_deviate
 from lifesim.network.evaluate import NoiseKind
 from lifesim.normals import unit_normals
 from lifesim.streams import stream_key
@@ -55,3 +55,7 @@ class TestRule:
     def alarms(self, golden: Golden, confidences: np.ndarray) -> np.ndarray:
         """Return whether each read of [..., pictures, classes] calls for an alarm (bool [...])."""
         return deviates(self.criterion, golden, confidences).sum(axis=-1) >= self.vote
+
+    def may_alarm(self, golden: Golden, confidences: np.ndarray, slack: float) -> np.ndarray:
+        """Return whether some read within ``slack`` of each of [..., pictures, classes] calls for an alarm (bool [...])."""
+        return may_deviate(self.criterion, golden, confidences, slack).sum(axis=-1) >= self.vote

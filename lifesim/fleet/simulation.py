@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from lifesim.fleet.device import Device, Unit
 from lifesim.fleet.environment import commissioned_ns
 from lifesim.fleet.hardware import make_diagnosis, make_silicon
 from lifesim.fleet.keys import device_key
+from lifesim.fleet.lookahead import Lookahead
 from lifesim.fleet.power import PowerCuts
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
-from lifesim.fleet.twin import DeviceTwin
+from lifesim.fleet.twin import DeviceTwin, Equipment
+from lifesim.network.evaluate import Evaluator
 from lifesim.scenario.models import Scenario
 
 PROGRESS_STEPS = 200
@@ -43,25 +46,30 @@ def simulate(
     *,
     torch_device: str = "cpu",
     stepped: bool = False,
+    threads: int = 1,
     on_progress: Callable[[float], None] = lambda share: None,
     on_record: Callable[[DeviceRecord], None] = lambda record: None,
 ) -> FleetRecord:
     """Simulate all devices from 0 to the horizon.
 
-    ``stepped`` wakes every device at every visit instead of skipping ahead; the record is the same. ``on_progress`` is called with the
+    ``stepped`` wakes every device at every visit instead of skipping ahead, and reads every test on the plain path; the record is the same.
+    ``threads`` look into the visits of many devices at a time. ``on_progress`` is called with the
     share of the horizon reached, ``on_record`` with each device's record before the start: they are filled as time passes, so whoever
     holds them when the run is interrupted holds what has happened.
     """
     env = simpy.Environment(initial_time=0)
+    # A GPU takes whole networks; the plain path is the one to ask there, and where every visit is stepped to.
+    lookahead = None if stepped or torch_device != "cpu" else Lookahead(threads)
     horizon_ns = to_ns(scenario.horizon_s)
     service = make_service(env, scenario, executor)
     backhauls = make_backhauls(env, scenario)
     devices = []
     for plan in plans.values():
+        equipment = make_equipment(plan, torch_device, lookahead)
         task = plan.task(scenario, torch_device)
         for slot in range(plan.group.count):
             device = _make_device(
-                env, len(devices), slot, plan, scenario, service, horizon_ns, torch_device, stepped
+                env, len(devices), slot, plan, equipment, scenario, service, horizon_ns, stepped
             )
             link = make_link(
                 env,
@@ -73,9 +81,10 @@ def simulate(
             service.open_desk(Desk(device, link, plan.model, plan.layer_cells, task, key))
             on_record(device.record)
             devices.append(device)
-    for step in range(1, PROGRESS_STEPS + 1):
-        env.run(until=horizon_ns * step // PROGRESS_STEPS)
-        on_progress(step / PROGRESS_STEPS)
+    with lookahead or contextlib.nullcontext():
+        for step in range(1, PROGRESS_STEPS + 1):
+            env.run(until=horizon_ns * step // PROGRESS_STEPS)
+            on_progress(step / PROGRESS_STEPS)
     service.close()
     for device in devices:
         device.finish()
@@ -89,15 +98,27 @@ def make_plans(scenario: Scenario, torch_device: str = "cpu") -> dict[str, Plan]
     return {name: make_plan(name, group, scenario, torch_device) for name, group in scenario.group.items()}
 
 
+def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead | None = None) -> Equipment:
+    """Return what the twins of a group share; without a ``lookahead`` they read every test on the plain path."""
+    return Equipment(
+        plan.rule,
+        plan.noise,
+        plan.hardware.costs,
+        make_diagnosis(plan.group, plan.hardware),
+        Evaluator.of(plan.model, torch_device, plan.hardware.encoding),
+        lookahead,
+    )
+
+
 def _make_device(
     env: simpy.Environment,
     number: int,
     slot: int,
     plan: Plan,
+    equipment: Equipment,
     scenario: Scenario,
     service: RetrainingService,
     horizon_ns: int,
-    torch_device: str,
     stepped: bool,
 ) -> Device:
     def make_unit(generation: int, time_ns: int) -> Unit:
@@ -108,13 +129,9 @@ def _make_device(
             silicon,
             plan.model,
             plan.test_set,
-            plan.rule,
-            plan.noise,
+            equipment,
             device_key(scenario.seed, plan.name, slot, "read noise", generation=generation),
-            plan.hardware.costs,
-            torch_device,
             time_ns,
-            make_diagnosis(plan.group, plan.hardware),
         )
         # The factory test has found what was stuck when the device was programmed for the first time.
         return Unit(twin, silicon.stuck_map(twin.programmed, time_ns))

@@ -6,63 +6,83 @@ other twins, such as one that fails at exponential times.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from lifesim.crossbar.cost import OperationCosts, Writing, cell_pulses_cost, pulses_cost
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
-from lifesim.crossbar.march import MARCH_C_MINUS
 from lifesim.crossbar.programming import Programmed
 from lifesim.detection.criteria import Golden, score
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Finding, Outcome
+from lifesim.detection.screening import surely_pass
 from lifesim.fleet.diagnosing import diagnose
+from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.redeployment import Redeployment, TestSet
 from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
 
-_MARCH_C_MINUS = Diagnosis(MARCH_C_MINUS)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Equipment:
+    """What the twins of a group have in common: how they are tested and diagnosed, what their pulses cost, and what evaluates their networks.
+
+    ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone.
+    """
+
+    rule: TestRule
+    noise: ReadNoise
+    costs: OperationCosts
+    diagnosis: Diagnosis
+    evaluator: Evaluator
+    lookahead: Lookahead | None = None
 
 
 class DeviceTwin:
-    """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set`` under ``rule``.
+    """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
-    ``noise_key`` addresses its read noise; ``costs`` are what its pulses and reads cost.
-    """
+    __slots__ = (
+        "silicon", "model", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
+        "_halted_ns", "_first_read_at", "_passes_at", "_announced",
+    )  # fmt: skip
 
     def __init__(
         self,
         silicon: Silicon,
         model: Model,
         test_set: TestSet,
-        rule: TestRule,
-        noise: ReadNoise,
+        equipment: Equipment,
         noise_key: int,
-        costs: OperationCosts,
-        torch_device: str = "cpu",
         started_ns: int = 0,
-        diagnosis: Diagnosis = _MARCH_C_MINUS,
     ):
         self.silicon = silicon
         self.model = model
         self.programmed = tuple(Programmed(started_ns, 0, 1) for _ in silicon.banks)
         self.test_set = test_set
         self.golden = test_set.golden
-        self.rule = rule
-        self.noise = noise
-        self._diagnosis = diagnosis
+        self._equipment = equipment
         self._noise_key = noise_key
-        self._costs = costs
-        self._evaluator = Evaluator.of(model, torch_device, silicon.encoding)
         self._known_wrong = self._no_cells()
         self._changed = self._no_cells()  # cells of the backup that differ from what was programmed last
         self._halted_ns = 0
-        # First reads already evaluated; they hold until cells, pictures or baseline change.
+        # Visits looked into already; they hold until cells, pictures or baseline change.
         self._first_read_at: dict[int, tuple[bool, int]] = {}
+        self._passes_at: dict[int, bool] = {}
+        self._announced: Announcement | None = None
+
+    @property
+    def rule(self) -> TestRule:
+        return self._equipment.rule
+
+    @property
+    def noise(self) -> ReadNoise:
+        return self._equipment.noise
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.silicon, self.model, self.programmed)
@@ -70,14 +90,25 @@ class DeviceTwin:
     # -- what schedules ask (lifesim.detection.schedules.Examinee) --
 
     def foresee(self, times_ns: Sequence[int]) -> None:
-        pass
+        lookahead = self._equipment.lookahead
+        if lookahead is not None and self._can_be_screened:
+            self._announced = lookahead.announce(self._look_into, times_ns)
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        first_reads = self._first_reads(times_ns)
-        position = next((i for i, (alarm, s) in enumerate(first_reads) if alarm and s >= least_score), None)
+        self._settle(times_ns)
+        position, lowest = next(
+            (
+                (position, found)
+                for position, time_ns in enumerate(times_ns)
+                if not self._passes_at.get(time_ns)
+                for alarm, found in [self._first_read(time_ns)]
+                if alarm and found >= least_score
+            ),
+            (None, 0),
+        )
         if position is None:
             return None
-        lowest, rereads = first_reads[position][1], range(1, self.rule.rereads + 1)
+        rereads = range(1, self.rule.rereads + 1)
         if rereads:
             weights = self._weights(times_ns[position])
             again = self._read([weights] * len(rereads), [(times_ns[position], read) for read in rereads])
@@ -85,7 +116,7 @@ class DeviceTwin:
             if not self.rule.alarms(self.golden, again).all() or lowest < least_score:
                 return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
         nominal = self.snapshot().held_at(times_ns[position]).weights()
-        clean = self._evaluator.confidences([nominal], self.test_set.pictures, None)
+        clean = self._equipment.evaluator.confidences([nominal], self.test_set.pictures, None)
         without_noise = bool(self.rule.alarms(self.golden, clean)[0])
         return Finding(position, Outcome.ALARM, 1 + len(rereads), lowest, without_noise)
 
@@ -99,7 +130,7 @@ class DeviceTwin:
         self.golden = Golden.of(
             self._read([weights] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0)
         )
-        self._first_read_at.clear()
+        self._forget()
 
     def read_back(self, time_ns: int) -> None:
         self._known_wrong = self._wrong_cells(time_ns)
@@ -114,10 +145,10 @@ class DeviceTwin:
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
         """Look for stuck cells; return those known now, and how many cells were tried again. A March test leaves no weights."""
         found, again, self.programmed = diagnose(
-            self._diagnosis, self.silicon, self.model, self.programmed, self._halted_ns
+            self._equipment.diagnosis, self.silicon, self.model, self.programmed, self._halted_ns
         )
         # What a read-only diagnosis does not see may be stuck all the same.
-        return (found.union(known) if self._diagnosis.read_only else found), again
+        return (found.union(known) if self._equipment.diagnosis.read_only else found), again
 
     def resume(self, time_ns: int) -> None:
         """Go on at ``time_ns`` with what the cells hold, reloads included."""
@@ -125,19 +156,19 @@ class DeviceTwin:
             bank.resumed(p, self._halted_ns, time_ns)
             for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
-        self._first_read_at.clear()
+        self._forget()
 
     def next_writing(self, changes_only: bool) -> Writing:
         """Return what the device's next programming will take: of all cells, or of those in which the backup has changed."""
         banks = zip(self.silicon.banks, self.programmed, strict=True)
         if not changes_only:
             pulses = sum(b.pulses(p.epoch + 1, 0, b.n_cells * b.layers) for b, p in banks)
-            return Writing(pulses, pulses_cost(self._costs, pulses).latency_ns)
+            return Writing(pulses, pulses_cost(self._equipment.costs, pulses).latency_ns)
         pulses = sum(
             b.pulses(p.epoch, len(p.patches) + 1, len(self.silicon.cells_of_bank(self._changed, i)))
             for i, (b, p) in enumerate(banks)
         )
-        return Writing(pulses, cell_pulses_cost(self._costs, pulses).latency_ns)
+        return Writing(pulses, cell_pulses_cost(self._equipment.costs, pulses).latency_ns)
 
     def interrupt(self, time_ns: int, done_ns: int, latency_ns: int, changes_only: bool) -> None:
         """A programming that would have taken ``latency_ns`` ends at ``time_ns``, after ``done_ns``: what was written is worn.
@@ -165,7 +196,7 @@ class DeviceTwin:
             p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
         self._changed = self._no_cells()
-        self._first_read_at.clear()
+        self._forget()
 
     @property
     def changed_cells(self) -> int:
@@ -200,22 +231,49 @@ class DeviceTwin:
         self._known_wrong = self._differing(apply_map(self.model.codes, known))
         return redeployment
 
-    def _first_reads(self, times_ns: Sequence[int]) -> list[tuple[bool, int]]:
-        """Return whether the first read of each visit alarms, and its score.
+    @property
+    def _can_be_screened(self) -> bool:
+        """Whether reads differ from those of the backup in few cells alone."""
+        return not (self.noise.sigma or self.silicon.drift or self.silicon.warming)
 
-        Visits beyond an alarm that is not confirmed are not read again.
-        """
-        self._first_read_at = {
-            time_ns: seen for time_ns, seen in self._first_read_at.items() if time_ns >= times_ns[0]
-        }
-        unknown = [time_ns for time_ns in times_ns if time_ns not in self._first_read_at]
-        if unknown:
-            weights = [self._weights(time_ns) for time_ns in unknown]
-            read = self._read(weights, [(time_ns, 0) for time_ns in unknown])
-            alarms, scores = self.rule.alarms(self.golden, read), score(self.golden, read)
-            seen = zip(alarms.tolist(), scores.tolist(), strict=True)
-            self._first_read_at.update(zip(unknown, seen, strict=True))
-        return [self._first_read_at[time_ns] for time_ns in times_ns]
+    def _settle(self, times_ns: Sequence[int]) -> None:
+        """Have these visits looked into, with all that other devices have announced."""
+        if self._announced is None and len(times_ns) > 1:
+            self.foresee(times_ns)
+        if self._announced is not None:
+            passes = self._announced.result()
+            self._passes_at = dict(zip(self._announced.times_ns, passes, strict=True))
+            self._announced = None
+
+    def _look_into(self, times_ns: Sequence[int]) -> Callable[[], np.ndarray]:
+        """Return what finds out which visits surely pass."""
+        snapshot = self.snapshot()
+        states = [snapshot.held_at(time_ns).overlay() for time_ns in times_ns]
+        return functools.partial(
+            surely_pass,
+            self.model,
+            self.silicon.encoding,
+            states,
+            self.test_set.pictures,
+            self.golden,
+            self.rule,
+        )
+
+    def _forget(self) -> None:
+        self._first_read_at.clear()
+        self._passes_at = {}
+        if self._announced is not None:
+            self._announced.withdraw()
+            self._announced = None
+
+    def _first_read(self, time_ns: int) -> tuple[bool, int]:
+        """Return whether the first read of a visit alarms, and its score."""
+        if time_ns not in self._first_read_at:
+            self._first_read_at = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
+            read = self._read([self._weights(time_ns)], [(time_ns, 0)])[0]
+            seen = bool(self.rule.alarms(self.golden, read)), int(score(self.golden, read))
+            self._first_read_at[time_ns] = seen
+        return self._first_read_at[time_ns]
 
     def _no_cells(self) -> tuple[np.ndarray, ...]:
         return tuple(np.empty(0, np.int64) for _ in self.model.codes)
@@ -237,8 +295,8 @@ class DeviceTwin:
         """Return confidences [len(weights), m, classes] of noisy reads of copies; ``reads`` gives the visit's time and the read's number of each."""
         pictures = self.test_set.pictures
         if self.noise.sigma == 0.0:
-            return self._evaluator.confidences(weights, pictures, None)
-        elements = self._evaluator.noise_elements
+            return self._equipment.evaluator.confidences(weights, pictures, None)
+        elements = self._equipment.evaluator.noise_elements
         z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
         noise = Noise(self.noise.sigma, np.concatenate(z), self.noise.kind)
-        return self._evaluator.confidences(weights, pictures, noise)
+        return self._equipment.evaluator.confidences(weights, pictures, noise)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.detection.criteria import Golden, deviates
+from lifesim.detection.criteria import Golden, deviates, may_deviate
 
 GOLDEN = Golden.of(np.array([[0.1, 0.7, 0.2], [0.5, 0.3, 0.2]]))
 
@@ -93,3 +93,26 @@ def test_the_last_bits_never_steer(thousandths, errors):
 def test_confidences_that_are_no_numbers_alarm(criterion):
     """A network whose weights have run away answers nan everywhere."""
     assert deviates(criterion, GOLDEN, np.full((2, 3), np.nan)).all()
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(0, 2**32), st.sampled_from(["sdc1", "sdc3"]), st.sampled_from([1e-4, 6e-4, 3e-3]))
+def test_what_may_deviate_is_what_a_near_neighbour_deviates_in(seed, criterion, slack):
+    """No neighbour deviates where none may; and where one may, some neighbour does (the corners of the box, in thousandths)."""
+    rng = np.random.default_rng(seed)
+    exact = rng.dirichlet(np.full(3, 0.5), 40)
+    golden = Golden.of(exact)
+    near = exact + rng.choice([0.0, 1e-3, 0.0295, 0.0305, 0.1], (40, 1)) * rng.normal(size=(40, 3))
+    may = may_deviate(criterion, golden, near, slack)
+    signs = np.array(np.meshgrid(*[[-1, 0, 1]] * 3)).reshape(3, -1).T
+    some = np.zeros(40, bool)
+    for sign in signs:
+        some |= deviates(criterion, golden, near + sign * slack)
+    np.testing.assert_array_equal(may, some)
+
+
+def test_what_is_not_finite_may_deviate():
+    golden = Golden.of(np.array([[0.1, 0.9]]))
+    for values in ([np.nan, 0.9], [np.inf, 0.0]):
+        assert may_deviate("sdc3", golden, np.array([values]), 1e-4).all()
+    assert may_deviate("sdc3", golden, np.array([[0.1, 0.9]]), np.inf).all()

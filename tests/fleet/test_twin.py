@@ -2,7 +2,6 @@
 itself wears it.
 """
 
-import dataclasses
 import itertools
 
 import numpy as np
@@ -20,9 +19,10 @@ from lifesim.crossbar.soft import Retention
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Outcome
+from lifesim.fleet.lookahead import Lookahead
 from lifesim.fleet.redeployment import Redeployment, TestSet
 from lifesim.fleet.silicon import Silicon
-from lifesim.fleet.twin import DeviceTwin
+from lifesim.fleet.twin import DeviceTwin, Equipment
 from lifesim.network.architecture import Architecture, Dense, Relu
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
@@ -62,6 +62,8 @@ def make_twin(
     median_days=400.0,
     reload_days=None,
     diagnosis=Diagnosis(MARCH_C_MINUS),  # noqa: B008 (frozen)
+    lookahead=None,
+    kind="weight",
 ):
     model = make_model()
     wear = Wear(Weibull(scale, 2.0), 0.8)
@@ -74,10 +76,8 @@ def make_twin(
         )
     )
     rule = TestRule("sdc3", pictures=5, vote=vote, rereads=1, baseline_reads=2)
-    return DeviceTwin(
-        silicon, model, make_test_set(model), rule, ReadNoise(sigma, 0.5), stream_key(key, "noise"),
-        COSTS, diagnosis=diagnosis,
-    )  # fmt: skip
+    equipment = Equipment(rule, ReadNoise(sigma, 0.5, kind), COSTS, diagnosis, Evaluator.of(model), lookahead)
+    return DeviceTwin(silicon, model, make_test_set(model), equipment, stream_key(key, "noise"))
 
 
 def findings(twin, windows):
@@ -108,6 +108,25 @@ def test_a_visits_verdict_does_not_depend_on_the_window(key, sigma, vote, window
     assert findings(twin, windows[::-1]) == one_by_one, (
         "asked again, as after a redeployment that came to nothing"
     )
+    for threads in (1, 2):
+        with Lookahead(threads) as lookahead:
+            ahead = make_twin(key, sigma, vote, lookahead=lookahead)
+            assert findings(ahead, windows) == one_by_one
+            assert findings(ahead, windows[::-1]) == one_by_one
+
+
+def test_what_devices_have_announced_is_looked_into_together():
+    """Three devices, the second withdrawn by a rewrite; who asks first has all looked into, and finds what it would alone."""
+    with Lookahead() as lookahead:
+        twins = [make_twin(key, 0.0, lookahead=lookahead) for key in (1, 2, 3)]
+        for twin in twins:
+            twin.foresee(VISITS)
+        twins[1].program(VISITS[0] - 1)
+        found = [twin.first_alarm(VISITS) for twin in twins]
+        alone = [make_twin(key, 0.0) for key in (1, 2, 3)]
+        alone[1].program(VISITS[0] - 1)
+        assert found == [twin.first_alarm(VISITS) for twin in alone]
+        assert found[0] is not None and lookahead._waiting == []
 
 
 def test_both_outcomes_occur_and_noise_is_told_apart():
@@ -247,9 +266,7 @@ def test_every_kind_of_read_noise_reads_otherwise():
     """And each as an evaluator that knows how weights lie in cells."""
     goldens = []
     for kind in ("weight", "cell_analog", "cell_adc"):
-        twin = make_twin()
-        twin.noise = dataclasses.replace(twin.noise, sigma=0.01, kind=kind)
-        assert twin._evaluator.encoding == twin.silicon.encoding
+        twin = make_twin(sigma=0.01, kind=kind)
         twin.read_goldens(0)
         goldens.append(twin.golden.thousandths.tolist())
     assert len({tuple(golden) for golden in goldens}) == 3
