@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ from lifesim.streams import stream_key, uniforms
 
 _UNIT_EXPONENTIAL = Weibull(1.0, 1.0)
 _ONE_PULSE = WriteVerify(1.0, 1)
+_NO_CELLS = np.empty(0, np.int32)
 _NEGLIGIBLE = 1e-15  # probability below which no cell of any fleet is left unwritten
 
 
@@ -89,7 +90,7 @@ class BankFaults:
     @property
     def expired(self) -> np.ndarray:
         """The cells that have lost their state, by whatever mechanism (a cell may be in it more than once)."""
-        return np.concatenate([s.cells for s in self.soft]) if self.soft else np.empty(0, np.int32)
+        return np.concatenate([s.cells for s in self.soft]) if self.soft else _NO_CELLS
 
     @property
     def signature(self) -> bytes:
@@ -202,12 +203,25 @@ class Bank:
         )
         return BankFaults(stuck, levels, soft, self.unwritten(now))
 
+    def faults_key(self, programmed: Programmed, time_ns: int) -> Hashable:
+        """Return what tells the faults of one time apart from those of others, without listing them: equal keys mean equal faults.
+
+        Counts of the cells that have failed, in the order in which they do. Now and then the keys of equal faults differ: after a programming that
+        expires the very cells that one before did, or when a cell wears out on a line that is broken.
+        """
+        now = self.at(programmed, time_ns)
+        in_force = sum(defect.time_ns <= time_ns for defect in self.defects)
+        soft = [fates.key(now, time_ns, position) for position, fates in enumerate(self._soft_fates)]
+        first, late = self._worn_by(now)
+        return (first, late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
+
     def stuck_at(self, programmed: Programmed, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the cells that are stuck (int32), and their levels (uint8).
 
         A line that breaks takes its cells over from wear, wear takes none over from fabrication.
         """
-        worn = self._worn(programmed)
+        first, late = self._worn_by(programmed)
+        worn = np.concatenate([self._wear_fates.first(first), late])
         levels = self.worn_levels(worn)
         for defect in self.defects:
             if defect.time_ns > time_ns:
@@ -230,7 +244,7 @@ class Bank:
     def unwritten(self, programmed: Programmed) -> np.ndarray:
         """Return the cells (int32) that their last programming has left unwritten."""
         if self.write.failure_probability < _NEGLIGIBLE:
-            return np.empty(0, np.int32)
+            return _NO_CELLS
         cells = self._given_up(programmed.epoch)
         for patch in programmed.patches:
             again = patch.written[self._given_up(programmed.epoch, patch.ordinal, len(patch.written))]
@@ -247,21 +261,22 @@ class Bank:
     def hit(self, probability: float, *purpose: int | str) -> np.ndarray:
         """Return the cells (int32) that something hits which hits each with ``probability``, independently; drawn by its ``purpose``."""
         if probability < _NEGLIGIBLE:
-            return np.empty(0, np.int32)
+            return _NO_CELLS
         fates = CellFates(stream_key(self._key, *purpose), self.n_cells, _UNIT_EXPONENTIAL)
         return fates.failed_by(-math.log1p(-probability))
 
-    def _worn(self, programmed: Programmed) -> np.ndarray:
+    def _worn_by(self, programmed: Programmed) -> tuple[int, np.ndarray]:
+        """Return how many cells have worn out with the bank, and which later ones (int32), as they were written more often."""
         exposure, extra = self.wear.exposure(programmed), programmed.extra
+        first = self._wear_fates.count_by(exposure)
         if not extra.goes:
-            return self._wear_fates.failed_by(exposure)
+            return first, _NO_CELLS
         cycles = self.wear.cycles_per_operation
         bound = exposure + extra.bound * cycles
-        cells, limits = self._wear_fates.failed_by(bound), self._wear_fates.limits_by(bound)
-        # Only the few that fail between the bank's exposure and the bound need be looked up.
-        first = int(np.searchsorted(limits, exposure, side="right"))
-        late = cells[first:]
-        return np.concatenate([cells[:first], late[limits[first:] <= exposure + extra.of(late) * cycles]])
+        if self._wear_fates.count_by(bound) == first:
+            return first, _NO_CELLS
+        late, limits = self._wear_fates.failed_by(bound)[first:], self._wear_fates.limits_by(bound)[first:]
+        return first, late[limits <= exposure + extra.of(late) * cycles]
 
     def _given_up(self, epoch: int, ordinal: int = 0, cells: int | None = None) -> np.ndarray:
         """Return which cells a programming leaves unwritten (int32); of a patch: which of its ``cells`` cells, by position."""

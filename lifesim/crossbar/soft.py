@@ -8,7 +8,7 @@ programming; the others are drawn by each programming.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -141,21 +141,47 @@ class SoftFates:
 
     def expired(self, now: Programmed, time_ns: int, position: int) -> np.ndarray:
         """Return the cells that have lost their state (int32); ``position``: of the mechanism in ``now.idle``."""
-        reading = self.mechanism.reading(time_ns)
-        reading -= now.idle[position] if now.idle else 0.0
-        exposure = reading - self.mechanism.reading(now.time_ns)
-        cells = self._failed(now, (now.epoch, 0), exposure)
+        reading = self._reading(now, time_ns, position)
+        cells = self._failed(now, (now.epoch, 0), reading - self.mechanism.reading(now.time_ns))
         for patch in now.patches:
             cells = cells[~among(cells, patch.cells)]
         parts = [cells]
-        parts += [self._expired_in(patch, now, reading, position) for patch in now.patches]
+        for patch in now.patches:
+            exposure = self._exposure_of(patch, reading, position)
+            failed = self._failed(now, (now.epoch, patch.ordinal), exposure)
+            parts.append(failed[among(failed, patch.cells)])
         return np.concatenate(parts)
 
-    def _expired_in(self, patch: Patch, now: Programmed, reading: float, position: int) -> np.ndarray:
+    def key(self, now: Programmed, time_ns: int, position: int) -> Hashable:
+        """Return what tells :meth:`expired` apart from that of other times and programmings, by counting."""
+        reading = self._reading(now, time_ns, position)
+        key = self._key_of(now, (now.epoch, 0), reading - self.mechanism.reading(now.time_ns))
+        if not now.patches:
+            return key
+        of_patches = (
+            self._key_of(now, (now.epoch, patch.ordinal), self._exposure_of(patch, reading, position))
+            for patch in now.patches
+        )
+        return (key, *of_patches)
+
+    def _reading(self, now: Programmed, time_ns: int, position: int) -> float:
+        reading = self.mechanism.reading(time_ns)
+        return reading - now.idle[position] if now.idle else reading
+
+    def _exposure_of(self, patch: Patch, reading: float, position: int) -> float:
         reading += patch.idle[position] if patch.idle else 0.0
-        exposure = reading - self.mechanism.reading(patch.time_ns)
-        failed = self._failed(now, (now.epoch, patch.ordinal), exposure)
-        return failed[among(failed, patch.cells)]
+        return reading - self.mechanism.reading(patch.time_ns)
+
+    def _key_of(self, now: Programmed, programming: tuple[int, int], exposure: float) -> Hashable:
+        half_selects = self.mechanism.half_selects(now)
+        if half_selects is not None:
+            bound = exposure + half_selects.most() * self.mechanism.pulses_per_write
+            # Which of those below the bound have expired, the exposure decides.
+            own = (exposure,) if self._own.count_by(bound) else 0
+            drawn = (exposure,) if self._drawn_by(programming).count_by(bound) else 0
+        else:
+            own, drawn = self._own.count_by(exposure), self._drawn_by(programming).count_by(exposure)
+        return (own, drawn, programming) if drawn else own
 
     def _failed(self, now: Programmed, programming: tuple[int, int], exposure: float) -> np.ndarray:
         half_selects = self.mechanism.half_selects(now)

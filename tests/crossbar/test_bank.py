@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.crossbar.bank import Bank, Wear
+from lifesim.crossbar.bank import Bank, Defect, Wear
 from lifesim.crossbar.programming import Programmed
-from lifesim.crossbar.soft import Retention
+from lifesim.crossbar.soft import ReadDisturb, Retention, WriteDisturb
+from lifesim.crossbar.tiles import Tiling
+from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import CosineProfile, equivalent_time
 from lifesim.streams import stream_key
@@ -209,6 +211,107 @@ def test_equal_signatures_are_equal_faults(settings, life, days):
                 assert one[:2] == two[:2]
             if one[:2] != two[:2]:
                 assert one[2] != two[2]
+
+
+KEYED_N = 63
+
+
+def keyed_bank(seed, reload_period_ns=None, write=None, with_defects=False):
+    """A bank with every mechanism there is."""
+    soft = (
+        Retention(Lognormal(90.0 * S_PER_DAY, 1.0), 0.5, 0, CLOCK),
+        ReadDisturb(Lognormal(20_000.0, 1.0), 0.3, 1, lambda time_ns: 40.0 * time_ns / DAY_NS),
+        WriteDisturb(Lognormal(20.0, 0.7), 0.5, 1, Tiling(9, 7, side=4), 1.2),
+    )
+    line = Defect(200 * DAY_NS, np.arange(0, KEYED_N, 7, dtype=np.int32), np.ones(9, np.uint8))
+    return Bank(
+        seed, KEYED_N, Wear(Weibull(40.0, 2.0), 0.8), soft, reload_period_ns,
+        defects=(line,) if with_defects else (), **({"write": write} if write else {}),
+    )  # fmt: skip
+
+
+@st.composite
+def programmings(draw):
+    """What a device goes through, in order of time: (what, day, cells)."""
+    days = sorted(draw(st.lists(st.integers(1, 360), max_size=6, unique=True)))
+    what = st.sampled_from(["program", "patch", "patch", "march", "halt"])
+    cells = st.lists(st.integers(0, KEYED_N - 1), max_size=12, unique=True).map(sorted)
+    return [(draw(what), day, draw(cells)) for day in days]
+
+
+def states_of(bank, life):
+    """Each state with the time from which it holds."""
+    programmed, states = Programmed(0, 0, 1), [(0, Programmed(0, 0, 1))]
+    for what, day, cells in life:
+        now_ns = day * DAY_NS
+        halted = bank.at(programmed, now_ns)
+        if what == "program":
+            programmed = halted.rewritten(now_ns)
+        elif what == "patch":
+            programmed = bank.resumed(halted, now_ns, now_ns).patched(np.array(cells, np.int64), now_ns)
+        elif what == "march":
+            programmed = halted.worn(5).rewritten(now_ns)
+        else:
+            programmed = bank.resumed(halted, now_ns - DAY_NS // 2, now_ns)
+        states.append((now_ns, programmed))
+    return states
+
+
+def listed(faults):
+    parts = (faults.stuck, faults.stuck_values, faults.unwritten, *(s.cells for s in faults.soft))
+    return tuple(part.tobytes() for part in parts)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 2**64),
+    programmings(),
+    st.lists(st.integers(0, 500), min_size=2, max_size=12),
+    st.sampled_from([None, None, 3 * DAY_NS]),
+    st.sampled_from([None, None, WriteVerify(2.0, 5)]),
+    st.booleans(),
+)
+def test_equal_keys_are_equal_faults(seed, life, days, reload_period_ns, write, with_defects):
+    """Over mechanisms, programmings, patches, reloads, writes given up and lines that break; and the other way round within one programming,
+    where order statistics alone decide.
+    """
+    bank, fresh = (keyed_bank(seed, reload_period_ns, write, with_defects) for _ in range(2))
+    states, seen = states_of(bank, life), []
+    for days_later in days:
+        for begin_ns, programmed in states:
+            time_ns = begin_ns + days_later * DAY_NS
+            key = bank.faults_key(programmed, time_ns)
+            assert key == fresh.faults_key(programmed, time_ns) and hash(key) == hash(key)
+            seen.append((programmed, key, listed(bank.faults_at(programmed, time_ns))))
+    for one, key, faults in seen:
+        for other, other_key, other_faults in seen:
+            if key == other_key:
+                assert faults == other_faults
+            elif one is other and reload_period_ns is None and not with_defects and not one.extra.goes:
+                assert faults != other_faults
+
+
+def test_keys_tell_apart_programmings_in_which_as_many_cells_have_failed():
+    bank = make_bank(n=50, cell_share=0.0, median_days=100.0)
+    programmed = [Programmed(0, epoch, 1) for epoch in range(200)]
+    faults = [bank.faults_at(p, 80 * DAY_NS) for p in programmed]
+    keys = [bank.faults_key(p, 80 * DAY_NS) for p in programmed]
+    none = {key for key, f in zip(keys, faults, strict=True) if not len(f.expired)}
+    some = [key for key, f in zip(keys, faults, strict=True) if len(f.expired)]
+    assert len(none) == 1 and len(set(some)) == len(some) > 20 and none.isdisjoint(some)
+
+
+def test_keys_tell_apart_programmings_whose_half_selects_have_expired_other_cells():
+    disturb = WriteDisturb(Lognormal(20.0, 0.7), 0.5, 1, Tiling(9, 7, side=4), 1.2)
+    bank = Bank(1, KEYED_N, Wear(Weibull(1e9, 2.0), 0.8), (disturb,))
+    pairs = [
+        (bank.faults_key(p, DAY_NS), bank.faults_at(p, DAY_NS).expired.tolist())
+        for p in (Programmed(0, epoch, 1) for epoch in range(60))
+    ]
+    by_key = {}
+    for key, expired in pairs:
+        assert by_key.setdefault(key, expired) == expired
+    assert len({tuple(expired) for expired in by_key.values()}) > 10
 
 
 def test_reloads_are_never_iterated():
