@@ -42,9 +42,10 @@ class FaultMap:
 
     def new_since(self, other: FaultMap) -> int:
         """Number of cells in this map that are not in ``other``."""
-        return sum(
-            len(np.setdiff1d(c, o, assume_unique=True)) for c, o in zip(self.cells, other.cells, strict=True)
-        )
+        if self is other:
+            return 0
+        pairs = zip(self.cells, other.cells, strict=True)
+        return sum(len(np.setdiff1d(c, o, assume_unique=True)) for c, o in pairs if len(c))
 
     def union(self, other: FaultMap) -> FaultMap:
         """Return the cells of both maps; where both have one, this map's level."""

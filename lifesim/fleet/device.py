@@ -18,7 +18,7 @@ from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
 from lifesim.fleet.clock import TEST, wait
 from lifesim.fleet.policy import Policy
-from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
+from lifesim.fleet.records import DeviceRecord, Event, Grid, Programming, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
 LONGEST_WINDOW = 32  # visits evaluated in one call; more would waste work when an alarm comes first
@@ -27,7 +27,12 @@ Process = Generator[simpy.Event, Any, Any]
 
 
 class Twin(Examinee, Protocol):
-    """What the process needs of a device's silicon and network (lifesim.fleet.twin.DeviceTwin)."""
+    """What the process needs of a device's silicon and network (lifesim.fleet.twin.DeviceTwin).
+
+    ``sees_ahead``: whether it costs no more to ask about all visits to come than about the next, as with a failure in closed form.
+    """
+
+    sees_ahead: bool
 
     def snapshot(self) -> Any: ...
     def halt(self, time_ns: int) -> None: ...
@@ -64,6 +69,19 @@ class Unit:
     known: FaultMap
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Surroundings:
+    """What the devices of a group have in common: the world that they live in, and what they do in it."""
+
+    env: simpy.Environment
+    schedule: Schedule
+    costs: VisitCosts
+    policy: Policy
+    service: Service
+    horizon_ns: int
+    stepped: bool = False
+
+
 class Device:
     """The process of what stands in one slot; ``number`` orders slots where several act at one instant. All that happens goes to ``record``.
 
@@ -72,37 +90,45 @@ class Device:
     make_unit : called with a generation (0, then 1 for the first replacement, ...) and the time at which it starts
     """
 
+    __slots__ = (
+        "number", "record", "twin", "_around", "_make_unit", "_power_cuts", "_next_visit", "_generation", "_inbox", "_bell_rings",
+        "_asleep", "_known_map", "_solved_map", "_told_map", "_sent", "_alarm_unresolved", "_least_score", "_waiting", "_call_at",
+        "_failed_redeployments",
+    )  # fmt: skip
+
     def __init__(
         self,
-        env: simpy.Environment,
+        around: Surroundings,
         number: int,
         make_unit: Callable[[int, int], Unit],
-        schedule: Schedule,
-        costs: VisitCosts,
-        policy: Policy,
-        service: Service,
         power_cuts: PowerCuts,
         record: DeviceRecord,
-        horizon_ns: int,
-        stepped: bool = False,
     ):
-        self.env = env
         self.number = number
         self.record = record
-        self.inbox = env.event()  # succeeds with the redeployment message
+        self._around = around
         self._make_unit = make_unit
-        self._schedule = schedule
-        self._costs = costs
-        self._policy = policy
-        self._service = service
         self._power_cuts = power_cuts
-        self._horizon_ns = horizon_ns
-        self._stepped = stepped
-        self._grid = record.grid
         self._next_visit = 0  # visits below are accounted for
         self._generation = -1
-        self._bell = env.event()  # succeeds when there is something to see to besides the inbox
-        env.process(self._live())
+        self._inbox: simpy.Event | None = None  # made when somebody looks for it
+        self._bell_rings = False  # there is something to see to besides the inbox
+        self._asleep: simpy.Event | None = (
+            None  # what the process waits for, or has waited for, while it can be disturbed
+        )
+        self.env.process(self._live())
+
+    @property
+    def env(self) -> simpy.Environment:
+        return self._around.env
+
+    @property
+    def inbox(self) -> simpy.Event:
+        """Succeeds with the next redeployment message."""
+        if self._inbox is None:
+            self._inbox = self.env.event()
+            self._inbox.callbacks.append(self._disturb)
+        return self._inbox
 
     def job_expired(self) -> None:
         """The job that the device waits for has left the cloud's queue: no redeployment will come of it."""
@@ -122,9 +148,9 @@ class Device:
         if self._grid is None or segment.state in (State.RETIRED, State.UNCOMMISSIONED):
             return
         if segment.state is State.SERVING:
-            segment.end_visit = self._grid.first_at_or_after(self._horizon_ns)
+            segment.end_visit = self._grid.first_at_or_after(self._around.horizon_ns)
         else:
-            self._miss_visits_before(self._horizon_ns)
+            self._miss_visits_before(self._around.horizon_ns)
 
     # -- the life --
 
@@ -139,7 +165,7 @@ class Device:
                 finding = yield from self._serve()
                 if finding is not None:
                     yield from self._act_on(finding)
-                elif self.inbox.triggered:
+                elif self._mail:
                     yield from self._redeploy()
                 else:
                     yield from self._see_to_bell()
@@ -158,10 +184,10 @@ class Device:
         self._generation += 1
         unit = self._make_unit(self._generation, self.env.now)
         self.twin: Twin = unit.twin
-        self._known_map = unit.known
+        self._known_map: FaultMap = unit.known
         self._solved_map = unit.known  # what the redeployment in the backup was made for
         self._told_map = unit.known  # the newest map sent
-        self._sent: dict[bytes, FaultMap] = {}  # maps sent since that redeployment's, by digest
+        self._sent: dict[bytes, FaultMap] | None = None  # maps sent since that redeployment's, by digest
         self._alarm_unresolved = False
         self._least_score = 0  # of an alarm; above 0 while one that was not worth acting on stands
         self._waiting = False  # for a job of the cloud
@@ -246,7 +272,7 @@ class Device:
     def _redeploy(self) -> Process:
         """Apply the cloud's message to the backup, rewrite, and let a test judge."""
         message = self.inbox.value
-        self.inbox = self.env.event()
+        self._inbox = None
         self._waiting = False
         self._end_stretch()
         redeployment = self.twin.install(message, self._known_map)
@@ -314,7 +340,7 @@ class Device:
 
     def _note_solved(self, digest: bytes) -> None:
         """The backup is now made for the map of this digest; no older one will come back."""
-        while digest in self._sent:
+        while self._sent and digest in self._sent:
             oldest = next(iter(self._sent))
             solved = self._sent.pop(oldest)
             if oldest == digest:
@@ -323,7 +349,7 @@ class Device:
     def _consider_calling(self, new: int = 0) -> None:
         """Send the map, by policy; ``new`` stuck cells have just been found."""
         # A redeployment that waits in the inbox is installed next; it will be seen then that its map is not the newest.
-        if self.inbox.triggered or not self._call_is_due:
+        if self._mail or not self._call_is_due:
             return
         if new and self._policy.quiet_ns:
             self._call_later(self._policy.quiet_ns)
@@ -339,8 +365,8 @@ class Device:
         self._cancel_call()
         self._waiting = True
         self._told_map = self._known_map
-        self._sent[self._known_map.digest()] = self._known_map
-        self._service.request(self, self._known_map)
+        self._sent = {**(self._sent or {}), self._known_map.digest(): self._known_map}
+        self._around.service.request(self, self._known_map)
 
     def _call_later(self, delay_ns: int) -> None:
         """Call in a while instead of at any time set before."""
@@ -351,11 +377,12 @@ class Device:
         self._call_at = None
 
     def _ring(self) -> None:
-        if not self._bell.triggered:
-            self._bell.succeed()
+        if not self._bell_rings:
+            self._bell_rings = True
+            wait(self.env, 0).callbacks.append(self._disturb)
 
     def _see_to_bell(self) -> Process:
-        self._bell = self.env.event()
+        self._bell_rings = False
         if self._call_at is not None and self._call_at.processed:
             self._cancel_call()
             if self._call_is_due:
@@ -372,32 +399,35 @@ class Device:
         if self._waiting and self._policy.offline_while_waiting:
             self._end_stretch()
             self._enter(State.OFFLINE)
-            yield self._disturbance_or()
+            yield self._sleep(self.env.event())
             return None
         segment = self._enter(State.SERVING)
         segment.known = self._alarm_unresolved
         if self._grid is None:
-            yield self._disturbance_or()
+            yield self._sleep(self.env.event())
             return None
         self._miss_visits_before(self.env.now)
         first = segment.first_visit = self._next_visit
-        finding = yield from (self._step(first) if self._stepped else self._skip_ahead(first))
+        finding = yield from (self._step(first) if self._around.stepped else self._skip_ahead(first))
         segment.end_visit = self._next_visit
         if finding is not None:
             self._next_visit += 1  # the visit that found something is no longer part of serving
         return finding
 
     def _skip_ahead(self, first: int) -> Process:
-        grid, window, serving_from = self._grid, 1, first
-        last = grid.first_at_or_after(self._horizon_ns)
+        grid, ahead, serving_from = self._grid, self.twin.sees_ahead, first
+        last = grid.first_at_or_after(self._around.horizon_ns)
+        window = last - first if ahead else 1
         while first < last:
             ends_ns = grid.ends_ns(first, min(first + window, last))
-            self._schedule.foresee(self.twin, ends_ns)
-            if (yield from self._sleep_through(serving_from, first)):
-                return None
+            if not ahead:
+                self._schedule.foresee(self.twin, ends_ns)
+                if (yield from self._sleep_through(serving_from, first)):
+                    return None
             finding = self._schedule.first_finding(self.twin, ends_ns, self._least_score)
             if finding:
-                if finding.position and (yield from self._sleep_through(first, first + finding.position)):
+                found_in = first + finding.position
+                if (ahead or finding.position) and (yield from self._sleep_through(serving_from, found_in)):
                     return None
                 return finding
             first, window = first + len(ends_ns), min(2 * window, LONGEST_WINDOW)
@@ -407,7 +437,7 @@ class Device:
     def _sleep_through(self, first: int, until: int) -> Process:
         """Sleep until visit ``until``; those from ``first`` on find nothing. Return whether something came between."""
         grid, self._next_visit = self._grid, until
-        yield self._disturbance_or(wait(self.env, grid.start_ns(until) - self.env.now, TEST))
+        yield self._sleep(wait(self.env, grid.start_ns(until) - self.env.now, TEST))
         if not self._disturbed:
             return False
         self._next_visit = max(first, grid.first_at_or_after(self.env.now))
@@ -420,7 +450,7 @@ class Device:
         grid = self._grid
         self._next_visit = first
         while True:
-            yield self._disturbance_or(wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST))
+            yield self._sleep(wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST))
             if self._disturbed:
                 return None
             finding = self._schedule.first_finding(
@@ -433,12 +463,40 @@ class Device:
             if self._disturbed:
                 return None
 
-    def _disturbance_or(self, *events: simpy.Event) -> simpy.Event:
-        return self.env.any_of([self.inbox, self._bell, *events])
+    def _sleep(self, until: simpy.Event) -> simpy.Event:
+        """Return what the process waits for if it goes on at ``until``, or as soon as it is disturbed."""
+        self._asleep = until
+        return until
+
+    def _disturb(self, _: simpy.Event) -> None:
+        """Wake the process if it is asleep: what follows on the event that it waits for follows now."""
+        if self._asleep is not None and self._asleep.callbacks:
+            now = wait(self.env, 0)
+            now.callbacks, self._asleep.callbacks = self._asleep.callbacks, []
 
     @property
     def _disturbed(self) -> bool:
-        return self.inbox.triggered or self._bell.triggered
+        return self._mail or self._bell_rings
+
+    @property
+    def _mail(self) -> bool:
+        return self._inbox is not None and self._inbox.triggered
+
+    @property
+    def _grid(self) -> Grid | None:
+        return self.record.grid
+
+    @property
+    def _schedule(self) -> Schedule:
+        return self._around.schedule
+
+    @property
+    def _costs(self) -> VisitCosts:
+        return self._around.costs
+
+    @property
+    def _policy(self) -> Policy:
+        return self._around.policy
 
     # -- keeping the record --
 
@@ -446,16 +504,18 @@ class Device:
         segments = self.record.segments
         if segments:
             segments[-1].end_ns = self.env.now
-        segments.append(Segment(state, self.env.now, self._horizon_ns))
+        segments.append(Segment(state, self.env.now, self._around.horizon_ns))
         return segments[-1]
 
     def _start_stretch(self) -> None:
         snapshot = self.twin.snapshot()
-        self.record.stretches.append(Stretch(self.env.now, self._horizon_ns, snapshot, self._generation))
+        self.record.stretches.append(
+            Stretch(self.env.now, self._around.horizon_ns, snapshot, self._generation)
+        )
 
     def _end_stretch(self) -> None:
         stretch = self.record.stretches[-1]
-        if stretch.end_ns == self._horizon_ns:  # still open
+        if stretch.end_ns == self._around.horizon_ns:  # still open
             stretch.end_ns = self.env.now
             self.twin.halt(self.env.now)
 

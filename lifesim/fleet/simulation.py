@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from lifesim.fleet.build import Plan, make_grid, make_plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
 from lifesim.fleet.connections import make_backhauls, make_link, make_service
-from lifesim.fleet.device import Device, Unit
+from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.environment import commissioned_ns
 from lifesim.fleet.hardware import make_diagnosis, make_silicon
 from lifesim.fleet.keys import device_key
@@ -65,12 +66,12 @@ def simulate(
     backhauls = make_backhauls(env, scenario)
     devices = []
     for plan in plans.values():
+        around = Surroundings(env, plan.schedule, plan.costs, plan.policy, service, horizon_ns, stepped)
         equipment = make_equipment(plan, torch_device, lookahead)
+        slots = _Slots(plan, equipment, scenario, service, around)
         task = plan.task(scenario, torch_device)
         for slot in range(plan.group.count):
-            device = _make_device(
-                env, len(devices), slot, plan, equipment, scenario, service, horizon_ns, stepped
-            )
+            device = slots.device(len(devices), slot)
             link = make_link(
                 env,
                 plan.group.link,
@@ -110,48 +111,45 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
     )
 
 
-def _make_device(
-    env: simpy.Environment,
-    number: int,
-    slot: int,
-    plan: Plan,
-    equipment: Equipment,
-    scenario: Scenario,
-    service: RetrainingService,
-    horizon_ns: int,
-    stepped: bool,
-) -> Device:
-    def make_unit(generation: int, time_ns: int) -> Unit:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Slots:
+    """The slots of one group: what all their devices have in common."""
+
+    plan: Plan
+    equipment: Equipment
+    scenario: Scenario
+    service: RetrainingService
+    around: Surroundings
+
+    def device(self, number: int, slot: int) -> Device:
+        """Return the device in a slot, which is number ``number`` of the fleet."""
+        plan, seed = self.plan, self.scenario.seed
+        return Device(
+            self.around,
+            number,
+            functools.partial(self.unit, number, slot),
+            PowerCuts(device_key(seed, plan.name, slot, "power cuts"), plan.group.site.power_cuts_per_year),
+            DeviceRecord(
+                plan.name,
+                number,
+                make_grid(plan, seed, slot),
+                commissioned_ns(plan.group, self.scenario, plan.name, slot),
+            ),
+        )
+
+    def unit(self, number: int, slot: int, generation: int, time_ns: int) -> Unit:
+        """Return a device fresh from the factory, the how-manieth in its slot."""
+        plan = self.plan
         if generation:
-            service.renew_desk(number, plan.model)
-        silicon = make_silicon(plan.group, plan.hardware, scenario, plan.name, slot, generation, time_ns)
+            self.service.renew_desk(number, plan.model)
+        silicon = make_silicon(plan.group, plan.hardware, self.scenario, plan.name, slot, generation, time_ns)
         twin = DeviceTwin(
             silicon,
             plan.model,
             plan.test_set,
-            equipment,
-            device_key(scenario.seed, plan.name, slot, "read noise", generation=generation),
+            self.equipment,
+            device_key(self.scenario.seed, plan.name, slot, "read noise", generation=generation),
             time_ns,
         )
         # The factory test has found what was stuck when the device was programmed for the first time.
         return Unit(twin, silicon.stuck_map(twin.programmed, time_ns))
-
-    cuts_per_year = plan.group.site.power_cuts_per_year
-    return Device(
-        env,
-        number,
-        make_unit,
-        plan.schedule,
-        plan.costs,
-        plan.policy,
-        service,
-        PowerCuts(device_key(scenario.seed, plan.name, slot, "power cuts"), cuts_per_year),
-        DeviceRecord(
-            plan.name,
-            number,
-            make_grid(plan, scenario.seed, slot),
-            commissioned_ns(plan.group, scenario, plan.name, slot),
-        ),
-        horizon_ns,
-        stepped,
-    )

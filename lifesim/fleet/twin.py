@@ -76,6 +76,8 @@ class DeviceTwin:
         self._passes_at: dict[int, bool] = {}
         self._announced: Announcement | None = None
 
+    sees_ahead = False
+
     @property
     def rule(self) -> TestRule:
         return self._equipment.rule

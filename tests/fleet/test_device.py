@@ -32,6 +32,8 @@ class MoodyTwin(ExponentialTwin):
     What it reads depends on the baseline and on the model, so that a wrong time or order shows.
     """
 
+    sees_ahead = False
+
     def __init__(self, key, mean_ns, noise, confirmed, new_faults, started_ns=0):
         super().__init__(key, mean_ns, started_ns)
         self._noise, self._confirmed, self._new_faults = noise, confirmed, new_faults
@@ -177,6 +179,7 @@ LIVES = st.fixed_dictionaries(
         "changes_only": st.booleans(),
         "commissioned_ns": st.sampled_from([0, 0, 1, 777]),
         "cuts_ns": st.sampled_from([None, None, 40, 900]),
+        "sees_ahead": st.booleans(),
     }
 )
 
@@ -214,6 +217,7 @@ def record_of(life, stepped):
         key = stream_key(life["key"], generation)
         moods = life["mean_ns"], life["noise"], life["confirmed"], life["new_faults"]
         twins.append(MoodyTwin(key, *moods, started_ns=time_ns))
+        twins[-1].sees_ahead = life.get("sees_ahead", False)
         return twins[-1]
 
     policy = Policy(

@@ -25,6 +25,8 @@ def fault_map(count: int) -> FaultMap:
 class ScriptedTwin(ExponentialTwin):
     """Each March test finds one more stuck cell, as long as there are ``faults``; a visit's score is ``scores`` of its number."""
 
+    sees_ahead = False
+
     def __init__(self, faults: int = 0, scores: tuple[int, ...] = (), started_ns: int = 0):
         super().__init__(1, 1e12, started_ns)
         self.faults, self.scores, self.found = faults, scores, 0

@@ -6,6 +6,7 @@ pytest finds this folder through ``pythonpath`` in pyproject.toml.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import simpy
 from lifesim.crossbar.cost import Cost, Writing
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Finding, Outcome, Periodic, Schedule, VisitCosts
-from lifesim.fleet.device import Device, Unit
+from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Grid, State
 from lifesim.streams import first_uniform, stream_key
@@ -35,6 +36,8 @@ class ExponentialTwin:
     refresh cures it.
     """
 
+    sees_ahead = True
+
     def __init__(self, key: int, mean_ns: float, started_ns: int = 0):
         self.key = key
         self._mean_ns = mean_ns
@@ -48,10 +51,8 @@ class ExponentialTwin:
         pass
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        for position, time_ns in enumerate(times_ns):
-            if self._programming.failure_ns <= time_ns:
-                return Finding(position, Outcome.ALARM, reads=1)
-        return None
+        position = bisect_left(times_ns, self._programming.failure_ns)
+        return Finding(position, Outcome.ALARM, reads=1) if position < len(times_ns) else None
 
     def read_goldens(self, time_ns: int) -> None:
         pass
@@ -120,10 +121,8 @@ def live(
         made.programming_ns = programming_ns
         return Unit(made, FaultMap.empty(1))
 
-    device = Device(
-        env, 0, make_unit, schedule, costs, policy, service and service(env, grid), power_cuts,
-        DeviceRecord("group", 0, grid, commissioned_ns), horizon_ns, stepped,
-    )  # fmt: skip
+    around = Surroundings(env, schedule, costs, policy, service and service(env, grid), horizon_ns, stepped)
+    device = Device(around, 0, make_unit, power_cuts, DeviceRecord("group", 0, grid, commissioned_ns))
     env.run(until=horizon_ns)
     device.finish()
     return device.record
