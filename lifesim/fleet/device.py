@@ -91,7 +91,7 @@ class Device:
     """
 
     __slots__ = (
-        "number", "record", "twin", "_around", "_make_unit", "_power_cuts", "_next_visit", "_generation", "_inbox", "_bell_rings",
+        "env", "number", "record", "twin", "_around", "_make_unit", "_power_cuts", "_next_visit", "_generation", "_inbox", "_bell_rings",
         "_asleep", "_known_map", "_solved_map", "_told_map", "_sent", "_alarm_unresolved", "_least_score", "_waiting", "_call_at",
         "_failed_redeployments",
     )  # fmt: skip
@@ -104,6 +104,7 @@ class Device:
         power_cuts: PowerCuts,
         record: DeviceRecord,
     ):
+        self.env = around.env
         self.number = number
         self.record = record
         self._around = around
@@ -116,11 +117,7 @@ class Device:
         self._asleep: simpy.Event | None = (
             None  # what the process waits for, or has waited for, while it can be disturbed
         )
-        self.env.process(self._live())
-
-    @property
-    def env(self) -> simpy.Environment:
-        return self._around.env
+        around.env.process(self._live())
 
     @property
     def inbox(self) -> simpy.Event:
@@ -133,9 +130,9 @@ class Device:
     def job_expired(self) -> None:
         """The job that the device waits for has left the cloud's queue: no redeployment will come of it."""
         self._waiting = False
-        if self._policy.retry_after_ns is not None:
-            self._call_later(self._policy.retry_after_ns)
-        if self._policy.offline_while_waiting:
+        if self._around.policy.retry_after_ns is not None:
+            self._call_later(self._around.policy.retry_after_ns)
+        if self._around.policy.offline_while_waiting:
             self._ring()
 
     def log(self, kind: str, amount: int = 0, detail: str = "") -> None:
@@ -161,7 +158,7 @@ class Device:
         while True:
             self._install_unit()
             yield from self._take_baseline()
-            while self._failed_redeployments < self._policy.retire_after:
+            while self._failed_redeployments < self._around.policy.retire_after:
                 finding = yield from self._serve()
                 if finding is not None:
                     yield from self._act_on(finding)
@@ -174,9 +171,9 @@ class Device:
             self._end_stretch()
             self._cancel_call()
             self.log("retirement", self._failed_redeployments)
-            if self._policy.replace_after_ns is None:
+            if self._around.policy.replace_after_ns is None:
                 return
-            yield wait(self.env, self._policy.replace_after_ns)
+            yield wait(self.env, self._around.policy.replace_after_ns)
             self.log("replacement", self._generation + 1)
 
     def _install_unit(self) -> None:
@@ -209,9 +206,9 @@ class Device:
                 return
             self._log_alarm(finding)
             self._alarm_unresolved = True
-            if finding.score < self._policy.act_from_score:
+            if finding.score < self._around.policy.act_from_score:
                 self.log("alarm_tolerated", finding.score)
-                self._least_score = self._policy.act_from_score
+                self._least_score = self._around.policy.act_from_score
                 return
         yield from self._recover()
 
@@ -223,7 +220,9 @@ class Device:
         self._end_stretch()
         self._enter(State.DIAGNOSING)
         found, again = self.twin.diagnose(self._known_map)
-        yield wait(self.env, self._costs.diagnosis.latency_ns + again * self._costs.again.latency_ns)
+        yield wait(
+            self.env, self._around.costs.diagnosis.latency_ns + again * self._around.costs.again.latency_ns
+        )
         new = found.new_since(self._known_map)
         self.log("diagnosis", found.count, str(new))
         if again:
@@ -231,7 +230,7 @@ class Device:
         if new:
             self._known_map = found
         self._alarm_unresolved = self._waiting or self._unsolved > 0
-        yield from self._rewrite() if self._policy.refresh else self._resume()
+        yield from self._rewrite() if self._around.policy.refresh else self._resume()
         self._consider_calling(new)
 
     def _rewrite(self) -> Process:
@@ -277,17 +276,17 @@ class Device:
         self._end_stretch()
         redeployment = self.twin.install(message, self._known_map)
         self._note_solved(redeployment.map_digest)
-        yield from self._write(State.REPROGRAMMING, self._policy.changes_only)
+        yield from self._write(State.REPROGRAMMING, self._around.policy.changes_only)
         self._start_stretch()
         self.log("reprogramming", len(redeployment.delta))
         failed = not redeployment.in_spec
         if failed:
             self.log("validation_failed")
-            if self._failed_redeployments + 1 >= self._policy.retire_after:
+            if self._failed_redeployments + 1 >= self._around.policy.retire_after:
                 self._failed_redeployments += 1
                 return  # about to be retired: neither tested nor retrained any more
         alarm = yield from self._verify()
-        if alarm and self._policy.changes_only:
+        if alarm and self._around.policy.changes_only:
             # What has drifted in the cells that were not written is not the model's fault.
             self.log("drift_suspected", alarm.reads)
             self._end_stretch()
@@ -299,17 +298,17 @@ class Device:
             # Faults that the cloud did not know excuse an alarm; else the model does not do what the cloud said.
             failed = failed or not self._unsolved
         self._failed_redeployments = self._failed_redeployments + 1 if failed else 0
-        if self._failed_redeployments < self._policy.retire_after:
+        if self._failed_redeployments < self._around.policy.retire_after:
             self._alarm_unresolved = self._waiting or self._unsolved > 0
             self._consider_calling()
 
     def _verify(self) -> Process:
         """Test a redeployment against the scores that came with it; return the alarm, if any. What passes is the new baseline."""
-        visit_ns = self._schedule.visit_cost(self._costs).latency_ns
+        visit_ns = self._around.schedule.visit_cost(self._around.costs).latency_ns
         if not visit_ns:  # a schedule that reads nothing has nothing to judge by
             return None
-        finding = self._schedule.first_finding(
-            self.twin, [self.env.now + visit_ns], self._policy.act_from_score
+        finding = self._around.schedule.first_finding(
+            self.twin, [self.env.now + visit_ns], self._around.policy.act_from_score
         )
         yield from self._test(finding.reads if finding else 1)
         if finding and finding.outcome is Outcome.ALARM:
@@ -320,16 +319,16 @@ class Device:
 
     def _take_baseline(self) -> Process:
         self._least_score = 0
-        baseline_ns = self._schedule.baseline_cost(self._costs).latency_ns
+        baseline_ns = self._around.schedule.baseline_cost(self._around.costs).latency_ns
         if baseline_ns:
             self._enter(State.TESTING)
             yield wait(self.env, baseline_ns)
-            self._schedule.set_baseline(self.twin, self.env.now)
+            self._around.schedule.set_baseline(self.twin, self.env.now)
             self.log("baseline")
 
     def _test(self, reads: int) -> Process:
         self._enter(State.TESTING)
-        yield wait(self.env, reads * self._schedule.visit_cost(self._costs).latency_ns)
+        yield wait(self.env, reads * self._around.schedule.visit_cost(self._around.costs).latency_ns)
 
     # -- the cloud --
 
@@ -351,15 +350,15 @@ class Device:
         # A redeployment that waits in the inbox is installed next; it will be seen then that its map is not the newest.
         if self._mail or not self._call_is_due:
             return
-        if new and self._policy.quiet_ns:
-            self._call_later(self._policy.quiet_ns)
-        elif self._call_at is None or not self._policy.quiet_ns:
+        if new and self._around.policy.quiet_ns:
+            self._call_later(self._around.policy.quiet_ns)
+        elif self._call_at is None or not self._around.policy.quiet_ns:
             self._call_cloud()
 
     @property
     def _call_is_due(self) -> bool:
         heard_of = self._told_map if self._waiting else self._solved_map
-        return self._known_map.new_since(heard_of) >= self._policy.call_from
+        return self._known_map.new_since(heard_of) >= self._around.policy.call_from
 
     def _call_cloud(self) -> None:
         self._cancel_call()
@@ -396,7 +395,7 @@ class Device:
         """Serve until a visit finds something (return it) or the inbox or the bell asks for attention (return None)."""
         if self._disturbed:
             return None
-        if self._waiting and self._policy.offline_while_waiting:
+        if self._waiting and self._around.policy.offline_while_waiting:
             self._end_stretch()
             self._enter(State.OFFLINE)
             yield self._sleep(self.env.event())
@@ -421,10 +420,10 @@ class Device:
         while first < last:
             ends_ns = grid.ends_ns(first, min(first + window, last))
             if not ahead:
-                self._schedule.foresee(self.twin, ends_ns)
+                self._around.schedule.foresee(self.twin, ends_ns)
                 if (yield from self._sleep_through(serving_from, first)):
                     return None
-            finding = self._schedule.first_finding(self.twin, ends_ns, self._least_score)
+            finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score)
             if finding:
                 found_in = first + finding.position
                 if (ahead or finding.position) and (yield from self._sleep_through(serving_from, found_in)):
@@ -453,7 +452,7 @@ class Device:
             yield self._sleep(wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST))
             if self._disturbed:
                 return None
-            finding = self._schedule.first_finding(
+            finding = self._around.schedule.first_finding(
                 self.twin, [grid.end_ns(self._next_visit)], self._least_score
             )
             if finding:
@@ -485,18 +484,6 @@ class Device:
     @property
     def _grid(self) -> Grid | None:
         return self.record.grid
-
-    @property
-    def _schedule(self) -> Schedule:
-        return self._around.schedule
-
-    @property
-    def _costs(self) -> VisitCosts:
-        return self._around.costs
-
-    @property
-    def _policy(self) -> Policy:
-        return self._around.policy
 
     # -- keeping the record --
 

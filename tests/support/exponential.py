@@ -21,6 +21,9 @@ from lifesim.fleet.records import DeviceRecord, Grid, State
 from lifesim.streams import first_uniform, stream_key
 
 
+_NO_FAULTS = FaultMap.empty(1)
+
+
 class Programming(NamedTuple):
     """What decides everything until the next programming: its ordinal, its end, and when the device fails
     after it.
@@ -61,7 +64,7 @@ class ExponentialTwin:
         pass
 
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
-        return FaultMap.empty(1), 0
+        return _NO_FAULTS, 0
 
     def resume(self, time_ns: int) -> None:
         self._programming = self._programming._replace(time_ns=time_ns)
@@ -119,7 +122,7 @@ def live(
     def make_unit(generation: int, time_ns: int) -> Unit:
         made = twin(generation, time_ns) if callable(twin) else twin
         made.programming_ns = programming_ns
-        return Unit(made, FaultMap.empty(1))
+        return Unit(made, _NO_FAULTS)
 
     around = Surroundings(env, schedule, costs, policy, service and service(env, grid), horizon_ns, stepped)
     device = Device(around, 0, make_unit, power_cuts, DeviceRecord("group", 0, grid, commissioned_ns))
