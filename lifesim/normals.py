@@ -9,11 +9,12 @@ operation is IEEE 754's, so that a number is the same whether the processor take
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
 
-from lifesim.streams import GOLDEN, MIX_1, MIX_2, bits_at
+from lifesim.streams import GOLDEN, MIX_1, MIX_2, bits_of
 
 _u32, _i32, _f32, _u64 = np.uint32, np.int32, np.float32, np.uint64
 _SIGN = _u32(1 << 31)
@@ -28,8 +29,13 @@ def unit_normals(key: int, rows: int, count: int) -> np.ndarray:
     A number depends on key, row and place in its row alone.
     """
     out = np.empty((rows, count), np.float32)
-    _fill(bits_at(key, np.arange(2 * rows)).reshape(rows, 2), out)
+    _fill(row_keys([key], rows)[0], out)
     return out
+
+
+def row_keys(keys: Sequence[int], rows: int) -> np.ndarray:
+    """Return the keys of streams' first rows, uint64 [streams, rows, 2], for whoever draws by :func:`hash_bits` and :func:`normal_pair`."""
+    return bits_of(keys, np.arange(2 * rows)).reshape(-1, rows, 2)
 
 
 @njit(nogil=True, cache=True)
@@ -38,13 +44,14 @@ def _fill(keys: np.ndarray, out: np.ndarray) -> None:
     for row in range(len(out)):
         numbers, start, middle = out[row], keys[row, 0], keys[row, 1]
         for i in range(pairs):
-            numbers[2 * i], numbers[2 * i + 1] = _pair(_hash(start, middle, _u64(i)))
+            numbers[2 * i], numbers[2 * i + 1] = normal_pair(hash_bits(start, middle, _u64(i)))
         if out.shape[1] % 2:
-            numbers[2 * pairs] = _pair(_hash(start, middle, _u64(pairs)))[0]
+            numbers[2 * pairs] = normal_pair(hash_bits(start, middle, _u64(pairs)))[0]
 
 
 @njit(inline="always")
-def _hash(start: np.uint64, middle: np.uint64, place: np.uint64) -> np.uint64:
+def hash_bits(start: np.uint64, middle: np.uint64, place: np.uint64) -> np.uint64:
+    """Return the bits of the pair at ``place`` of a row: its numbers 2 ``place`` and 2 ``place`` + 1."""
     x = place * GOLDEN + start
     x = ((x ^ (x >> _u64(30))) * MIX_1) ^ middle
     x = (x ^ (x >> _u64(27))) * MIX_2
@@ -52,8 +59,8 @@ def _hash(start: np.uint64, middle: np.uint64, place: np.uint64) -> np.uint64:
 
 
 @njit(inline="always")
-def _pair(bits: np.uint64) -> tuple[np.float32, np.float32]:
-    """Return two independent unit normals.
+def normal_pair(bits: np.uint64) -> tuple[np.float32, np.float32]:
+    """Return the two independent unit normals of 64 bits.
 
     The polynomials are least-maximum fits in relative error: 1.7e-7 of ln(1 + t) / t between sqrt(1/2) and sqrt(2), 3e-8 of sine and cosine up
     to pi/4. Each casts what would else be widened to 64 bits.

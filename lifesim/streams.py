@@ -11,6 +11,7 @@ A key is a 128-bit hash of a tuple such as ``(seed, replication, device, generat
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -23,7 +24,12 @@ _MASK_64 = (1 << 64) - 1
 def stream_key(*parts: int | str) -> int:
     """Return the 128-bit key of a tuple of integers and strings; different tuples give independent streams."""
     # A separator inside a part is doubled, so that no string can pose as two parts.
-    text = "\x1f".join(f"{type(part).__name__[0]}{part}".replace("\x1f", "\x1f\x1f") for part in parts)
+    text = "\x1f".join(
+        [
+            f"i{part}" if type(part) is int else f"{type(part).__name__[0]}{part}".replace("\x1f", "\x1f\x1f")
+            for part in parts
+        ]
+    )
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest(), "little")
 
 
@@ -40,9 +46,15 @@ def first_uniform(key: int) -> float:
 
 def bits_at(key: int, counters: np.ndarray) -> np.ndarray:
     """Return 64 random bits (uint64, shape of ``counters``) for each counter of the stream of ``key``."""
-    x = np.asarray(counters, dtype=np.uint64) * GOLDEN + np.uint64(key & _MASK_64)
-    x = _mix(x) ^ np.uint64(key >> 64)
-    return _mix(x + GOLDEN)
+    return bits_of([key], np.ravel(counters)).reshape(np.shape(counters))
+
+
+def bits_of(keys: Sequence[int], counters: np.ndarray) -> np.ndarray:
+    """Return :func:`bits_at` of several streams, uint64 [streams, counters]."""
+    low = np.array([key & _MASK_64 for key in keys], np.uint64)[:, None]
+    high = np.array([key >> 64 for key in keys], np.uint64)[:, None]
+    x = np.asarray(counters, dtype=np.uint64) * GOLDEN + low
+    return _mix((_mix(x) ^ high) + GOLDEN)
 
 
 def uniforms(key: int, counters: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lifesim.normals import _pair, unit_normals
+from lifesim.normals import normal_pair, unit_normals
 from lifesim.streams import bits_at, stream_key
 
 KEYS = st.integers(0, 2**128 - 1)
@@ -43,11 +43,11 @@ def test_a_number_is_that_of_its_hash(key, row, pair):
     x = shifted(x, 30, 0xBF58476D1CE4E5B9) ^ middle
     x = shifted(shifted(x, 27, 0x94D049BB133111EB), 31, 1)
     numbers = unit_normals(key, row + 1, 2 * pair + 2)[row, -2:]
-    assert np.array_equal(numbers, _pair(np.uint64(x)))
+    assert np.array_equal(numbers, normal_pair(np.uint64(x)))
 
 
 def pair(radius_bits, angle_bits):
-    return _pair(np.uint64(radius_bits | angle_bits << 32))
+    return normal_pair(np.uint64(radius_bits | angle_bits << 32))
 
 
 EXTREMES = [0, 1, 2, 3, 2**30 - 1, 2**30, 2**31 - 1, 2**31, 3 * 2**30, 2**32 - 2, 2**32 - 1]

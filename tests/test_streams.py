@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lifesim.streams import bits_at, first_uniform, generator, stream_key, uniforms
+from lifesim.streams import bits_at, bits_of, first_uniform, generator, stream_key, uniforms
 
 PARTS = st.lists(
     st.integers(-(2**70), 2**70) | st.text(max_size=6) | st.sampled_from(["1", "\x1f", "\x1fi1", "s"]),
@@ -62,6 +62,16 @@ def test_a_number_depends_on_its_counter_alone(key, counters, random):
     for counter in again:
         assert uniforms(key, np.array([counter]))[0] == numbers[counter]
     assert first_uniform(key) == uniforms(key, np.zeros(1))[0]
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(0, 2**128 - 1), max_size=5), st.lists(st.integers(0, 2**63), max_size=5))
+def test_several_streams_at_once_are_each_stream_by_itself(keys, counters):
+    counters = np.array(counters, np.uint64)
+    bits = bits_of(keys, counters)
+    assert bits.shape == (len(keys), len(counters)) and bits.dtype == np.uint64
+    for key, row in zip(keys, bits, strict=True):
+        assert np.array_equal(row, bits_at(key, counters))
 
 
 def test_no_counter_of_a_stream_has_the_bits_of_another():

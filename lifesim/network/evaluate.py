@@ -59,7 +59,7 @@ class Noise:
     (128 cells at the top level).
 
     ``z``: standard normal float32 [K, m, E], one number for each MVM result: layers in order, within a layer
-    [positions, fan_out] (positions in row-major order). ``E`` is :attr:`Evaluator.noise_elements`.
+    [fan_out, positions] (positions in row-major order). ``E`` is :attr:`Evaluator.noise_elements`.
     """
 
     sigma: float
@@ -229,7 +229,7 @@ class Evaluator:
         layers = self.architecture.crossbar_layers
         parts = full.split([layer.positions * layer.fan_out for layer in layers], dim=2)
         return [
-            make(part.reshape(self.copies_per_chunk, -1, layer.fan_out))
+            make(part.unflatten(2, (layer.fan_out, -1)).transpose(2, 3).flatten(1, 2))
             for make, part, layer in zip(noisy, parts, layers, strict=True)
         ]
 

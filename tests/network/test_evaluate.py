@@ -275,6 +275,20 @@ def test_noise_of_cells_is_that_of_the_nearest_code_where_weights_are_floats():
     np.testing.assert_allclose(deviation(off_grid), deviation(model.codes), rtol=0.01, atol=1e-4)
 
 
+def test_a_normal_moves_the_result_of_its_channel_and_position():
+    """Of a convolution whose results a second layer passes on: within a picture channels come first, then positions row by row."""
+    architecture = Architecture("passed on", (1, 3, 3), (Conv("a", 2, 2), Dense("b", 8)))
+    weights = [np.random.default_rng(1).uniform(0.1, 1, (4, 2)), np.eye(8)]
+    model = Model.quantised(architecture, weights, [np.zeros(2), np.zeros(8)])
+    evaluator, picture = Evaluator.of(model), np.full((1, 1, 3, 3), 200, np.uint8)
+    ideal = evaluator.logits([model.codes], picture)
+    for element in range(8):
+        z = np.zeros((1, 1, evaluator.noise_elements), np.float32)
+        z[0, 0, element] = 1
+        moved = evaluator.logits([model.codes], picture, Noise(0.1, z)) != ideal
+        assert np.flatnonzero(moved).tolist() == [element]
+
+
 def test_a_kind_of_noise_that_there_is_not_is_refused():
     with pytest.raises(ValueError, match="weight, cell_analog, cell_adc"):
         Noise(0.1, np.zeros((1, 1, 1), np.float32), "cell")
