@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from lifesim.crossbar.overlay import DOWN, UP, Written
 from lifesim.crossbar.programming import Programmed, among
 from lifesim.crossbar.soft import SoftFates, SoftMechanism
 from lifesim.crossbar.verify import WriteVerify
@@ -214,6 +215,24 @@ class Bank:
         soft = [fates.key(now, time_ns, position) for position, fates in enumerate(self._soft_fates)]
         first, late = self._worn_by(now)
         return (first, late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
+
+    def overlay(self, programmed: Programmed, time_ns: int) -> list[Written]:
+        """Return what stands over what was programmed: unwritten cells at HRS, expired ones where they have gone, stuck ones at their level.
+
+        As the bank ages, cells are added at the end of its parts; after a programming they may all be others.
+        """
+        now = self.at(programmed, time_ns)
+        parts = [Written(self.unwritten(now), 0)]
+        for position, fates in enumerate(self._soft_fates):
+            mechanism = fates.mechanism
+            end = self.top_level if mechanism.fails_to else 0
+            levels = (UP if mechanism.fails_to else DOWN) if mechanism.one_level else end
+            parts += [Written(cells, levels) for cells in fates.expired_parts(now, time_ns, position)]
+        first, late = self._worn_by(now)
+        parts.append(Written(self._wear_fates.first(first), self.worn_levels))
+        if len(late):
+            parts.append(Written(late, self.worn_levels))
+        return parts + [Written(d.cells, d.levels) for d in self.defects if d.time_ns <= time_ns]
 
     def stuck_at(self, programmed: Programmed, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the cells that are stuck (int32), and their levels (uint8).

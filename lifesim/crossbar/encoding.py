@@ -16,15 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from lifesim.crossbar.overlay import UP, Written
+
 BITS_PER_WEIGHT = 16
 BIAS = 1 << (BITS_PER_WEIGHT - 1)
 """What offset binary adds to a code."""
-UP, DOWN = 4, 5
-"""Written over a cell instead of a level: one level up or down, as far as there is one."""
-
-Overlay = Sequence[tuple[np.ndarray, np.ndarray]]
-"""What is written over the cells of each layer: cells (int64) and levels (uint8, or UP, DOWN), later ones over earlier ones."""
-
 _SIGN_BIT = np.uint16(0x8000)
 
 
@@ -82,20 +78,21 @@ class Encoding:
         np.bitwise_or.at(flat, weights, np.asarray(levels, np.uint16) << shifts)
         return self.codes(patterns)
 
-    def write_over(self, codes: np.ndarray, cells: np.ndarray, levels: np.ndarray) -> np.ndarray:
-        """Return a copy of ``codes`` (int16, any shape) with ``levels`` (0 to the top level, UP or DOWN) written over ``cells``, one after the other."""
-        out = codes
-        # Each go writes every cell once: what comes later in the list waits for the next.
-        while len(cells):
-            now = np.zeros(len(cells), bool)
-            now[np.unique(cells, return_index=True)[1]] = True
-            given, wanted = cells[now], levels[now].astype(np.int64)
-            moved = wanted > self.top_level
-            steps = np.where(wanted[moved] == UP, 1, -1)
-            wanted[moved] = np.clip(self.levels_of(out, given[moved]) + steps, 0, self.top_level)
-            out = self.write(out, given, wanted.astype(np.uint8))
-            cells, levels = cells[~now], levels[~now]
-        return out
+    def write_over(self, codes: np.ndarray, parts: Sequence[Written]) -> np.ndarray:
+        """Return ``codes`` (int16, any shape) with all ``parts`` written over them, one after the other."""
+        for part in parts:
+            if not len(part.cells):
+                continue
+            cells, levels = part.cells.astype(np.int64) + part.first_cell, part.levels_from(0)
+            relative = levels > self.top_level
+            if relative.any():
+                held = self.levels_of(codes, cells[relative]).astype(np.int64)
+                levels = levels.copy()
+                levels[relative] = np.clip(
+                    held + np.where(levels[relative] == UP, 1, -1), 0, self.top_level
+                ).astype(np.uint8)
+            codes = self.write(codes, cells, levels)
+        return codes
 
     def differing_cells(self, codes: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Return the cells (int64, ascending) whose level differs between two code arrays (int16, same shape)."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.crossbar.encoding import SLC, Encoding
+from lifesim.crossbar.overlay import Overlay, Written
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,10 @@ class FaultMap:
             cells.append(np.concatenate([own, more[new]]))
             values.append(np.concatenate([own_values, more_values[new]]))
         return FaultMap.of(cells, values, self.encoding)
+
+    def overlay(self) -> Overlay:
+        """Return what stands over what is programmed."""
+        return tuple((Written(c, v),) for c, v in zip(self.cells, self.values, strict=True))
 
     def digest(self) -> bytes:
         """A 16-byte hash of the content."""

@@ -152,6 +152,13 @@ class SoftFates:
             parts.append(failed[among(failed, patch.cells)])
         return np.concatenate(parts)
 
+    def expired_parts(self, now: Programmed, time_ns: int, position: int) -> list[np.ndarray]:
+        """Return the cells of :meth:`expired`, each of them once, in parts that only grow until the next programming."""
+        if now.patches or self.mechanism.half_selects(now) is not None:
+            return [np.unique(self.expired(now, time_ns, position))]
+        exposure = self._reading(now, time_ns, position) - self.mechanism.reading(now.time_ns)
+        return [fates.failed_by(exposure) for fates in (self._own, self._drawn_by((now.epoch, 0)))]
+
     def key(self, now: Programmed, time_ns: int, position: int) -> Hashable:
         """Return what tells :meth:`expired` apart from that of other times and programmings, by counting."""
         reading = self._reading(now, time_ns, position)

@@ -5,11 +5,12 @@ So nothing depends on the order in which the fast path adds up, nor on what it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from lifesim.crossbar.encoding import Encoding, Overlay
+from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.overlay import Overlay
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import TestRule
 from lifesim.network.model import Model
@@ -19,7 +20,7 @@ from lifesim.network.walk import slack, walker_of
 def surely_pass(
     model: Model,
     encoding: Encoding,
-    states: Sequence[Overlay],
+    states: Iterable[Overlay],
     pictures: np.ndarray,
     golden: Golden,
     rule: TestRule,

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from lifesim.crossbar.bank import Bank, BankFaults
-from lifesim.crossbar.encoding import BIAS, DOWN, SLC, UP, Encoding, Overlay
+from lifesim.crossbar.encoding import BIAS, SLC, Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.crossbar.layerdrift import LayerDrift
+from lifesim.crossbar.overlay import Overlay, Written
 from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
 
@@ -27,6 +28,10 @@ class Snapshot:
     def held_at(self, time_ns: int) -> Held:
         """Return what the cells hold at ``time_ns``."""
         return self.silicon.held_at(self.model, self.programmed, time_ns)
+
+    def overlays(self, times_ns: Sequence[int]) -> Iterator[Overlay]:
+        """Return what stands over the backup at each time (see :meth:`Silicon.overlays`)."""
+        return self.silicon.overlays(self.programmed, times_ns)
 
     def at(self, time_ns: int) -> tuple[Programmed, ...]:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
@@ -73,34 +78,13 @@ class Held:
         return sum(len(f.expired) for f in self.faults)
 
     def overlay(self) -> Overlay:
-        """Return what stands over the backup, layer by layer: unwritten cells at HRS, expired ones where they have gone, stuck ones at their level."""
-        top = self.silicon.encoding.top_level
-        layers = []
-        for regions in self.silicon.regions:
-            cells, levels = [_NO_CELLS], [_NO_LEVELS]
-            for bank, first in regions:
-                faults = self.faults[bank]
-                if len(faults.unwritten):
-                    cells.append(faults.unwritten.astype(np.int64) + first)
-                    levels.append(np.zeros(len(faults.unwritten), np.uint8))
-                for soft in faults.soft:
-                    if len(soft.cells):
-                        if soft.one_level:
-                            fallen, level = np.unique(soft.cells), UP if soft.fails_to else DOWN
-                        else:
-                            fallen, level = soft.cells, top if soft.fails_to else 0
-                        cells.append(fallen.astype(np.int64) + first)
-                        levels.append(np.full(len(fallen), level, np.uint8))
-                if len(faults.stuck):
-                    cells.append(faults.stuck.astype(np.int64) + first)
-                    levels.append(faults.stuck_values)
-            layers.append((np.concatenate(cells), np.concatenate(levels)))
-        return tuple(layers)
+        """Return what stands over the backup, layer by layer."""
+        return next(self.silicon.overlays(self.programmed, [self.time_ns]))
 
     def codes(self) -> tuple[np.ndarray, ...]:
         """Return the codes (int16 per layer): the backup's under the overlay."""
         write = self.silicon.encoding.write_over
-        return tuple(write(c, *over) for c, over in zip(self.model.codes, self.overlay(), strict=True))
+        return tuple(write(c, over) for c, over in zip(self.model.codes, self.overlay(), strict=True))
 
     def weights(self, at_temperature: bool = False) -> tuple[np.ndarray, ...]:
         """Return what the crossbars compute with: the codes (int16 per layer), or where these deviate, weights (float32 per layer).
@@ -192,6 +176,27 @@ class Silicon:
         faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, now, strict=True))
         return Held(model, self, now, time_ns, faults)
 
+    def overlays(self, programmed: tuple[Programmed, ...], times_ns: Sequence[int]) -> Iterator[Overlay]:
+        """Return what stands over the backup at each time; of a layer in which nothing has changed since the time before, the same object."""
+        banks = list(zip(self.banks, programmed, strict=True))
+        keys: list[Hashable] = [None] * len(banks)
+        parts: list[list[Written]] = [[] for _ in banks]
+        layers: list[tuple[Written, ...]] = [()] * len(self.regions)
+        for time_ns in times_ns:
+            before, keys = keys, [bank.faults_key(p, time_ns) for bank, p in banks]
+            changed = [old is None or new != old for new, old in zip(keys, before, strict=True)]
+            parts = [
+                bank.overlay(p, time_ns) if new else old
+                for (bank, p), new, old in zip(banks, changed, parts, strict=True)
+            ]
+            layers = [
+                tuple(replace(part, first_cell=first) for bank, first in regions for part in parts[bank])
+                if any(changed[bank] for bank, _ in regions)
+                else layer
+                for layer, regions in zip(layers, self.regions, strict=True)
+            ]
+            yield tuple(layers)
+
     def stuck_map(self, programmed: tuple[Programmed, ...], time_ns: int) -> FaultMap:
         """Return the stuck cells: what a March test finds, as tests show, where no write fails."""
         stuck = [b.stuck_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True)]
@@ -215,7 +220,3 @@ class Silicon:
                     begin, end = np.searchsorted(cells[layer], (region.first_cell, region.first_cell + n))
                     found.append(cells[layer][begin:end] - region.first_cell)
         return np.unique(np.concatenate(found))
-
-
-_NO_CELLS = np.empty(0, np.int64)
-_NO_LEVELS = np.empty(0, np.uint8)

@@ -249,8 +249,7 @@ class DeviceTwin:
 
     def _look_into(self, times_ns: Sequence[int]) -> Callable[[], np.ndarray]:
         """Return what finds out which visits surely pass."""
-        snapshot = self.snapshot()
-        states = [snapshot.held_at(time_ns).overlay() for time_ns in times_ns]
+        states = list(self.snapshot().overlays(times_ns))
         return functools.partial(
             surely_pass,
             self.model,

@@ -1,16 +1,24 @@
-"""Which weights differ from a model, and how: states of its cells as sparse changes."""
+"""Which weights differ from a model, and how: states of its cells as sparse changes.
+
+As a device ages, faults are mostly added. So a state is compared with the one before part by part, and only cells that have been added are
+looked at; a layer in which anything else has happened is worked out anew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 import numpy as np
 
-from lifesim.crossbar.encoding import BITS_PER_WEIGHT, UP, Encoding, Overlay
+from lifesim.crossbar.encoding import BITS_PER_WEIGHT, Encoding
+from lifesim.crossbar.overlay import UP, Overlay, Written
 from lifesim.network.model import Model
+
+_FIRST_ROOM = 1 << 12
+_MOST_PARTS = 254  # that a byte counts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,96 +40,206 @@ class Transitions:
     """Turns overlays into changes, for copies of one model."""
 
     def __init__(self, model: Model, encoding: Encoding):
-        flat = np.concatenate([c.reshape(-1) for c in model.codes])
+        sizes = [c.size for c in model.codes]
         self._encoding = encoding
-        self._sizes = np.array([c.size for c in model.codes], np.int64)
-        self._first = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
-        self._scales = np.array([f.scale for f in model.formats], np.float64)
-        self._base = encoding.patterns(flat).copy()
+        self._first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._scales = np.repeat([f.scale for f in model.formats], sizes).astype(np.float32)
+        self._base = encoding.patterns(np.concatenate([c.reshape(-1) for c in model.codes])).copy()
         self._current = self._base.copy()
-        self._next = self._base.copy()
-        self._stamp = np.zeros(len(flat), np.int32)
+        self._before = self._base.copy()
+        self._stamp = np.zeros(len(self._base), np.int32)
         self._stamps = 0
+        # The part, from 1, that stands on top of each cell.
+        self._on_top = np.zeros(len(self._base) * encoding.cells_per_weight, np.uint8)
 
-    def between(self, states: Sequence[Overlay], independent: bool) -> Changes:
+    def between(self, states: Iterable[Overlay], independent: bool) -> Changes:
         """Return the changes from state to state, or from the model to each."""
-        layers = len(self._sizes)
-        lengths = [len(cells) for state in states for cells, _ in state]
-        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        cells = np.concatenate([_NO_CELLS, *(cells for state in states for cells, _ in state)])
-        levels = np.concatenate([_NO_LEVELS, *(levels for state in states for _, levels in state)])
-        bounds = np.zeros((len(states), layers + 1), np.int64)
-        room = len(cells) if independent else 2 * len(cells)
-        places, patterns = np.empty(room, np.int64), np.empty(room, np.uint16)
-        self._stamps = _changes(
-            self._base, self._current, self._next, self._stamp, self._stamps, self._first, cells, levels, ends,
-            self._encoding.bits_per_cell, self._encoding.top_level, independent, bounds, places, patterns,
+        layers = len(self._first) - 1
+        nothing: tuple[Sequence[Written], ...] = ((),) * layers
+        before, bounds, found = nothing, [], _Found()
+        for state in states:
+            bound = [found.count]
+            for layer, (old, new) in enumerate(zip(before, state, strict=True)):
+                if new is not old:
+                    self._go_on(layer, old, new, found)
+                bound.append(found.count)
+            bounds.append(bound)
+            if independent:
+                self._go_back(state)
+            else:
+                before = state
+        self._go_back(before)
+        places = found.places[: found.count].copy()
+        codes = self._encoding.codes(found.patterns[: found.count].copy())
+        # Exact, as in FixedPoint.dequantise: a code has 16 bits, a scale is a power of two.
+        values = codes * self._scales[places]
+        return Changes(np.array(bounds, np.int64).reshape(-1, layers + 1), places, codes, values, independent)
+
+    def _go_on(self, layer: int, old: Sequence[Written], new: Sequence[Written], found: _Found) -> None:
+        """Go from one state of a layer to the next, and add what changes."""
+        known = [_known(a, b) for a, b in zip(old, new, strict=False)]
+        if len(old) == len(new) and None not in known:
+            begun = found.count
+            self._stamps += 1
+            if self._write(layer, new, known, found, _NO_CELLS):
+                return
+            # Something has got under what stands: undone as far as it went, by working the layer out anew.
+            found.count = begun
+        self._stamps += 1
+        undone = _cells_of(old) if len(old) else _NO_CELLS
+        if not self._write(layer, new, [0] * len(new), found, undone):
+            raise AssertionError("parts are written in their order")
+
+    def _write(
+        self, layer: int, parts: Sequence[Written], known: Sequence[int], found: _Found, undone: np.ndarray
+    ) -> bool:
+        added = [
+            (number, part, n)
+            for number, (part, n) in enumerate(zip(parts, known, strict=True), 1)
+            if n < len(part.cells)
+        ]
+        if not added and not len(undone):
+            return True
+        if len(parts) > _MOST_PARTS:
+            raise ValueError(f"{len(parts)} kinds of faults in one layer")
+        cells = [part.cells[n:].astype(np.int64) + part.first_cell for _, part, n in added]
+        ends = np.cumsum([len(c) for c in cells], dtype=np.int64)
+        numbers = np.array([number for number, *_ in added], np.int64)
+        moves = np.array([False, *(_moves(part) for part in parts)])
+        every_cell = np.concatenate([_NO_CELLS, *cells])
+        levels = np.concatenate([_NO_LEVELS, *(part.levels_from(n) for _, part, n in added)])
+        found.make_room(len(every_cell) + len(undone))
+        encoding = self._encoding
+        count = _change(
+            self._base, self._current, self._before, self._stamp, self._stamps, self._on_top, self._first[layer],
+            undone, every_cell, levels, ends, numbers, moves, encoding.bits_per_cell, encoding.top_level,
+            found.places, found.patterns, found.count,
         )  # fmt: skip
-        count = int(bounds[-1, -1]) if len(states) else 0
-        places, codes = places[:count], self._encoding.codes(patterns[:count])
-        layer = np.searchsorted(self._first, places, side="right") - 1
-        values = (codes * self._scales[layer]).astype(np.float32)  # exact, as in FixedPoint.dequantise
-        return Changes(bounds, places, codes, values, independent)
+        if count < 0:
+            return False
+        found.count = count
+        return True
+
+    def _go_back(self, state: Overlay) -> None:
+        """Go back to the model."""
+        for layer, parts in enumerate(state):
+            self._restore(layer, _cells_of(parts))
+
+    def _restore(self, layer: int, cells: np.ndarray) -> None:
+        per_weight = self._encoding.cells_per_weight
+        first = int(self._first[layer])
+        weights = cells // per_weight + first
+        self._current[weights] = self._base[weights]
+        self._on_top[cells + first * per_weight] = 0
+
+
+class _Found:
+    """Changes gathered so far, in arrays that grow."""
+
+    __slots__ = ("places", "patterns", "count")
+
+    def __init__(self) -> None:
+        self.places, self.patterns = np.empty(_FIRST_ROOM, np.int64), np.empty(_FIRST_ROOM, np.uint16)
+        self.count = 0
+
+    def make_room(self, more: int) -> None:
+        if self.count + more > len(self.places):
+            room = max(2 * len(self.places), self.count + more)
+            places, patterns = np.empty(room, np.int64), np.empty(room, np.uint16)
+            places[: self.count], patterns[: self.count] = (
+                self.places[: self.count],
+                self.patterns[: self.count],
+            )
+            self.places, self.patterns = places, patterns
+
+
+def _known(old: Written, new: Written) -> int | None:
+    """Return how many cells of a part were there before; None if it is not the part of before with more cells."""
+    n = len(old.cells)
+    if old.first_cell != new.first_cell or n > len(new.cells):
+        return None
+    arrays = [isinstance(levels, np.ndarray) for levels in (old.levels, new.levels)]
+    if all(arrays):
+        same_levels = np.array_equal(old.levels, new.levels[:n])
+    else:
+        same_levels = not any(arrays) and old.levels == new.levels
+    return n if same_levels and np.array_equal(old.cells, new.cells[:n]) else None
+
+
+def _moves(part: Written) -> bool:
+    """Whether a part moves what is beneath it."""
+    if isinstance(part.levels, np.ndarray):
+        return bool((part.levels >= UP).any())
+    return isinstance(part.levels, int) and part.levels >= UP
+
+
+def _cells_of(parts: Sequence[Written]) -> np.ndarray:
+    return np.concatenate([_NO_CELLS, *(part.cells.astype(np.int64) + part.first_cell for part in parts)])
 
 
 @numba.njit(nogil=True, cache=True)
-def _changes(
-    base: Any, current: Any, following: Any, stamp: Any, stamps: int, first: Any, cells: Any, levels: Any, ends: Any,
-    bits: int, top: int, independent: bool, bounds: Any, places: Any, patterns: Any,
+def _change(
+    base: Any, current: Any, before: Any, stamp: Any, now: int, on_top: Any, first: int,
+    undone: Any, cells: Any, levels: Any, ends: Any, numbers: Any, moves: Any, bits: int, top: int,
+    places: Any, patterns: Any, found: int,
 ) -> int:  # fmt: skip
-    """Fill in the changes; ``current`` is ``base`` before and afterwards. Returns the number of stamps used up."""
-    n_states, n_layers = bounds.shape[0], bounds.shape[1] - 1
+    """Undo all that stands on ``undone`` and write over ``cells``; return how many weights have changed until now, those before ``found`` included.
+
+    ``cells`` to ``ends[i]`` are of part ``numbers[i]``; which parts move what is beneath them, ``moves`` says by number. Returns -1, with ``current``
+    as it was, where a cell should have been written before one that moved it.
+    """
     # Divisions by shifts: they are done for every cell.
     to_weight = 4 if bits == 1 else 3
     digit = BITS_PER_WEIGHT // bits - 1
     to_bits = bits - 1
-    most = 0
-    for i in range(len(ends) - 1):
-        most = max(most, ends[i + 1] - ends[i])
-    now = np.empty(max(most, 1), np.int64)
-    before = np.empty((n_layers, max(most, 1)), np.int64)
-    n_before = np.zeros(n_layers, np.int64)
-    found = 0
-    for s in range(n_states):
-        for layer in range(n_layers):
-            bounds[s, layer] = found
-            stamps += 1
-            n_now = 0
-            for i in range(ends[s * n_layers + layer], ends[s * n_layers + layer + 1]):
-                weight = first[layer] + (cells[i] >> to_weight)
-                if stamp[weight] != stamps:
-                    stamp[weight] = stamps
-                    following[weight] = base[weight]
-                    now[n_now] = weight
-                    n_now += 1
-                shift = (cells[i] & digit) << to_bits
-                level = np.int64(levels[i])
-                if level > top:
-                    held = (np.int64(following[weight]) >> shift) & top
-                    level = min(held + 1, top) if level == UP else max(held - 1, 0)
-                pattern = np.int64(following[weight])
-                following[weight] = np.uint16((pattern & ~(top << shift)) | (level << shift))
-            for i in range(n_now):
-                weight = now[i]
-                if following[weight] != current[weight]:
-                    places[found], patterns[found] = weight, following[weight]
-                    found += 1
-                    if not independent:
-                        current[weight] = following[weight]
-            if not independent:
-                for i in range(n_before[layer]):
-                    weight = before[layer, i]
-                    if stamp[weight] != stamps and current[weight] != base[weight]:
-                        places[found], patterns[found] = weight, base[weight]
-                        found += 1
-                        current[weight] = base[weight]
-                before[layer, :n_now] = now[:n_now]
-                n_before[layer] = n_now
-        bounds[s, n_layers] = found
-    for layer in range(n_layers):
-        for i in range(n_before[layer]):
-            current[before[layer, i]] = base[before[layer, i]]
-    return stamps
+    begun = found
+    for i in range(len(undone)):
+        weight = first + (undone[i] >> to_weight)
+        on_top[(first << to_weight) + undone[i]] = 0
+        if stamp[weight] != now:
+            stamp[weight] = now
+            before[weight] = current[weight]
+            current[weight] = base[weight]
+            places[found] = weight
+            found += 1
+    conflict = False
+    begin = 0
+    for part in range(len(ends)):
+        number = numbers[part]
+        for i in range(begin, ends[part]):
+            cell = (first << to_weight) + cells[i]
+            if on_top[cell] > number:
+                conflict |= moves[on_top[cell]]
+                continue
+            on_top[cell] = number
+            weight = cell >> to_weight
+            if stamp[weight] != now:
+                stamp[weight] = now
+                before[weight] = current[weight]
+                places[found] = weight
+                found += 1
+            shift = (cells[i] & digit) << to_bits
+            pattern = np.int64(current[weight])
+            level = np.int64(levels[i])
+            if level > top:
+                held = (pattern >> shift) & top
+                level = min(held + 1, top) if level == UP else max(held - 1, 0)
+            current[weight] = np.uint16((pattern & ~(top << shift)) | (level << shift))
+        begin = ends[part]
+    if conflict:
+        for i in range(begun, found):
+            current[places[i]] = before[places[i]]
+        for i in range(len(cells)):
+            on_top[(first << to_weight) + cells[i]] = 0
+        return -1
+    # Of those that were written, the ones that show it.
+    kept = begun
+    for i in range(begun, found):
+        weight = places[i]
+        if current[weight] != before[weight]:
+            places[kept], patterns[kept] = weight, current[weight]
+            kept += 1
+    return kept
 
 
 _NO_CELLS = np.empty(0, np.int64)

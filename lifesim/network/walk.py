@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
-from lifesim.crossbar.encoding import Encoding, Overlay
+from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.overlay import Overlay
 from lifesim.network import kernels
 from lifesim.network.architecture import Conv
 from lifesim.network.changes import Changes, Transitions
@@ -49,7 +50,7 @@ class Walker:
         self._touched = np.zeros(program.flags, np.uint8)
         self._golden: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
-    def changes(self, states: Sequence[Overlay], *, independent: bool = False) -> Changes:
+    def changes(self, states: Iterable[Overlay], *, independent: bool = False) -> Changes:
         """Return by which weights each state differs from the one before (the first: from the model), or all from the model."""
         return self._transitions.between(states, independent)
 
@@ -87,7 +88,7 @@ class Walker:
         program, architecture = self._program, self.model.architecture
         act = aligned_zeros(program.size)
         x = np.zeros((kernels.PIECE, *architecture.input_shape), np.float32)
-        x[: len(pictures)] = to_input(architecture, pictures).permute(0, 3, 1, 2).numpy()
+        x[: len(pictures)] = to_input(architecture, np.array(pictures)).permute(0, 3, 1, 2).numpy()
         first = architecture.steps[0]
         pad = first.padding if isinstance(first, Conv) else 0
         x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
@@ -95,10 +96,13 @@ class Walker:
         act[source : source + x.size] = x.reshape(kernels.PIECE, -1).T.reshape(-1)
         # From nothing to the pictures and the biases is a change like any other.
         self._delta[source : source + x.size] = act[source : source + x.size]
-        self._flags[:] = 1
+        self._flags[: program.layers[0, kernels.CHANNELS]] = (
+            1  # the first layer's sources have the first flags
+        )
         for layer, biases in zip(program.layers, self.model.biases, strict=True):
             at, positions = layer[kernels.RESULT], layer[kernels.OUT_ROWS] * layer[kernels.OUT_COLUMNS]
             size = len(biases) * positions * kernels.PIECE
+            self._flags[layer[kernels.RESULT_FLAGS] : layer[kernels.RESULT_FLAGS] + len(biases)] = 1
             act[at : at + size] = (
                 np.repeat(biases, positions * kernels.PIECE)
                 if layer[kernels.KIND] == kernels.CONV

@@ -3,6 +3,7 @@
 import numpy as np
 
 from lifesim.crossbar.encoding import SLC
+from lifesim.crossbar.overlay import Written
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import TestRule
 from lifesim.detection.screening import softmax, surely_pass
@@ -15,7 +16,7 @@ RULE = TestRule("sdc3", pictures=16, vote=1, rereads=0, baseline_reads=1)
 
 def overlay(model, rng, n):
     return [
-        (rng.choice(c.size * 16, n, replace=False), rng.integers(0, 2, n).astype(np.uint8))
+        (Written(rng.choice(c.size * 16, n, replace=False), rng.integers(0, 2, n).astype(np.uint8)),)
         for c in model.codes
     ]
 
@@ -25,7 +26,7 @@ def test_sure_passes_against_the_plain_path(mlp_model, mnist5k):
     evaluator, pictures = Evaluator.of(model), mnist5k.part("test")[0][:16]
     golden = Golden.of(evaluator.confidences([model.codes], pictures)[0])
     states = [overlay(model, rng, n) for n in (0, 1, 2, 5, 10, 20, 40) for _ in range(30)]
-    held = [tuple(SLC.write_over(c, *over) for c, over in zip(model.codes, s, strict=True)) for s in states]
+    held = [tuple(SLC.write_over(c, over) for c, over in zip(model.codes, s, strict=True)) for s in states]
     passes = ~RULE.alarms(golden, evaluator.confidences(held, pictures))
     sure = surely_pass(model, SLC, states, pictures, golden, RULE)
     assert not np.any(sure & ~passes)
@@ -36,7 +37,8 @@ def test_where_nothing_is_gained_nothing_is_sure(mlp_model, mnist5k):
     pictures, rng = mnist5k.part("test")[0][:16], np.random.default_rng(1)
     golden = Golden.of(Evaluator.of(mlp_model).confidences([mlp_model.codes], pictures)[0])
     dense = [
-        (np.arange(0, c.size * 16, 16), rng.integers(0, 2, c.size).astype(np.uint8)) for c in mlp_model.codes
+        (Written(np.arange(0, c.size * 16, 16), rng.integers(0, 2, c.size).astype(np.uint8)),)
+        for c in mlp_model.codes
     ]
     assert not surely_pass(mlp_model, SLC, [dense], pictures, golden, RULE).any()
     odd = Architecture("pictures", (1, 4, 4), (Conv("a", 3, 2),))

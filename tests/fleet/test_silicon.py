@@ -185,3 +185,23 @@ def test_equal_keys_on_one_device_need_equal_epochs_only_where_something_drawn_h
     """Reloads without faults keep the key, so that observation need not evaluate the network again."""
     silicon = make_silicon(scale=1e30, median_days=1e30, reload_periods=(DAY_NS, DAY_NS))
     assert silicon.held_at(MODEL, (NEW, NEW), day * DAY_NS).key == silicon.held_at(MODEL, (NEW, NEW), 0).key
+
+
+@settings(deadline=None, max_examples=60)
+@given(SILICON, TIMES, st.integers(0, 3))
+def test_what_stands_over_the_backup_time_after_time(silicon, times, worn):
+    """As the cells held at each time by themselves; a layer that has not changed is the same object."""
+    device, times = make_silicon(**silicon), sorted(times)
+    snapshot = Snapshot(device, MODEL, (NEW, Programmed(0, 3, 1 + worn)))
+    before = None
+    for time_ns, overlay in zip(times, snapshot.overlays(times), strict=True):
+        held = snapshot.held_at(time_ns)
+        codes = [device.encoding.write_over(c, parts) for c, parts in zip(MODEL.codes, overlay, strict=True)]
+        expected = codes_cell_by_cell(held.faults, silicon["fails_to"])
+        for layer, (mine, wanted) in enumerate(zip(codes, expected, strict=True)):
+            np.testing.assert_array_equal(mine, wanted)
+            if before is not None and overlay[layer] is before[layer]:
+                np.testing.assert_array_equal(mine, codes_before[layer])
+        before, codes_before = overlay, codes
+    again = list(snapshot.overlays([times[-1]] * 2))
+    assert all(a is b for a, b in zip(*again, strict=True))

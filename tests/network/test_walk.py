@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifesim.crossbar.encoding import DOWN, UP, Encoding
+from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.overlay import DOWN, UP, Written
 from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool, Relu, load_architecture
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
@@ -38,18 +39,19 @@ def random_model(architecture, seed):
 
 
 def random_overlay(model, encoding, rng, most):
-    """Cells of each layer, some of them twice, with levels and moves."""
+    """Cells of each layer, some of them written twice, with levels and moves."""
     overlay = []
     for codes in model.codes:
-        n = rng.integers(0, most + 1)
-        cells = rng.integers(0, codes.size * encoding.cells_per_weight, n)
+        n_cells = codes.size * encoding.cells_per_weight
+        n = rng.integers(0, min(most, n_cells) + 1)
+        cells = rng.choice(n_cells, n, replace=False)
         written = np.array([*range(encoding.top_level + 1), UP, DOWN], np.uint8)
-        overlay.append((cells, rng.choice(written, n)))
+        overlay.append((Written(cells, rng.choice(written, n)), Written(cells[: n // 2], 0)))
     return overlay
 
 
 def held(model, encoding, overlay):
-    return tuple(encoding.write_over(c, *over) for c, over in zip(model.codes, overlay, strict=True))
+    return tuple(encoding.write_over(c, over) for c, over in zip(model.codes, overlay, strict=True))
 
 
 @settings(deadline=None, max_examples=60)
@@ -83,7 +85,7 @@ def test_a_long_walk_does_not_stray():
         (rng.permutation(c.size * 16)[:4000], rng.integers(0, 2, 4000).astype(np.uint8)) for c in model.codes
     ]
     shares = [*range(0, 4000, 20), *range(4000, 0, -20), 0]
-    states = [[(cells[:n], levels[:n]) for cells, levels in whole] for n in shares]
+    states = [[(Written(cells[:n], levels[:n]),) for cells, levels in whole] for n in shares]
     pictures = rng.integers(0, 256, (16, 1, 28, 28), dtype=np.uint8)
     walker = Walker(model, SLC)
     walked = walker.logits(walker.changes(states), pictures)
@@ -111,7 +113,7 @@ def test_many_changes_are_not_worth_a_walk():
     model, rng = random_model(load_architecture("mlp"), 1), np.random.default_rng(1)
     walker = Walker(model, SLC)
     few, many = ([random_overlay(model, SLC, rng, n)] for n in (50, 50_000))
-    many[0][0] = (np.arange(0, 16 * 20_000, 16), np.ones(20_000, np.uint8))
+    many[0][0] = (Written(np.arange(0, 16 * 20_000, 16), 1),)
     assert walker.is_worth(walker.changes(few))
     assert not walker.is_worth(walker.changes(many))
 
