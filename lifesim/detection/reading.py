@@ -23,6 +23,10 @@ class ReadNoise:
     correlation: float
     kind: NoiseKind = "weight"
 
+    def first_key(self, key: int, time_ns: int) -> int:
+        """Return the key of the normals of the first read of the visit at ``time_ns``."""
+        return stream_key(key, time_ns, 0)
+
     def draw(self, key: int, time_ns: int, reads: Sequence[int], pictures: int, elements: int) -> np.ndarray:
         """Return unit normals [reads, pictures, elements] (float32) for these reads of the visit at ``time_ns``.
 
@@ -35,7 +39,7 @@ class ReadNoise:
             return unit_normals(stream_key(key, time_ns, part), pictures, elements)
 
         alike, apart = np.float32(np.sqrt(self.correlation)), np.float32(np.sqrt(1.0 - self.correlation))
-        first = own(0)
+        first = unit_normals(self.first_key(key, time_ns), pictures, elements)
         shared = alike * first + apart * own("visit") if any(reads) else None
         return np.stack([alike * shared + apart * own(read) if read else first for read in reads])
 

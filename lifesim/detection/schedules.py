@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from lifesim.crossbar.cost import Cost
 
@@ -26,8 +26,7 @@ class Outcome(Enum):
     REFRESH = "refresh"  # rewrite from the backup, no questions asked
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """Something other than a pass: the position of the visit in the window asked for, the outcome, and the reads that it took.
 
     ``score``: how bad an alarm looks, in the schedule's own unit (:meth:`Schedule.first_finding`); the lowest of its reads.

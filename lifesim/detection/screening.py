@@ -5,37 +5,49 @@ So nothing depends on the order in which the fast path adds up, nor on what it i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.overlay import Overlay
 from lifesim.detection.criteria import Golden
-from lifesim.detection.reading import TestRule
+from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.network.model import Model
+from lifesim.network.noisy import noisy_reader_of
 from lifesim.network.walk import slack, walker_of
 
 
 def surely_pass(
     model: Model,
     encoding: Encoding,
-    states: Iterable[Overlay],
+    states: Sequence[Overlay],
     pictures: np.ndarray,
     golden: Golden,
     rule: TestRule,
+    noise: ReadNoise,
+    keys: Sequence[int],
 ) -> np.ndarray:
-    """Return which noise-free reads of ``pictures`` raise no alarm for certain (bool [states]).
+    """Return which reads of ``pictures`` raise no alarm for certain (bool [states]).
 
-    ``states``: what stands over the cells of ``model``, best in the order of time. False where the plain path has to look, or is as fast.
+    ``states``: what stands over the cells of ``model``, best in the order of time; ``keys`` of their read noise (:meth:`ReadNoise.first_key`).
+    False where the plain path has to look, or is as fast.
     """
+    unsure = np.zeros(len(states), bool)
     walker = walker_of(model, encoding)
     if walker is None:
-        return np.zeros(len(states), bool)
-    changes = walker.changes(states)
-    if not walker.is_worth(changes):
-        return np.zeros(len(states), bool)
-    logits = walker.logits(changes, pictures)
+        return unsure
+    if noise.sigma:
+        reader = noisy_reader_of(model, encoding, noise.kind)
+        changes = walker.changes(states, independent=True)
+        if not walker.is_worth(changes):
+            return unsure
+        logits = reader.logits(changes, pictures, noise.sigma, keys)
+    else:
+        changes = walker.changes(states)
+        if not walker.is_worth(changes):
+            return unsure
+        logits = walker.logits(changes, pictures)
     return ~rule.may_alarm(golden, softmax(logits), slack(logits))
 
 

@@ -236,7 +236,7 @@ class DeviceTwin:
     @property
     def _can_be_screened(self) -> bool:
         """Whether reads differ from those of the backup in few cells alone."""
-        return not (self.noise.sigma or self.silicon.drift or self.silicon.warming)
+        return not (self.silicon.drift or self.silicon.warming)
 
     def _settle(self, times_ns: Sequence[int]) -> None:
         """Have these visits looked into, with all that other devices have announced."""
@@ -258,6 +258,8 @@ class DeviceTwin:
             self.test_set.pictures,
             self.golden,
             self.rule,
+            self.noise,
+            [self.noise.first_key(self._noise_key, time_ns) for time_ns in times_ns],
         )
 
     def _forget(self) -> None:

@@ -1,14 +1,15 @@
 """What surely passes passes on the plain path; and most of what passes there is sure."""
 
 import numpy as np
+import pytest
 
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.overlay import Written
 from lifesim.detection.criteria import Golden
-from lifesim.detection.reading import TestRule
+from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.screening import softmax, surely_pass
 from lifesim.network.architecture import Architecture, Conv
-from lifesim.network.evaluate import Evaluator
+from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 
 RULE = TestRule("sdc3", pictures=16, vote=1, rereads=0, baseline_reads=1)
@@ -21,14 +22,20 @@ def overlay(model, rng, n):
     ]
 
 
-def test_sure_passes_against_the_plain_path(mlp_model, mnist5k):
+@pytest.mark.parametrize(
+    "noise", [ReadNoise(0.0, 0.5), ReadNoise(0.003, 0.5), ReadNoise(0.003, 0.5, "cell_analog")]
+)
+def test_sure_passes_against_the_plain_path(mlp_model, mnist5k, noise):
     model, rng = mlp_model, np.random.default_rng(1)
     evaluator, pictures = Evaluator.of(model), mnist5k.part("test")[0][:16]
     golden = Golden.of(evaluator.confidences([model.codes], pictures)[0])
     states = [overlay(model, rng, n) for n in (0, 1, 2, 5, 10, 20, 40) for _ in range(30)]
     held = [tuple(SLC.write_over(c, over) for c, over in zip(model.codes, s, strict=True)) for s in states]
-    passes = ~RULE.alarms(golden, evaluator.confidences(held, pictures))
-    sure = surely_pass(model, SLC, states, pictures, golden, RULE)
+    z = noise.draw(7, 0, [0], 16, evaluator.noise_elements)
+    drawn = Noise(noise.sigma, np.repeat(z, len(states), axis=0), noise.kind) if noise.sigma else None
+    passes = ~RULE.alarms(golden, evaluator.confidences(held, pictures, drawn))
+    keys = [noise.first_key(7, 0)] * len(states)
+    sure = surely_pass(model, SLC, states, pictures, golden, RULE, noise, keys)
     assert not np.any(sure & ~passes)
     assert 20 < passes.sum() < 190 and sure.sum() >= 0.97 * passes.sum()
 
@@ -40,10 +47,12 @@ def test_where_nothing_is_gained_nothing_is_sure(mlp_model, mnist5k):
         (Written(np.arange(0, c.size * 16, 16), rng.integers(0, 2, c.size).astype(np.uint8)),)
         for c in mlp_model.codes
     ]
-    assert not surely_pass(mlp_model, SLC, [dense], pictures, golden, RULE).any()
+    assert not surely_pass(mlp_model, SLC, [dense], pictures, golden, RULE, ReadNoise(0.003, 0.5), [1]).any()
     odd = Architecture("pictures", (1, 4, 4), (Conv("a", 3, 2),))
     model = Model.quantised(odd, [rng.uniform(-1, 1, (4, 3))], [np.zeros(3)])
-    assert not surely_pass(model, SLC, [overlay(model, rng, 1)], pictures, golden, RULE).any()
+    assert not surely_pass(
+        model, SLC, [overlay(model, rng, 1)], pictures, golden, RULE, ReadNoise(0.0, 0.5), [1]
+    ).any()
 
 
 def test_softmax_of_large_logits():

@@ -193,7 +193,7 @@ def test_what_stands_over_the_backup_time_after_time(silicon, times, worn):
     """As the cells held at each time by themselves; a layer that has not changed is the same object."""
     device, times = make_silicon(**silicon), sorted(times)
     snapshot = Snapshot(device, MODEL, (NEW, Programmed(0, 3, 1 + worn)))
-    before = None
+    before, codes_before = None, []
     for time_ns, overlay in zip(times, snapshot.overlays(times), strict=True):
         held = snapshot.held_at(time_ns)
         codes = [device.encoding.write_over(c, parts) for c, parts in zip(MODEL.codes, overlay, strict=True)]
