@@ -30,9 +30,9 @@ class ReadNoise:
     def draw(self, key: int, time_ns: int, reads: Sequence[int], pictures: int, elements: int) -> np.ndarray:
         """Return unit normals [reads, pictures, elements] (float32) for these reads of the visit at ``time_ns``.
 
-        Asking for fewer pictures or elements, or for other reads, changes none of them. With the rho of ``correlation`` and independent normals
-        n, the first read is z_0 = n_0; what others share with it is s = sqrt(rho) z_0 + sqrt(1 - rho) n_visit, and z_r = sqrt(rho) s + sqrt(1 - rho)
-        n_r. All are unit normals, cov(z_r, z_q) = rho var(s) = rho and cov(z_0, z_r) = sqrt(rho) cov(z_0, s) = rho.
+        Pictures are rows of a stream: asking for fewer of them or of their elements, or for other reads, changes none. With the rho of
+        ``correlation`` and independent normals n, the first read is z_0 = n_0; what others share with it is s = sqrt(rho) z_0 + sqrt(1 - rho) n_visit,
+        and z_r = sqrt(rho) s + sqrt(1 - rho) n_r. All are unit normals, cov(z_r, z_q) = rho var(s) = rho and cov(z_0, z_r) = sqrt(rho) cov(z_0, s) = rho.
         """
 
         def own(part: int | str) -> np.ndarray:

@@ -27,7 +27,7 @@ from lifesim.network.program import Program, compile_program
 from lifesim.network.walk import aligned_zeros
 from lifesim.normals import row_keys
 
-_GOLDEN_BYTES = 128 << 20
+_GOLDEN_BYTES = 32 << 20
 _READERS_KEPT = 4
 
 

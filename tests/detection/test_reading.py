@@ -1,5 +1,7 @@
 """Read noise by visit, picture and read; votes."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.normals import unit_normals
 from lifesim.streams import stream_key
 
 NOISE = ReadNoise(sigma=0.01, correlation=0.5)
@@ -29,21 +32,27 @@ def test_each_picture_and_read_has_its_own_noise_whatever_else_is_drawn(
     assert np.array_equal(some, whole[list(reads[:3]), :pictures, :elements])
 
 
+def test_the_first_read_is_a_stream_by_itself():
+    drawn = NOISE.draw(5, 77, [1, 0], 3, 11)
+    assert np.array_equal(drawn[1], unit_normals(NOISE.first_key(5, 77), 3, 11))
+    assert not np.array_equal(drawn[0], drawn[1])
+
+
 @pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9, 1.0])
 def test_noise_is_normal_and_reads_of_one_visit_correlate(correlation):
     """Mean, variance, and correlations between reads, pictures, visits and devices: within 4 standard errors,
-    as there are 76 of them.
+    as there are 156 of them.
     """
     noise, n = ReadNoise(0.01, correlation), 40_000
     one, two = (
-        noise.draw(stream_key("noise", str(correlation)), time_ns, [0, 1], 2, n).astype(float)
+        noise.draw(stream_key("noise", str(correlation)), time_ns, [0, 1, 2], 2, n).astype(float)
         for time_ns in (1000, 1001)
     )
     other = noise.draw(stream_key("another device", str(correlation)), 1000, [0], 2, n)
     for z in (*one[0], *one[1]):
         assert abs(z.mean()) < 4 / np.sqrt(n) and abs(z.var() - 1) < 4 * np.sqrt(2 / n)
-    within = np.mean(one[0] * one[1])  # the same pictures, another read: of 2 n products
-    assert abs(within - correlation) < 4 * np.sqrt((1 + correlation**2) / (2 * n))
+    for a, b in itertools.combinations(one, 2):  # the same pictures, another read: of 2 n products
+        assert abs(np.mean(a * b) - correlation) < 4 * np.sqrt((1 + correlation**2) / (2 * n))
     for z in one:
         assert abs(np.mean(z[0] * z[1])) < 4 / np.sqrt(n)
         for independent in (*two, other[0]):
