@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from tests.benchmarks import harness, machine
+from tests.benchmarks import harness, machine, scaling
 
 NAMES = ("event_loop", "memory", "evaluation", "mrfi", "end_to_end", "fleets", "scaling")
 _WIDTH = 200
@@ -26,6 +26,9 @@ def main(
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where the CSV goes.")
     ] = Path("results/benchmarks.csv"),
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything: to see that it runs.")] = False,
+    plot: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where the picture of the benchmark scaling goes.")
+    ] = Path("results/scaling.png"),
     mrfi_python: Annotated[
         Path | None,
         typer.Option(
@@ -47,6 +50,8 @@ def main(
         taken = inspect.signature(measure).parameters
         rows += measure(repeats, **{key: value for key, value in given.items() if key in taken})
         harness.write_csv(rows, output)  # what has been measured stays, whatever the next one does
+    if "scaling" in (names or NAMES):
+        scaling.plot(harness.frame(rows), plot)
     harness.print_table(rows, console)
     console.print(f"Written to {output}", highlight=False)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.overlay import Overlay, Written
 from lifesim.detection.examples import fgsm_examples, select_test_pictures
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
@@ -80,25 +81,30 @@ def dense(model: Model, change: Change) -> list[np.ndarray]:
     return copies
 
 
-def stuck_week_by_week(model: Model, weeks: int, share: float, device: int = 0) -> list[FaultMap]:
-    """Return one device's maps, week after week, while its stuck cells become more, evenly, up to ``share`` of all."""
+def stuck_week_by_week(model: Model, weeks: int, share: float, device: int = 0) -> list[Overlay]:
+    """Return what stands over one device's cells, week after week, while more of them get stuck, evenly, up to ``share`` of all."""
     final = stuck_cells(model, share, device)
     rng = generator(stream_key("benchmark", "weeks", device))
     since = [rng.integers(0, weeks, len(cells)) for cells in final.cells]
+    orders = [np.argsort(s, kind="stable") for s in since]
+    cells = [c[o] for c, o in zip(final.cells, orders, strict=True)]
+    levels = [v[o] for v, o in zip(final.values, orders, strict=True)]
+    counts = [
+        np.searchsorted(s[o], np.arange(weeks), side="right") for s, o in zip(since, orders, strict=True)
+    ]
     return [
-        FaultMap.of(
-            [c[s <= week] for c, s in zip(final.cells, since, strict=True)],
-            [v[s <= week] for v, s in zip(final.values, since, strict=True)],
-            final.encoding,
-        )
+        tuple((Written(c[: n[week]], v[: n[week]]),) for c, v, n in zip(cells, levels, counts, strict=True))
         for week in range(weeks)
     ]
 
 
-def changes_between(model: Model, maps: Sequence[FaultMap]) -> list[Change]:
+def changes_between(model: Model, states: Sequence[Overlay]) -> list[Change]:
     """Return by what each of a device's states differs from the one before, the first from the model."""
-    held = [model.codes, *(apply_map(model.codes, fault_map) for fault_map in maps)]
-    return [_difference(before, after) for before, after in zip(held, held[1:], strict=False)]
+    held = [
+        [SLC.write(codes, part.cells, part.levels) for codes, (part,) in zip(model.codes, state, strict=True)]
+        for state in states
+    ]
+    return [_difference(before, after) for before, after in zip([model.codes, *held], held, strict=False)]
 
 
 def _difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> Change:

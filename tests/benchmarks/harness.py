@@ -72,6 +72,21 @@ def rate_row(
     }
 
 
+def seconds_row(benchmark: str, case: str, what: str, seconds: Sequence[float], **others: object) -> Row:
+    """Return the row of something that takes ``seconds`` each round."""
+    return {
+        "benchmark": benchmark,
+        "case": case,
+        "what": what,
+        "value": statistics.median(seconds),
+        "unit": "s",
+        "lowest": min(seconds),
+        "highest": max(seconds),
+        "repeats": len(seconds),
+        **others,
+    }
+
+
 def frame(rows: Sequence[Row]) -> pd.DataFrame:
     """Return rows as a table with all columns; ValueError for a key that is none of them."""
     unknown = {key for row in rows for key in row} - set(COLUMNS)

@@ -12,13 +12,14 @@ from rich.console import Console
 
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.detection.screening import softmax
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.forward import single_threaded
 from lifesim.network.model import Model
 from lifesim.network.walk import Walker
 from tests.benchmarks import harness
 from tests.benchmarks.damaged import change_of, network, stuck_cells, test_pictures
-from tests.benchmarks.evaluation import softmax
+from tests.benchmarks.evaluation import as_changes
 from tests.benchmarks.machine import matmul_macs_per_s
 
 _RIVAL = Path(__file__).with_name("rivals") / "mrfi_lenet.py"
@@ -50,10 +51,10 @@ def measure(
 def _compare(share: float, devices: int, repeats: int, python: Path) -> list[harness.Row]:
     model, pictures = network("LeNet")[1], test_pictures("LeNet")
     maps = [stuck_cells(model, share, device) for device in range(devices)]
-    walker, overlays = Walker(model, SLC), [list(zip(m.cells, m.values, strict=True)) for m in maps]
+    walker, changes = Walker(model, SLC), [change_of(model, fault_map) for fault_map in maps]
 
     def ours() -> np.ndarray:
-        return softmax(walker.logits(walker.changes(overlays, independent=True), pictures))
+        return softmax(walker.logits(as_changes(model, changes), pictures))
 
     expected = Evaluator.of(model).confidences([apply_map(model.codes, m) for m in maps], pictures)
     with _Rival(python, _task(model, maps, pictures)) as rival:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool
@@ -82,14 +83,33 @@ class SwappedModule:
         """Return the confidences [m, classes] of one device for each of ``inputs``, and leave the module clean."""
         self.write(written)
         confidences = [self.confidences(x) for x in inputs]
-        for layer, places in zip(written.layers, written.places, strict=True):
-            self._memory[layer][places] = self._clean[layer][places]
+        self._take_out(written)
         return confidences
+
+    @torch.inference_mode()
+    def swapped_noisy(self, written: Written, x: torch.Tensor, sigma: float) -> np.ndarray:
+        """Return the confidences of one device whose weights each deviate by a relative N(0, ``sigma``^2), anew in every multiplication."""
+        self.write(written)
+        for layer in self.module:
+            if isinstance(layer, nn.Conv2d):
+                squares = F.conv2d(x * x, layer.weight * layer.weight, padding=layer.padding)
+                x = layer(x).addcmul_(squares.sqrt_(), torch.randn_like(squares), value=sigma)
+            elif isinstance(layer, nn.Linear):
+                squares = F.linear(x * x, layer.weight * layer.weight)
+                x = layer(x).addcmul_(squares.sqrt_(), torch.randn_like(squares), value=sigma)
+            else:
+                x = layer(x)
+        self._take_out(written)
+        return torch.softmax(x, dim=1).numpy()
 
     def write(self, written: Written) -> None:
         """Write a change and leave it there."""
         for layer, places, codes in zip(written.layers, written.places, written.codes, strict=True):
             self._memory[layer][places] = codes * self._scales[layer]
+
+    def _take_out(self, written: Written) -> None:
+        for layer, places in zip(written.layers, written.places, strict=True):
+            self._memory[layer][places] = self._clean[layer][places]
 
     def write_all(self, weights: Sequence[np.ndarray]) -> None:
         """Write all weights, as :meth:`in_memory_order` returns them."""
