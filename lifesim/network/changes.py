@@ -35,6 +35,17 @@ class Changes:
     values: np.ndarray
     independent: bool
 
+    def codes_of(self, state: int, codes: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Return the codes (int16 per layer) of one state of a model with ``codes``."""
+        first = state if self.independent else 0
+        begin, end = self.bounds[first, 0], self.bounds[state, -1]
+        flat = np.concatenate([c.reshape(-1) for c in codes])
+        flat[self.places[begin:end]] = self.codes[
+            begin:end
+        ]  # of a place that changes more than once, the last
+        parts = np.split(flat, np.cumsum([c.size for c in codes[:-1]]))
+        return tuple(part.reshape(c.shape) for part, c in zip(parts, codes, strict=True))
+
 
 class Transitions:
     """Turns overlays into changes, for copies of one model."""

@@ -54,33 +54,37 @@ _compiled = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=Tru
 @numba.njit(**_options)
 def walk(
     layers: Any, ops: Any, weights: Any, act: Any, delta: Any, flags: Any, shifted: Any,
-    bounds: Any, places: Any, values: Any, golden: Any, touched: Any, answer: int, classes: int, out: Any,
+    bounds: Any, places: Any, values: Any, visited: Any, golden: Any, touched: Any, answer: int, classes: int, out: Any,
 ) -> None:  # fmt: skip
-    """Visit the states one after the other; ``out`` [states, PIECE, classes] gets their logits.
+    """Go from state to state and stop at those ``visited`` (ascending); ``out`` [visited, PIECE, classes] gets their logits.
 
     ``weights`` and ``act`` are those of the state before. Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]`` take ``values``, where b is
     ``bounds``. With a ``golden`` (not empty), every state begins there instead; ``values`` are then lost.
     """
     independent = len(golden) > 0
-    for s in range(len(bounds)):
+    for stop in range(len(visited)):
+        s = visited[stop]
+        # What changes on the way to a state that is visited changes there.
+        first = s if independent else (visited[stop - 1] + 1 if stop else 0)
         for number in range(len(layers)):
             layer = layers[number]
             if independent:
                 _note(flags, touched, layer[SOURCE_FLAGS], layer[CHANNELS])
             _add_inputs(layer, weights, act, delta, flags, shifted)
-            for k in range(bounds[s, number], bounds[s, number + 1]):
-                place = places[k]
-                before = weights[place]
-                _add_weight(layer, place - layer[WEIGHTS], values[k] - before, act, flags)
-                weights[place] = values[k]
-                if independent:
-                    values[k] = before
+            for passed in range(first, s + 1):
+                for k in range(bounds[passed, number], bounds[passed, number + 1]):
+                    place = places[k]
+                    before = weights[place]
+                    _add_weight(layer, place - layer[WEIGHTS], values[k] - before, act, flags)
+                    weights[place] = values[k]
+                    if independent:
+                        values[k] = before
             if independent:
                 _note(flags, touched, layer[RESULT_FLAGS], layer[OUTPUTS])
             _carry_on(layer, ops, act, delta, flags, touched)
         for p in range(PIECE):
             for c in range(classes):
-                out[s, p, c] = act[answer + p * classes + c]
+                out[stop, p, c] = act[answer + p * classes + c]
         if independent:
             for k in range(bounds[s, 0], bounds[s, len(layers)]):
                 weights[places[k]] = values[k]

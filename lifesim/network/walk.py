@@ -43,7 +43,8 @@ class Walker:
         self.model = model
         self._program = program
         self._transitions = Transitions(model, encoding)
-        self._weights = np.concatenate([w.reshape(-1) for w in model.weights()])
+        self._base = np.concatenate([w.reshape(-1) for w in model.weights()])
+        self._weights = self._base.copy()
         self._act, self._delta = aligned_zeros(program.size), aligned_zeros(program.size)
         self._shifted = aligned_zeros(program.shifted)
         self._flags = np.zeros(program.flags, np.uint8)
@@ -58,22 +59,25 @@ class Walker:
         """Whether walking is faster than the plain path."""
         return len(changes.places) <= _DENSE * len(self._weights) * len(changes.bounds)
 
-    def logits(self, changes: Changes, pictures: np.ndarray) -> np.ndarray:
-        """Return float32 logits [states, m, classes] for pictures uint8 [m, channels, height, width]."""
-        classes = self.model.architecture.classes
-        out = np.empty((len(changes.bounds), len(pictures), classes), np.float32)
+    def logits(self, changes: Changes, pictures: np.ndarray, visited: np.ndarray | None = None) -> np.ndarray:
+        """Return float32 logits [states, m, classes] for pictures uint8 [m, channels, height, width]; of all states, or of some (ascending)."""
+        if visited is None:
+            visited = np.arange(len(changes.bounds))
+        out = np.empty((len(visited), len(pictures), self.model.architecture.classes), np.float32)
         for first in range(0, len(pictures), kernels.PIECE):
             piece = pictures[first : first + kernels.PIECE]
-            out[:, first : first + len(piece)] = self._piece(changes, piece)[:, : len(piece)]
+            out[:, first : first + len(piece)] = self._piece(changes, piece, visited)[:, : len(piece)]
         return out
 
-    def _piece(self, changes: Changes, pictures: np.ndarray) -> np.ndarray:
+    def _piece(self, changes: Changes, pictures: np.ndarray, visited: np.ndarray) -> np.ndarray:
         golden = self._golden_of(pictures)
         self._act[:] = golden
         bounds, places, values = changes.bounds, changes.places, changes.values
         if changes.independent:
-            return self._walk(bounds, places, values.copy(), self._act, self._weights, golden)
-        return self._walk(bounds, places, values, self._act, self._weights.copy(), None)
+            return self._walk(bounds, places, values.copy(), visited, self._act, golden)
+        out = self._walk(bounds, places, values, visited, self._act, None)
+        self._weights[places] = self._base[places]
+        return out
 
     def _golden_of(self, pictures: np.ndarray) -> np.ndarray:
         """Return the activations of the model itself, worked out once as long as there is room."""
@@ -109,7 +113,7 @@ class Walker:
                 else np.tile(biases, kernels.PIECE)
             )
         no_change = np.zeros((1, len(program.layers) + 1), np.int64)
-        self._walk(no_change, _NO_PLACES, _NOTHING, act, self._weights, None)
+        self._walk(no_change, _NO_PLACES, _NOTHING, np.zeros(1, np.int64), act, None)
         self._flags[:] = 0
         return act
 
@@ -118,15 +122,15 @@ class Walker:
         bounds: np.ndarray,
         places: np.ndarray,
         values: np.ndarray,
+        visited: np.ndarray,
         act: np.ndarray,
-        weights: np.ndarray,
         golden: np.ndarray | None,
     ) -> np.ndarray:
         program, classes = self._program, self.model.architecture.classes
-        out = np.empty((len(bounds), kernels.PIECE, classes), np.float32)
+        out = np.empty((len(visited), kernels.PIECE, classes), np.float32)
         kernels.walk(
-            program.layers, program.ops, weights, act, self._delta, self._flags, self._shifted,
-            bounds, places, values,
+            program.layers, program.ops, self._weights, act, self._delta, self._flags, self._shifted,
+            bounds, places, values, visited,
             _NOTHING if golden is None else golden,
             _NO_FLAGS if golden is None else self._touched,
             program.answer, classes, out,

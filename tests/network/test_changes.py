@@ -75,6 +75,8 @@ def test_changes_lead_from_state_to_state(encoding, independent, seed):
             np.testing.assert_array_equal(changes.codes[begin:end], new[places])
             np.testing.assert_array_equal(changes.values[begin:end], (new * scales)[places])
             assert changes.values.dtype == np.float32
+            for mine, wanted in zip(changes.codes_of(s, model.codes), after, strict=True):
+                np.testing.assert_array_equal(mine, wanted)
             assert np.all(places[: middle - begin] < sizes[0])
             assert np.all(places[middle - begin :] >= sizes[0])
 

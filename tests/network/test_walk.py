@@ -74,6 +74,9 @@ def test_every_state_is_as_if_evaluated_alone(architecture, encoding, seed, most
     fast = walker.logits(changes, pictures)
     plain = Evaluator.of(model).logits([held(model, encoding, s) for s in states], pictures)
     np.testing.assert_allclose(fast, plain, rtol=0, atol=2 * slack(fast) / 4)
+    some = np.array([1, 2, 4])
+    passing = walker.logits(changes, pictures, some)
+    np.testing.assert_allclose(passing, plain[some], rtol=0, atol=2 * slack(fast) / 4)
     # A walk leaves nothing behind.
     np.testing.assert_array_equal(walker.logits(changes, pictures), fast)
 
