@@ -9,7 +9,6 @@ that break). Soft faults: see :mod:`lifesim.crossbar.soft`; and *unwritten* cell
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -78,10 +77,7 @@ class SoftCells:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BankFaults:
-    """The faulty cells of a bank (int32).
-
-    Equal ``signature`` means equal faults, within one bank.
-    """
+    """The faulty cells of a bank (int32)."""
 
     stuck: np.ndarray
     stuck_values: np.ndarray
@@ -94,14 +90,9 @@ class BankFaults:
         return np.concatenate([s.cells for s in self.soft]) if self.soft else _NO_CELLS
 
     @property
-    def signature(self) -> bytes:
-        parts = (self.stuck, self.stuck_values, self.unwritten, *(s.cells for s in self.soft))
-        if not any(len(part) for part in parts):
-            return b""
-        digest = hashlib.blake2b(digest_size=16)
-        for part in parts:
-            digest.update(len(part).to_bytes(8, "little") + part.tobytes())
-        return digest.digest()
+    def any(self) -> bool:
+        """Whether there are any."""
+        return any(len(c) for c in (self.stuck, self.unwritten, *(s.cells for s in self.soft)))
 
 
 class Bank:

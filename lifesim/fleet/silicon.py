@@ -10,7 +10,7 @@ import numpy as np
 
 from lifesim.crossbar.bank import Bank, BankFaults
 from lifesim.crossbar.encoding import BIAS, SLC, Encoding
-from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.faults import FaultMap, differing_cells
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.overlay import Overlay, Written
 from lifesim.crossbar.programming import Programmed
@@ -29,9 +29,20 @@ class Snapshot:
         """Return what the cells hold at ``time_ns``."""
         return self.silicon.held_at(self.model, self.programmed, time_ns)
 
-    def overlays(self, times_ns: Sequence[int]) -> Iterator[Overlay]:
-        """Return what stands over the backup at each time (see :meth:`Silicon.overlays`)."""
-        return self.silicon.overlays(self.programmed, times_ns)
+    def overlays(self, times_ns: Sequence[int], base: Model | None = None) -> Iterator[Overlay]:
+        """Return what stands over the backup at each time (see :meth:`Silicon.overlays`).
+
+        With a ``base``, what stands over that model: in which the backup differs from it, and then the faults.
+        """
+        if base is None or base.digest == self.model.digest:
+            return self.silicon.overlays(self.programmed, times_ns)
+        encoding = self.silicon.encoding
+        cells = differing_cells(base.codes, self.model.codes, encoding)
+        beneath = [
+            (Written(c, encoding.levels_of(codes, c)),)
+            for c, codes in zip(cells, self.model.codes, strict=True)
+        ]
+        return self.silicon.overlays(self.programmed, times_ns, beneath)
 
     def at(self, time_ns: int) -> tuple[Programmed, ...]:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
@@ -62,12 +73,13 @@ class Held:
         drifting = (
             (self.time_ns, *((p.time_ns, p.epoch) for p in self.programmed)) if self.silicon.drift else ()
         )
-        return (self.model.digest, *(f.signature for f in self.faults), *drifting)
+        banks = zip(self.silicon.banks, self.programmed, strict=True)
+        return (self.model.digest, *(bank.faults_key(p, self.time_ns) for bank, p in banks), *drifting)
 
     @property
     def as_new(self) -> bool:
         """Whether the weights are those of the backup, on whatever device."""
-        return not (self.silicon.drift or any(f.signature for f in self.faults))
+        return not (self.silicon.drift or any(f.any for f in self.faults))
 
     @property
     def stuck_cells(self) -> int:
@@ -176,8 +188,14 @@ class Silicon:
         faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, now, strict=True))
         return Held(model, self, now, time_ns, faults)
 
-    def overlays(self, programmed: tuple[Programmed, ...], times_ns: Sequence[int]) -> Iterator[Overlay]:
-        """Return what stands over the backup at each time; of a layer in which nothing has changed since the time before, the same object."""
+    def overlays(
+        self, programmed: tuple[Programmed, ...], times_ns: Sequence[int], beneath: Overlay | None = None
+    ) -> Iterator[Overlay]:
+        """Return what stands over the backup at each time; of a layer in which nothing has changed since the time before, the same object.
+
+        ``beneath``: what lies beneath all of it.
+        """
+        beneath = beneath or ((),) * len(self.regions)
         banks = list(zip(self.banks, programmed, strict=True))
         keys: list[Hashable] = [None] * len(banks)
         parts: list[list[Written]] = [[] for _ in banks]
@@ -190,10 +208,10 @@ class Silicon:
                 for (bank, p), new, old in zip(banks, changed, parts, strict=True)
             ]
             layers = [
-                tuple(replace(part, first_cell=first) for bank, first in regions for part in parts[bank])
+                (*under, *(replace(p, first_cell=first) for bank, first in regions for p in parts[bank]))
                 if any(changed[bank] for bank, _ in regions)
                 else layer
-                for layer, regions in zip(layers, self.regions, strict=True)
+                for layer, regions, under in zip(layers, self.regions, beneath, strict=True)
             ]
             yield tuple(layers)
 

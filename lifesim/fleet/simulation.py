@@ -108,6 +108,7 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         make_diagnosis(plan.group, plan.hardware),
         Evaluator.of(plan.model, torch_device, plan.hardware.encoding),
         lookahead,
+        plan.model,
     )
 
 

@@ -33,7 +33,8 @@ from lifesim.recovery.delta import apply_delta
 class Equipment:
     """What the twins of a group have in common: how they are tested and diagnosed, what their pulses cost, and what evaluates their networks.
 
-    ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone.
+    ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
+    with; what has become of it is looked into as a change of it, like faults.
     """
 
     rule: TestRule
@@ -42,6 +43,7 @@ class Equipment:
     diagnosis: Diagnosis
     evaluator: Evaluator
     lookahead: Lookahead | None = None
+    model: Model | None = None
 
 
 class DeviceTwin:
@@ -249,10 +251,12 @@ class DeviceTwin:
 
     def _look_into(self, times_ns: Sequence[int]) -> Callable[[], np.ndarray]:
         """Return what finds out which visits surely pass."""
-        states = list(self.snapshot().overlays(times_ns))
+        # With noise every state begins at the model, so the nearer that is the better.
+        base = self.model if self.noise.sigma else self._equipment.model or self.model
+        states = list(self.snapshot().overlays(times_ns, base))
         return functools.partial(
             surely_pass,
-            self.model,
+            base,
             self.silicon.encoding,
             states,
             self.test_set.pictures,

@@ -71,7 +71,7 @@ def ask(bank, left, time_ns):
     for start_ns, end_ns, programmed in left:
         if start_ns <= time_ns <= end_ns:
             faults = bank.faults_at(programmed, time_ns)
-            return set(faults.stuck.tolist()), set(faults.expired.tolist()), faults.signature
+            return set(faults.stuck.tolist()), set(faults.expired.tolist())
     return None
 
 
@@ -172,7 +172,7 @@ def test_stopping_on_the_way_changes_nothing(settings, times):
     assert bank.at(on_the_way, end_ns) == bank.at(programmed, end_ns)
     assert on_the_way.time_ns <= middle_ns and on_the_way.epoch - 7 == on_the_way.operations - 30 >= 0
     at_once, stopped = bank.faults_at(programmed, end_ns), make_bank(**settings).faults_at(on_the_way, end_ns)
-    assert at_once.signature == stopped.signature
+    assert bank.faults_key(programmed, end_ns) == bank.faults_key(on_the_way, end_ns)
     assert (
         at_once.stuck.tolist() == stopped.stuck.tolist()
         and at_once.expired.tolist() == stopped.expired.tolist()
@@ -197,20 +197,6 @@ def test_wear_never_decreases_and_drift_only_where_rewritten(settings, life):
                 set(faults.expired.tolist()),
                 now.time_ns,
             )
-
-
-@settings(deadline=None, max_examples=40)
-@given(BANKS, lives(), st.lists(st.integers(0, 730), min_size=2, max_size=15))
-def test_equal_signatures_are_equal_faults(settings, life, days):
-    bank = make_bank(**settings)
-    left = states(bank, life)
-    answers = [answer for answer in (ask(bank, left, day * DAY_NS) for day in days) if answer]
-    for one in answers:
-        for two in answers:
-            if one[2] == two[2]:
-                assert one[:2] == two[:2]
-            if one[:2] != two[:2]:
-                assert one[2] != two[2]
 
 
 KEYED_N = 63
@@ -350,14 +336,16 @@ def test_the_cells_own_limits_and_those_of_a_programming_share_the_bank(share):
         assert drawn[0] != drawn[1] != drawn[2] and sorted(drawn[0]) == sorted(drawn[1])
 
 
-def test_a_signature_tells_programmings_apart_in_which_as_many_cells_have_expired():
+def test_a_key_tells_programmings_apart_in_which_as_many_cells_have_expired():
     bank = make_bank(n=50, cell_share=0.0, median_days=100.0)
-    faults = [bank.faults_at(Programmed(0, epoch, 1), 80 * DAY_NS) for epoch in range(200)]
-    alone = [f for f in faults if len(f.expired) == 1]
-    assert len({int(f.expired[0]) for f in alone}) > 5
-    assert len({f.signature for f in alone}) == len({int(f.expired[0]) for f in alone})
+    programmings = [Programmed(0, epoch, 1) for epoch in range(200)]
+    expired = {p: bank.faults_at(p, 80 * DAY_NS).expired.tolist() for p in programmings}
+    keys = {p: bank.faults_key(p, 80 * DAY_NS) for p in programmings}
+    alone = [p for p in programmings if len(expired[p]) == 1]
+    assert len({expired[p][0] for p in alone}) > 5
+    assert len({keys[p] for p in alone}) == len(alone)
     # Where nothing drawn has expired, the epoch makes no difference and must not look as if it did.
-    assert len({f.signature for f in faults if len(f.expired) == 0}) == 1
+    assert len({keys[p] for p in programmings if not expired[p]}) == 1
 
 
 def test_programmings_are_independent():
