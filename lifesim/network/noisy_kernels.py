@@ -14,12 +14,15 @@ import numpy as np
 
 from lifesim.network import kernels as k
 from lifesim.network.kernels import AVGPOOL, CONV, MAXPOOL, PIECE, RELU
+
+# Numba's cache does not notice changes in functions of other modules: whoever changes these changes this module's time, too.
 from lifesim.network.product import OUTPUTS, multiply
 from lifesim.normals import hash_bits, normal_pair
 
 _options = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _compiled = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 _u64 = np.uint64
+_FIRST = np.int64(0)  # a literal would have functions compiled twice
 _INFINITY = 0x7F800000  # the bits from which on a float32 is not finite
 
 
@@ -66,11 +69,11 @@ def multiply_first(tables: Tables, act: Any, squares: Any, results: Results) -> 
     layer = tables.layers[0]
     size = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
     if tables.spreads[0] > 0:
-        _spread(tables, 0, squares, results.variance)
+        _spread(tables, _FIRST, squares, results.variance)
     for tile in range(0, layer[k.OUTPUTS], OUTPUTS):
-        _products(tables, 0, tile, tables.weights, act, results.mean[tile * size :])
+        _products(tables, _FIRST, tile, tables.weights, act, results.mean[tile * size :])
         if tables.spreads[0] == 0:
-            _products(tables, 0, tile, tables.variances, squares, results.variance[tile * size :])
+            _products(tables, _FIRST, tile, tables.variances, squares, results.variance[tile * size :])
 
 
 @numba.njit(**_options)
@@ -85,7 +88,7 @@ def read(
     for s in range(len(bounds)):
         _correct_first(tables, desk, golden, places[: bounds[s, 1]], bounds[s, 0], values, variances)
         _exchange(tables, bounds[s], places, values, variances)
-        element, finite = 0, True
+        element, finite = np.int64(0), True
         for number in range(len(tables.layers)):
             layer = tables.layers[number]
             finite &= _read_layer(tables, desk, golden, number, keys[s], element, sigma)
@@ -132,7 +135,7 @@ def _correct_first(
             _copy(desk.first.mean[first : first + size], golden.mean[first:])
             if tables.spreads[0] == 0:
                 _copy(desk.first.variance[first : first + size], golden.variance[first:])
-        at = _packed(tables, 0, places[i])
+        at = _packed(tables, _FIRST, places[i])
         for row in range(layer[k.OUT_ROWS]):
             x = layer[k.SOURCE] + tables.taps[tap] + row * layer[k.COLUMNS] * PIECE
             y = first + row * width
