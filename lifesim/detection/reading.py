@@ -31,8 +31,9 @@ class ReadNoise:
         """Return unit normals [reads, pictures, elements] (float32) for these reads of the visit at ``time_ns``.
 
         Pictures are rows of a stream: asking for fewer of them or of their elements, or for other reads, changes none. With the rho of
-        ``correlation`` and independent normals n, the first read is z_0 = n_0; what others share with it is s = sqrt(rho) z_0 + sqrt(1 - rho) n_visit,
-        and z_r = sqrt(rho) s + sqrt(1 - rho) n_r. All are unit normals, cov(z_r, z_q) = rho var(s) = rho and cov(z_0, z_r) = sqrt(rho) cov(z_0, s) = rho.
+        ``correlation`` and independent normals n, the first read is z_0 = n_0; what others share with it is s = sqrt(rho) z_0 + sqrt(1 - rho)
+        n_visit, and z_r = sqrt(rho) s + sqrt(1 - rho) n_r. All are unit normals, cov(z_r, z_q) = rho var(s) = rho and cov(z_0, z_r) =
+        sqrt(rho) cov(z_0, s) = rho.
         """
 
         def own(part: int | str) -> np.ndarray:

@@ -30,8 +30,9 @@ class Tables(NamedTuple):
     """A network for the kernels: what changes from copy to copy is put back at once.
 
     ``weights``, ``variances`` float32: of each layer from ``first_weights`` on [tile, tap, OUTPUTS], with zeros in the last tile; the variance of a
-    weight is in units of sigma^2. ``taps`` int64, of each layer from ``first_taps`` on: how far the inputs of a position lie from its first. ``spreads``
-    float32 per layer: the variance of a result in units of sigma^2 and of the largest square of its inputs, where all weights share it; else 0.
+    weight is in units of sigma^2. ``taps`` int64, of each layer from ``first_taps`` on: how far the inputs of a position lie from its first.
+    ``spreads`` float32 per layer: the variance of a result in units of sigma^2 and of the largest square of its inputs, where all weights share
+    it; else 0.
     """
 
     layers: np.ndarray

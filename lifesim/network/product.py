@@ -1,7 +1,7 @@
 """A product of matrices in which all sums stay in registers: what a compiled loop over arrays would store and load again at every step.
 
-Written in LLVM's vectors of eight floats (Goto and van de Geijn's inner kernel, ACM TOMS 34, 2008): twelve sums for the sixteen registers of AVX2. Other
-processors get the same loop in their own vectors.
+Written in LLVM's vectors of eight floats (Goto and van de Geijn's inner kernel, ACM TOMS 34, 2008): twelve sums for the sixteen registers of
+AVX2. Other processors get the same loop in their own vectors.
 """
 
 from __future__ import annotations
