@@ -45,6 +45,7 @@ SUMMARY = {
     "out_silent_share": "share of it serving out of spec with no alarm raised",
     "state_s": "seconds in each state, all devices together",
     "accuracy_last_mean": "mean accuracy at the horizon of the devices that can be observed then",
+    "accuracy_last_mean_se": "its standard error; 0 where all spec pictures are looked at",
     "in_spec_last": "how many of them are in spec",
     "running_last": "how many they are",
     "counts": "the counts of fleet.csv, added up",

@@ -6,6 +6,7 @@ Integers throughout; nothing is divided or multiplied by a unit cost before it i
 from __future__ import annotations
 
 import itertools
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.experiment.answers import inferences, pieces
-from lifesim.experiment.observation import Judged, Observed, SpecSpan
+from lifesim.experiment.observation import Judged, Observed, Sample, SpecSpan
 from lifesim.experiment.schema import COUNTS, STATES
 from lifesim.fleet.build import Plan
 from lifesim.fleet.cells import BankPlan
@@ -109,6 +110,16 @@ def together(ledgers: Iterable[np.ndarray]) -> np.ndarray:
 def mean(values: Sequence[float]) -> float | None:
     """Return the mean; None of nothing."""
     return float(np.mean(values)) if values else None
+
+
+def mean_accuracy_se(samples: Sequence[Sample]) -> float | None:
+    """Return the standard error of the mean accuracy of different devices, whose pictures are drawn independently; None of no devices."""
+    return math.hypot(*(sample.accuracy_se for sample in samples)) / len(samples) if samples else None
+
+
+def lowest_accuracies(samples: Sequence[Sample]) -> list[float]:
+    """Return what the lowest accuracies may be taken from: infinity stands for a device that is not among them and was not looked at in full."""
+    return [math.inf if s.full_accuracy is None else s.full_accuracy for s in samples]
 
 
 def account(record: DeviceRecord, observed: Observed, plan: Plan, edges_ns: list[int]) -> DeviceAccount:

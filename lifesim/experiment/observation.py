@@ -3,29 +3,55 @@
 Observation steers nothing, so it happens after the simulation, in bulk. Accuracy is judged at the report times and just after and just
 before every intervention; inside a piece of time whose ends differ, the crossing is bisected to the scenario's resolution. Accuracy
 is not monotone: an excursion that begins and ends between two such times is missed.
+
+With a confidence below 1 a state is judged from as many pictures as that takes (:mod:`lifesim.experiment.judging`). Evaluated in full are both ends
+of a piece of time that differ and all that bisection asks for, so that crossings are exact, and the candidates for the lowest accuracies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 
+import numpy as np
+
+from lifesim.experiment.extremes import candidates, how_many_matter
+from lifesim.experiment.judging import (
+    Judgement,
+    Rule,
+    as_new,
+    correct_if_known,
+    estimate,
+    judge_states,
+    looks,
+    lowest_possible,
+)
 from lifesim.fleet.build import Plan
+from lifesim.fleet.keys import device_key
 from lifesim.fleet.records import Stretch
 from lifesim.fleet.silicon import Held
 from lifesim.fleet.simulation import FleetRecord
-from lifesim.network.evaluate import correct_in_part
 
 _BYTES_PER_TASK = 8 << 20
+_TASKS_WAITING = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The state of a device at one time: correct pictures of the spec set, stuck and expired cells."""
+    """The state of a device at one time: its accuracy on the spec set, stuck and expired cells.
+
+    ``accuracy``: an unbiased estimate, with its standard error. ``full_accuracy``: on all pictures, None where not all were looked at. Where
+    they were, the estimate stays what it was: whether they are depends on what was seen.
+    """
 
     time_ns: int
-    correct: int
+    accuracy: float
+    accuracy_se: float
+    full_accuracy: float | None
+    in_spec: bool
     stuck_cells: int
     expired_cells: int
 
@@ -39,8 +65,8 @@ class SpecSpan:
     in_spec: bool
 
 
-Judged = list[tuple[int, int]]
-"""Times (ns) in order, each with the correct pictures of the spec set."""
+Judged = list[tuple[int, float]]
+"""Times (ns) in order, each with the correct pictures of the spec set, or an unbiased estimate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +88,33 @@ def observe(
     executor: Executor,
     torch_device: str = "cpu",
     on_progress: Callable[[float], None] = lambda share: None,
+    *,
+    confidence: float = 1.0,
+    seed: int = 0,
 ) -> list[Observed]:
-    """Return the truth about each device, in the order of ``fleet.devices``."""
-    judge = _Judge(fleet, executor, torch_device)
+    """Return the truth about each device, in the order of ``fleet.devices``.
+
+    ``confidence``: with which a verdict is reached from some of the pictures; 1 for all of them. ``seed``: of the order in which they are looked at.
+    """
+    judge = _Judge(fleet, executor, torch_device, confidence, seed)
     points = {
         (device, i, time_ns)
         for device, record in enumerate(fleet.devices)
         for i, stretch in enumerate(record.stretches)
         for time_ns in _grid(stretch, report_times_ns)
     }
-    judge.ask(sorted(points), on_progress)
-    crossings = _bisect(judge, fleet, points, resolution_ns)
+    times = set(report_times_ns)
+    reported = {point for point in points if point[2] in times and _runs(fleet, point)}
+    judge.ask(sorted(points), on_progress=on_progress)
+    judge.settle(_rankings(fleet, reported))
+    crossings = _bisect(judge, points, resolution_ns)
     judged = judge.judged()
+    samples: dict[int, list[Sample]] = {}
+    for point in sorted(reported):
+        samples.setdefault(point[0], []).append(judge.sample(point))
     return [
         Observed(
-            [
-                judge.sample((device, i, time_ns))
-                for i, stretch in enumerate(record.stretches)
-                for time_ns in report_times_ns
-                if stretch.start_ns <= time_ns < stretch.end_ns
-                or time_ns == stretch.end_ns == fleet.horizon_ns
-            ],
+            samples.get(device, []),
             [
                 _spans(crossings.get((device, i), []), stretch, judge, (device, i))
                 for i, stretch in enumerate(record.stretches)
@@ -97,71 +129,160 @@ Point = tuple[int, int, int]  # device, stretch, time in ns
 
 
 class _Judge:
-    """Answers how many pictures a device got right at a point, and evaluates each distinct state once."""
+    """Answers what is known of a device at a point, and has each distinct state evaluated once."""
 
-    def __init__(self, fleet: FleetRecord, executor: Executor, torch_device: str):
+    def __init__(
+        self,
+        fleet: FleetRecord,
+        executor: Executor,
+        torch_device: str,
+        confidence: float = 1.0,
+        seed: int = 0,
+    ):
         self._fleet = fleet
         self._executor = executor
         self._torch_device = torch_device
-        self._state: dict[Point, tuple] = {}
+        self._seed = seed
+        self._rules = {name: _rule(plan, confidence) for name, plan in fleet.plans.items()}
+        self._first_device: dict[str, int] = {}
+        for number, record in enumerate(fleet.devices):
+            self._first_device.setdefault(record.group, number)
+        # States are numbered. What is known of each, and a point at which a device is in it:
+        self._judgements: list[Judgement] = []
+        self._found_at: list[Point] = []
+        self._numbers: dict[tuple, int] = {}
+        self._state: dict[Point, int] = {}
         self._cells: dict[Point, tuple[int, int]] = {}
-        self._correct: dict[tuple, int] = {}
+        self._tasks: list[tuple[list[int], Future]] = []
 
-    def ask(self, points: list[Point], on_progress: Callable[[float], None] = lambda share: None) -> None:
-        """Evaluate the states at ``points``."""
-        tasks: list[tuple[list[tuple], Future]] = []
-        batch: list[tuple[tuple, Held]] = []
-        for number, point in enumerate(points):
-            device, i, time_ns = point
-            record = self._fleet.devices[device]
-            held = record.stretches[i].snapshot.held_at(time_ns)
-            cells = held.stuck_cells, held.expired_cells
-            # Without faults all devices with the same model are alike.
-            state = (
-                record.group,
-                None if held.as_new else (device, record.stretches[i].generation),
-                held.key,
-            )
-            self._state[point], self._cells[point] = state, cells
-            if state not in self._correct:
-                self._correct[state] = -1
+    def ask(
+        self,
+        points: Sequence[Point],
+        *,
+        exactly: bool = False,
+        on_progress: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        """Judge the states at ``points`` (ascending): look at all pictures if ``exactly``, else until there is a verdict."""
+        done, taken = 0, set()
+        for group, of_group in groupby(points, key=self._group):
+            plan, batch = self._fleet.plans[group], []
+            enough = self._rules[group].pieces if exactly else 1
+            for point in of_group:
+                state, held = self._look_up(point)
+                done += 1
+                if state in taken or self._judgements[state].pieces >= enough:
+                    continue
+                taken.add(state)
                 batch.append((state, held))
-            full = batch and len(batch) * 2 * held.model.architecture.weights >= _BYTES_PER_TASK
-            changes_group = (
-                number + 1 == len(points) or self._fleet.devices[points[number + 1][0]].group != record.group
-            )
-            if batch and (full or changes_group):
-                tasks.append(self._submit(self._fleet.plans[record.group], batch))
-                batch = []
-                self._collect(tasks, most_waiting=8)
-                on_progress((number + 1) / len(points))
-        self._collect(tasks, most_waiting=0)
+                if len(batch) * 2 * plan.model.architecture.weights >= _BYTES_PER_TASK:
+                    self._submit(plan, batch, exactly)
+                    batch = []
+                    on_progress(done / len(points))
+            if batch:
+                self._submit(plan, batch, exactly)
+            on_progress(done / len(points))
+        self._collect(most_waiting=0)
+
+    def settle(self, rankings: Sequence[tuple[list[Point], int]]) -> None:
+        """Evaluate in full what the lowest accuracies depend on: so many of the lowest in each ranking."""
+        ranked = [(np.array([self._state[point] for point in points]), matter) for points, matter in rankings]
+        lowest, known = np.zeros(len(self._judgements)), np.zeros(len(self._judgements), bool)
+        unsettled = range(len(self._judgements))
+        while len(unsettled):
+            for name, rule in self._rules.items():
+                states = [state for state in unsettled if self._group(self._found_at[state]) == name]
+                judgements = [self._judgements[state] for state in states]
+                lowest[states] = lowest_possible(judgements, rule) / rule.pictures
+                known[states] = [correct_if_known(judgement, rule) is not None for judgement in judgements]
+            found = [states[candidates(lowest[states], known[states], matter)] for states, matter in ranked]
+            unsettled = sorted({state for states in found for state in states.tolist()})
+            self.ask(sorted(self._found_at[state] for state in unsettled), exactly=True)
+
+    def is_exact(self, point: Point) -> bool:
+        return self._exactly(point) is not None
 
     def in_spec(self, point: Point) -> bool:
-        plan = self._fleet.plans[self._fleet.devices[point[0]].group]
-        return self._correct[self._state[point]] >= plan.required_correct
+        return bool(self._judgements[self._state[point]].in_spec)
 
     def sample(self, point: Point) -> Sample:
-        return Sample(point[2], self._correct[self._state[point]], *self._cells[point])
+        pictures, correct = self._rules[self._group(point)].pictures, self._exactly(point)
+        estimated, variance = self._estimate(point)
+        return Sample(
+            point[2],
+            estimated / pictures,
+            math.sqrt(variance) / pictures,
+            None if correct is None else correct / pictures,
+            self.in_spec(point),
+            *self._cells[point],
+        )
 
     def judged(self) -> dict[tuple[int, int], Judged]:
         """Return all that is known of each (device, stretch)."""
         known: dict[tuple[int, int], Judged] = {}
         for point in sorted(self._state):
-            known.setdefault(point[:2], []).append((point[2], self._correct[self._state[point]]))
+            known.setdefault(point[:2], []).append((point[2], self._estimate(point)[0]))
         return known
 
-    def _submit(self, plan: Plan, batch: list[tuple[tuple, Held]]) -> tuple[list[tuple], Future]:
-        codes = [held.weights() for _, held in batch]
-        future = self._executor.submit(
-            correct_in_part, plan.model, codes, plan.group.network.data, "spec", self._torch_device
-        )
-        return [state for state, _ in batch], future
+    def _look_up(self, point: Point) -> tuple[int, Held]:
+        """Return the number of the state at a point, and what the cells hold then."""
+        device, i, time_ns = point
+        record = self._fleet.devices[device]
+        held = record.stretches[i].snapshot.held_at(time_ns)
+        # Without faults all devices with the same model are alike.
+        where = None if held.as_new else (device, record.stretches[i].generation)
+        state = self._numbers.setdefault((record.group, where, held.key), len(self._judgements))
+        if state == len(self._judgements):
+            clean = held.as_new and held.model.digest == self._fleet.plans[record.group].model.digest
+            self._judgements.append(as_new(self._rules[record.group]) if clean else Judgement())
+            self._found_at.append(point)
+        self._state[point], self._cells[point] = state, (held.stuck_cells, held.expired_cells)
+        return state, held
 
-    def _collect(self, tasks: list[tuple[list[tuple], Future]], most_waiting: int) -> None:
-        while len(tasks) > most_waiting:
-            states, future = tasks.pop(0)
-            self._correct.update(zip(states, future.result().tolist(), strict=True))
+    def _submit(self, plan: Plan, batch: list[tuple[int, Held]], exactly: bool) -> None:
+        rule, states = self._rules[plan.name], [state for state, _ in batch]
+        all_at_once = exactly or looks(rule) == (rule.pieces,)
+        known = [self._judgements[state] for state in states]
+        future = self._executor.submit(
+            judge_states,
+            plan.model,
+            [held.weights() for _, held in batch],
+            known,
+            [
+                None if all_at_once and not judgement.pieces else self._order_key(state)
+                for state, judgement in zip(states, known, strict=True)
+            ],
+            exactly,
+            rule,
+            self._torch_device,
+        )
+        self._tasks.append((states, future))
+        self._collect(_TASKS_WAITING)
+
+    def _order_key(self, state: int) -> int:
+        device = self._found_at[state][0]
+        group = self._fleet.devices[device].group
+        return device_key(self._seed, group, device - self._first_device[group], "spec pictures")
+
+    def _collect(self, most_waiting: int) -> None:
+        while len(self._tasks) > most_waiting:
+            states, future = self._tasks.pop(0)
+            for state, judgement in zip(states, future.result(), strict=True):
+                self._judgements[state] = judgement
+
+    def _group(self, point: Point) -> str:
+        return self._fleet.devices[point[0]].group
+
+    def _estimate(self, point: Point) -> tuple[float, float]:
+        return estimate(self._judgements[self._state[point]], self._rules[self._group(point)])
+
+    def _exactly(self, point: Point) -> int | None:
+        return correct_if_known(self._judgements[self._state[point]], self._rules[self._group(point)])
+
+
+def _rule(plan: Plan, confidence: float) -> Rule:
+    return Rule(
+        plan.group.network.data, plan.spec_pictures, plan.spec_correct, plan.required_correct, confidence
+    )
 
 
 def _grid(stretch: Stretch, report_times_ns: Iterable[int]) -> list[int]:
@@ -170,16 +291,40 @@ def _grid(stretch: Stretch, report_times_ns: Iterable[int]) -> list[int]:
     return [stretch.start_ns, *inside, stretch.end_ns]
 
 
+def _runs(fleet: FleetRecord, point: Point) -> bool:
+    """Return whether a device goes on at a point: at the end of a stretch an intervention begins, but at the horizon."""
+    device, i, time_ns = point
+    return time_ns < fleet.devices[device].stretches[i].end_ns or time_ns == fleet.horizon_ns
+
+
+def _rankings(fleet: FleetRecord, reported: Iterable[Point]) -> list[tuple[list[Point], int]]:
+    """Return the points among which lowest accuracies are sought, and how many of the lowest matter: of the fleet and of
+    each group at each time, and of each device over time.
+    """
+    rankings: dict[tuple, list[Point]] = {}
+    for point in sorted(reported):
+        device, _, time_ns = point
+        for ranking in ((time_ns,), (time_ns, fleet.devices[device].group), (None, device)):
+            rankings.setdefault(ranking, []).append(point)
+    return [
+        (points, 1 if ranking[0] is None else how_many_matter(len(points)))
+        for ranking, points in rankings.items()
+    ]
+
+
 def _bisect(
-    judge: _Judge, fleet: FleetRecord, points: set[Point], resolution_ns: int
+    judge: _Judge, points: set[Point], resolution_ns: int
 ) -> dict[tuple[int, int], list[tuple[int, bool]]]:
     """Return for each (device, stretch) the times at which it crossed, each with the side that it crossed to."""
-    ordered = sorted(points)
-    open_pieces = [
-        (a, b)
-        for a, b in zip(ordered, ordered[1:], strict=False)
-        if a[:2] == b[:2] and judge.in_spec(a) != judge.in_spec(b)
-    ]
+    pieces = [(a, b) for a, b in pairwise(sorted(points)) if a[:2] == b[:2]]
+
+    def differing() -> list[tuple[Point, Point]]:
+        return [(a, b) for a, b in pieces if judge.in_spec(a) != judge.in_spec(b)]
+
+    # Evaluated in full, an end may turn out to be on the other side, and then differ from its other neighbour.
+    while unsure := {end for piece in differing() for end in piece if not judge.is_exact(end)}:
+        judge.ask(sorted(unsure), exactly=True)
+    open_pieces = differing()
     crossings: dict[tuple[int, int], list[tuple[int, bool]]] = {}
     while open_pieces:
         halved = []
@@ -189,7 +334,7 @@ def _bisect(
                 crossings.setdefault(a[:2], []).append(((a[2] + b[2]) // 2, judge.in_spec(b)))
             else:
                 halved.append((a, (*a[:2], (a[2] + b[2]) // 2), b))
-        judge.ask([middle for _, middle, _ in halved])
+        judge.ask([middle for _, middle, _ in halved], exactly=True)
         open_pieces = [(a, m) if judge.in_spec(a) != judge.in_spec(m) else (m, b) for a, m, b in halved]
     return crossings
 

@@ -142,6 +142,8 @@ def _run(
         executor,
         device,
         lambda share: progress(_SIMULATED + share * (_OBSERVED - _SIMULATED), "accuracy"),
+        confidence=scenario.spec.confidence,
+        seed=scenario.seed,
     )
     output.phase_done("accuracy")
     progress(_OBSERVED, "tables")

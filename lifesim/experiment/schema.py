@@ -129,6 +129,10 @@ FLEET = {
         "", "devices whose accuracy could be observed at that time (not in an intervention, not retired)"
     ),
     "accuracy_mean": Column("1", "mean of their noise-free accuracy on the spec pictures at that time"),
+    "accuracy_mean_se": Column(
+        "1",
+        "standard error of that mean as an estimate of the mean on all spec pictures; 0 where all are looked at (`spec.confidence` = 1)",
+    ),
     "accuracy_p05": Column("1", "5th percentile over devices (linear interpolation)"),
     "accuracy_min": Column("1", "lowest accuracy of a device"),
     "in_spec_devices": Column("", "of the observed devices, those in spec at that time"),
@@ -150,8 +154,10 @@ DEVICES = {
     **DURATIONS,
     **TOTALS,
     "accuracy_mean": Column("1", "mean of its accuracy over the report times at which it could be observed"),
-    "accuracy_min": Column("1", "lowest of them"),
-    "accuracy_last": Column("1", "last of them"),
+    "accuracy_mean_se": Column("1", "its standard error, at most; 0 where all spec pictures are looked at"),
+    "accuracy_min": Column("1", "lowest accuracy at a report time"),
+    "accuracy_last": Column("1", "accuracy at the last of them"),
+    "accuracy_last_se": Column("1", "its standard error"),
     "commissioned_s": Column("s", "when it was put into service"),
     "first_out_of_spec_s": Column("s", "when it was first out of spec; empty if never"),
     "first_detection_s": Column(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount, commissioned, mean, together
+from lifesim.experiment.accounting import DeviceAccount, commissioned, mean, mean_accuracy_se, together
 from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.rates import failure_rate
@@ -27,7 +27,9 @@ def summarise(
     time_ns = together(a.time_ns.sum(axis=0) for a in accounts)
     counts = dict(zip(schema.COUNTS, together(a.counts.sum(axis=0) for a in accounts).tolist(), strict=True))
     whole = int(commissioned(time_ns).sum())
-    last = [a for a in accounts if a.observed.samples and a.observed.samples[-1].time_ns == fleet.horizon_ns]
+    last = [
+        sample for a in accounts for sample in a.observed.samples[-1:] if sample.time_ns == fleet.horizon_ns
+    ]
     cloud = fleet.cloud
     device_years = to_s(whole) / S_PER_YEAR
     joules = sum(energy_by_cause(a, fleet.plans[a.record.group]).sum(axis=0) for a in accounts).tolist()
@@ -54,12 +56,9 @@ def summarise(
         "in_spec_availability": int(time_ns[0]) / whole,
         "out_silent_share": int(time_ns[2]) / whole,
         "state_s": {state: to_s(int(ns)) for state, ns in zip(schema.STATES, time_ns, strict=True)},
-        "accuracy_last_mean": mean(
-            [a.observed.samples[-1].correct / fleet.plans[a.record.group].spec_pictures for a in last]
-        ),
-        "in_spec_last": sum(
-            a.observed.samples[-1].correct >= fleet.plans[a.record.group].required_correct for a in last
-        ),
+        "accuracy_last_mean": mean([sample.accuracy for sample in last]),
+        "accuracy_last_mean_se": mean_accuracy_se(last),
+        "in_spec_last": sum(sample.in_spec for sample in last),
         "running_last": len(last),
         "counts": counts,
         "energy_j": sum(joules),

@@ -13,8 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from lifesim.experiment import schema
-from lifesim.experiment.accounting import DeviceAccount, commissioned, mean, together
+from lifesim.experiment.accounting import (
+    DeviceAccount,
+    commissioned,
+    lowest_accuracies,
+    mean,
+    mean_accuracy_se,
+    together,
+)
 from lifesim.experiment.energy import energy_by_cause
+from lifesim.experiment.extremes import PERCENTILE
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.observation import Sample
 from lifesim.experiment.rates import failure_rate
@@ -33,15 +41,12 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     time_ns = np.concatenate([start.repeat(len(schema.STATES), 1), together(a.time_ns for a in accounts)])
     counts = np.concatenate([start.repeat(len(schema.COUNTS), 1), together(a.counts for a in accounts)])
     energy_j = sum(energy_by_cause(a, plans[a.record.group]) for a in accounts)
-    by_time: dict[int, list[tuple[DeviceAccount, Sample]]] = {edge_ns: [] for edge_ns in edges_ns}
+    by_time: dict[int, list[Sample]] = {edge_ns: [] for edge_ns in edges_ns}
     for account in accounts:
         for sample in account.observed.samples:
-            by_time[sample.time_ns].append((account, sample))
+            by_time[sample.time_ns].append(sample)
     observed = list(by_time.values())
-    accuracy = [
-        [sample.correct / plans[a.record.group].spec_pictures for a, sample in at_edge]
-        for at_edge in observed
-    ]
+    lowest = [lowest_accuracies(at_edge) for at_edge in observed]
     table: Table = {"time_s": _seconds(edges_ns), "devices": [len(accounts)] * len(edges_ns)}
     for i, state in enumerate(schema.STATES):
         table[f"{state}_s"] = _seconds(time_ns[:, i].tolist())
@@ -49,16 +54,14 @@ def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges
     table["availability"] = _shares(time_ns[:, :3], commissioned(time_ns))
     table["in_spec_availability"] = _shares(time_ns[:, :1], commissioned(time_ns))
     table["accuracy_devices"] = [len(at_edge) for at_edge in observed]
-    table["accuracy_mean"] = [mean(a) for a in accuracy]
-    table["accuracy_p05"] = [float(np.percentile(a, 5)) if a else None for a in accuracy]
-    table["accuracy_min"] = [min(a, default=None) for a in accuracy]
-    table["in_spec_devices"] = [
-        sum(sample.correct >= plans[a.record.group].required_correct for a, sample in at_edge)
-        for at_edge in observed
-    ]
+    table["accuracy_mean"] = [mean([sample.accuracy for sample in at_edge]) for at_edge in observed]
+    table["accuracy_mean_se"] = [mean_accuracy_se(at_edge) for at_edge in observed]
+    table["accuracy_p05"] = [float(np.percentile(a, PERCENTILE)) if a else None for a in lowest]
+    table["accuracy_min"] = [min(a, default=None) for a in lowest]
+    table["in_spec_devices"] = [sum(sample.in_spec for sample in at_edge) for at_edge in observed]
     for cells in ("stuck_cells", "expired_cells"):
         table[f"{cells}_mean"] = [
-            mean([getattr(sample, cells) for _, sample in at_edge]) for at_edge in observed
+            mean([getattr(sample, cells) for sample in at_edge]) for at_edge in observed
         ]
     table |= {name: counts[:, i].tolist() for i, name in enumerate(schema.COUNTS)}
     table |= {name: [0.0, *values] for name, values in _answer_columns(accounts, plans).items()}
@@ -101,16 +104,19 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
     for account in accounts:
         plan, moments = plans[account.record.group], asdict(milestones(account))
         time_ns = account.time_ns.sum(axis=0, keepdims=True)
-        accuracy = [sample.correct / plan.spec_pictures for sample in account.observed.samples]
+        samples = account.observed.samples
         row = {
             "device": account.record.device,
             "group": account.record.group,
             **dict(zip(schema.DURATIONS, _seconds(time_ns[0].tolist()), strict=True)),
             "availability": _shares(time_ns[:, :3], commissioned(time_ns))[0],
             "in_spec_availability": _shares(time_ns[:, :1], commissioned(time_ns))[0],
-            "accuracy_mean": mean(accuracy),
-            "accuracy_min": min(accuracy) if accuracy else None,
-            "accuracy_last": accuracy[-1] if accuracy else None,
+            "accuracy_mean": mean([sample.accuracy for sample in samples]),
+            # Looked at on the same pictures, a device's states may err together, and no more than that.
+            "accuracy_mean_se": mean([sample.accuracy_se for sample in samples]),
+            "accuracy_min": min(lowest_accuracies(samples), default=None),
+            "accuracy_last": samples[-1].accuracy if samples else None,
+            "accuracy_last_se": samples[-1].accuracy_se if samples else None,
             **{f"{name}_s": _seconds([moment])[0] for name, moment in moments.items()},
             **dict(zip(schema.COUNTS, account.counts.sum(axis=0).tolist(), strict=True)),
             **{name: sum(values) for name, values in _answer_columns([account], plans).items()},

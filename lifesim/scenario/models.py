@@ -112,6 +112,8 @@ class Spec(Table):
     """A device is in spec if its accuracy is at most so much below that of its network without faults."""
     resolution_s: Interval = Field(default="1 d", validate_default=True)  # type: ignore[assignment]
     """Time to which the moment of falling out of spec is found, in s."""
+    confidence: float = Field(default=1.0, ge=0.5, le=1)
+    """Below 1, such as 0.999: a device is judged from as many pictures as make the verdict true with this probability; 1: from all of them."""
 
 
 def _as_date(given: Any) -> Any:
