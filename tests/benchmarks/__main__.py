@@ -35,16 +35,19 @@ def main(
             metavar="PATH", show_default=False, help="Interpreter of an environment with MRFI and torch."
         ),
     ] = None,
+    cimba_python: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", show_default=False, help="Interpreter of an environment with cimba."),
+    ] = None,
 ) -> None:
     """Measure lifesim against other ways to do the same."""
     unknown = set(names or ()) - set(NAMES)
     if unknown:
         raise typer.BadParameter(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
     console = Console(width=_WIDTH)
-    for line in machine.description():
-        console.print(line, highlight=False)
-    given = {"quick": quick, "mrfi_python": mrfi_python, "console": console}
-    rows: list[harness.Row] = []
+    given = {"quick": quick, "mrfi_python": mrfi_python, "cimba_python": cimba_python, "console": console}
+    rows = [machine.row()]
+    harness.print_table(rows, console)
     for name in names or NAMES:
         measure = importlib.import_module(f"tests.benchmarks.{name}").measure
         taken = inspect.signature(measure).parameters

@@ -24,7 +24,7 @@ def measure(repeats: int = 1, quick: bool = False, console: Console | None = Non
     rows = []
     for scenario, group, network, devices in _FLEETS:
         # Read noise costs: a tenth of the fleet shows how much.
-        for count, noise, said in ((devices, 0.0, "0"), (devices // 10, 0.003, "0.3 %")):
+        for count, noise in ((devices, 0.0), (devices // 10, 0.003)):
             count = max(2, count // 100) if quick else count
             settings = [f"group.{group}.count={count}", f"group.{group}.technology.read_noise={noise}"]
             with tempfile.TemporaryDirectory() as place:
@@ -35,7 +35,7 @@ def measure(repeats: int = 1, quick: bool = False, console: Console | None = Non
                     ["--workers", str(_WORKERS)],
                 )
                 retrainings = _retrainings(run)
-            case = f"{count:,} {network} devices, read noise {said}, {retrainings:,} retrainings"
+            case = f"{count:,} {network} devices, read noise {100 * noise:g} %, {retrainings:,} retrainings"
             rows += _rows(case, run)
             if console:
                 console.print(f"fleets, {case}: {run.usage.wall_s:.0f} s")

@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 
 from lifesim.network.forward import single_threaded
+from tests.benchmarks import harness
 
 _SIDE = 1024
+_REPEATS = 15
 
 
 def processor() -> str:
@@ -26,23 +28,27 @@ def processor() -> str:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
-def description() -> list[str]:
-    """Return lines that say what the numbers are of."""
+def row() -> harness.Row:
+    """Return the row that says what the numbers are of."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "numpy", "numba"))
     capability = torch.backends.cpu.get_cpu_capability()
-    return [
-        f"{processor()} ({capability}), {os.cpu_count()} cores; Python {platform.python_version()}, {versions}",
-        f"torch.mm of {_SIDE} x {_SIDE} float32 on one thread: {matmul_macs_per_s() / 1e9:.1f} GMAC/s",
-    ]
+    return {
+        "benchmark": "machine",
+        "case": f"{processor()} ({capability}), {os.cpu_count()} cores; Python {platform.python_version()}, {versions}",
+        "what": f"torch.mm, {_SIDE} x {_SIDE}, one thread",
+        "value": matmul_macs_per_s() / 1e9,
+        "unit": "GMAC/s",
+        "repeats": _REPEATS,
+    }
 
 
 @functools.cache
-def matmul_macs_per_s(repeats: int = 15) -> float:
-    """Return multiply-accumulates a second of CPU time of one thread, the median of ``repeats`` products."""
+def matmul_macs_per_s() -> float:
+    """Return multiply-accumulates a second of CPU time of one thread, the median of some products."""
     a, b = (torch.rand(_SIDE, _SIDE, generator=torch.Generator().manual_seed(i)) for i in (0, 1))
     rates = []
     with single_threaded():
-        for _ in range(repeats + 3):
+        for _ in range(_REPEATS + 3):
             began = time.process_time()
             torch.mm(a, b)
             rates.append(_SIDE**3 / (time.process_time() - began))
