@@ -11,11 +11,13 @@ import functools
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 
 import numpy as np
 
+from lifesim.crossbar.encoding import Encoding
 from lifesim.experiment.paired import PairedTest, Tally
+from lifesim.network.answers import right_of_copies, right_of_states
+from lifesim.network.changes import Changes
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import PICTURES_PER_PIECE, Evaluator
 from lifesim.network.model import Model
@@ -28,7 +30,7 @@ _FEWEST_BETWEEN_LOOKS = 4  # pieces
 _BOUNDED_AT_ONCE = 64  # states: for memory
 
 Weights = Sequence[np.ndarray]
-"""A state: what the crossbars compute with, per layer int16 codes or float32 weights."""
+"""A state by all its weights: per layer int16 codes or float32 weights."""
 Correct = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """From states (indices) and pieces (ascending) to what is right: bool [states, pictures of these pieces]."""
 
@@ -95,41 +97,56 @@ class Judgement:
     in_spec: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Run:
+    """States that are looked at together, in one order of the pieces.
+
+    ``states``: of one device in the order of time, as changes of the clean network; or each with all its weights. ``order_key``: None for the order
+    in which the pieces lie.
+    """
+
+    states: Changes | Sequence[Weights]
+    order_key: int | None
+
+    def __len__(self) -> int:
+        return len(self.states.bounds if isinstance(self.states, Changes) else self.states)
+
+
 def judge_states(
     model: Model,
-    states: Sequence[Weights],
+    encoding: Encoding,
+    runs: Sequence[Run],
     known: Sequence[Judgement],
-    order_keys: Sequence[int | None],
     exactly: bool,
     rule: Rule,
     torch_device: str = "cpu",
 ) -> list[Judgement]:
-    """Return what is known of each state of copies of ``model``, the clean network, after going on from what was known (see :func:`judge`).
-
-    ``order_keys``: of the order of a state's pieces; None for the order in which they lie. States in a row with the same are taken together.
-    """
+    """Return what is known of the states of all ``runs``, of copies of ``model``, the clean network, after going on from what was ``known``."""
     pictures, labels = load_dataset(rule.source).part("spec")
     clean = clean_right(model, rule.source, torch_device)
     judged: list[Judgement] = []
-    for key, run in groupby(order_keys):
-        part = slice(len(judged), len(judged) + len(list(run)))
-        correct = by_weights(model, states[part], pictures, labels, torch_device)
-        judged += judge(correct, known[part], clean, piece_order(key, rule.pieces), exactly, rule)
+    for run in runs:
+        correct = functools.partial(_correct, model, encoding, run.states, pictures, labels, torch_device)
+        part = slice(len(judged), len(judged) + len(run))
+        judged += judge(correct, known[part], clean, piece_order(run.order_key, rule.pieces), exactly, rule)
     return judged
 
 
-def by_weights(
-    model: Model, states: Sequence[Weights], pictures: np.ndarray, labels: np.ndarray, torch_device: str
-) -> Correct:
-    """Return what evaluates states given by all their weights."""
-    evaluator = Evaluator.of(model, torch_device)
-
-    def correct(which: np.ndarray, pieces: np.ndarray) -> np.ndarray:
-        shown = np.concatenate([np.arange(len(labels))[_piece(piece)] for piece in pieces])
-        logits = evaluator.logits([states[i] for i in which], pictures[shown])
-        return logits.argmax(axis=2) == labels[shown]
-
-    return correct
+def _correct(
+    model: Model,
+    encoding: Encoding,
+    states: Changes | Sequence[Weights],
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    torch_device: str,
+    which: np.ndarray,
+    pieces: np.ndarray,
+) -> np.ndarray:
+    shown = np.concatenate([np.arange(len(labels))[_piece(piece)] for piece in pieces])
+    pictures, labels = pictures[shown], labels[shown]
+    if isinstance(states, Changes):
+        return right_of_states(model, encoding, states, which, pictures, labels, torch_device)
+    return right_of_copies(model, [states[i] for i in which], pictures, labels, torch_device)
 
 
 def judge(

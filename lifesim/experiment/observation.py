@@ -22,6 +22,8 @@ from lifesim.experiment.extremes import candidates, how_many_matter
 from lifesim.experiment.judging import (
     Judgement,
     Rule,
+    Run,
+    Weights,
     as_new,
     correct_if_known,
     estimate,
@@ -34,8 +36,10 @@ from lifesim.fleet.keys import device_key
 from lifesim.fleet.records import Stretch
 from lifesim.fleet.silicon import Held
 from lifesim.fleet.simulation import FleetRecord
+from lifesim.network.changes import Changes, Transitions
 
-_BYTES_PER_TASK = 8 << 20
+_BYTES_PER_TASK = 8 << 20  # of states given by all their weights
+_STATES_PER_TASK = 256  # of others
 _TASKS_WAITING = 8
 
 
@@ -91,12 +95,14 @@ def observe(
     *,
     confidence: float = 1.0,
     seed: int = 0,
+    plain: bool = False,
 ) -> list[Observed]:
     """Return the truth about each device, in the order of ``fleet.devices``.
 
     ``confidence``: with which a verdict is reached from some of the pictures; 1 for all of them. ``seed``: of the order in which they are looked at.
+    ``plain``: evaluate on the plain path alone; the answers are the same.
     """
-    judge = _Judge(fleet, executor, torch_device, confidence, seed)
+    judge = _Judge(fleet, executor, torch_device, confidence, seed, plain)
     points = {
         (device, i, time_ns)
         for device, record in enumerate(fleet.devices)
@@ -138,11 +144,13 @@ class _Judge:
         torch_device: str,
         confidence: float = 1.0,
         seed: int = 0,
+        plain: bool = False,
     ):
         self._fleet = fleet
         self._executor = executor
         self._torch_device = torch_device
         self._seed = seed
+        self._plain = plain
         self._rules = {name: _rule(plan, confidence) for name, plan in fleet.plans.items()}
         self._first_device: dict[str, int] = {}
         for number, record in enumerate(fleet.devices):
@@ -154,6 +162,7 @@ class _Judge:
         self._state: dict[Point, int] = {}
         self._cells: dict[Point, tuple[int, int]] = {}
         self._tasks: list[tuple[list[int], Future]] = []
+        self._transitions: dict[str, Transitions] = {}
 
     def ask(
         self,
@@ -173,8 +182,9 @@ class _Judge:
                 if state in taken or self._judgements[state].pieces >= enough:
                     continue
                 taken.add(state)
-                batch.append((state, held))
-                if len(batch) * 2 * plan.model.architecture.weights >= _BYTES_PER_TASK:
+                batch.append((state, point, held))
+                dense = len(batch) * 2 * plan.model.architecture.weights >= _BYTES_PER_TASK
+                if dense if self._is_dense(held) else len(batch) >= _STATES_PER_TASK:
                     self._submit(plan, batch, exactly)
                     batch = []
                     on_progress(done / len(points))
@@ -238,25 +248,53 @@ class _Judge:
         self._state[point], self._cells[point] = state, (held.stuck_cells, held.expired_cells)
         return state, held
 
-    def _submit(self, plan: Plan, batch: list[tuple[int, Held]], exactly: bool) -> None:
-        rule, states = self._rules[plan.name], [state for state, _ in batch]
+    def _submit(self, plan: Plan, batch: list[tuple[int, Point, Held]], exactly: bool) -> None:
+        rule = self._rules[plan.name]
         all_at_once = exactly or looks(rule) == (rule.pieces,)
-        known = [self._judgements[state] for state in states]
+
+        def order_key(state: int) -> int | None:
+            return None if all_at_once and not self._judgements[state].pieces else self._order_key(state)
+
+        runs = []
+        for (_, _, key), of_run in groupby(
+            batch, key=lambda item: (item[1][0], self._stretch(item[1]).generation, order_key(item[0]))
+        ):
+            points, held = zip(*((point, held) for _, point, held in of_run), strict=True)
+            runs.append(Run(self._states(plan, points, held), key))
+        states = [state for state, *_ in batch]
         future = self._executor.submit(
             judge_states,
             plan.model,
-            [held.weights() for _, held in batch],
-            known,
-            [
-                None if all_at_once and not judgement.pieces else self._order_key(state)
-                for state, judgement in zip(states, known, strict=True)
-            ],
+            plan.hardware.encoding,
+            runs,
+            [self._judgements[state] for state in states],
             exactly,
             rule,
             self._torch_device,
         )
         self._tasks.append((states, future))
         self._collect(_TASKS_WAITING)
+
+    def _states(self, plan: Plan, points: Sequence[Point], held: Sequence[Held]) -> Changes | list[Weights]:
+        """Return states of one device in the order of time."""
+        if self._is_dense(held[0]):
+            return [h.weights() for h in held]
+        if plan.name not in self._transitions:
+            self._transitions[plan.name] = Transitions(plan.model, plan.hardware.encoding)
+        overlays = (
+            overlay
+            for _, of_stretch in groupby(points, key=lambda point: point[1])
+            for same in [list(of_stretch)]
+            for overlay in self._stretch(same[0]).snapshot.overlays([time for *_, time in same], plan.model)
+        )
+        return self._transitions[plan.name].between(overlays, independent=False)
+
+    def _is_dense(self, held: Held) -> bool:
+        """Whether states are given by all their weights: where all of them drift, and for the plain path."""
+        return self._plain or bool(held.silicon.drift)
+
+    def _stretch(self, point: Point) -> Stretch:
+        return self._fleet.devices[point[0]].stretches[point[1]]
 
     def _order_key(self, state: int) -> int:
         device = self._found_at[state][0]

@@ -144,6 +144,7 @@ def _run(
         lambda share: progress(_SIMULATED + share * (_OBSERVED - _SIMULATED), "accuracy"),
         confidence=scenario.spec.confidence,
         seed=scenario.seed,
+        plain=stepped,
     )
     output.phase_done("accuracy")
     progress(_OBSERVED, "tables")
