@@ -47,7 +47,6 @@ def main(
     console = Console(width=_WIDTH)
     given = {"quick": quick, "mrfi_python": mrfi_python, "cimba_python": cimba_python, "console": console}
     rows = [machine.row()]
-    harness.print_table(rows, console)
     for name in names or NAMES:
         measure = importlib.import_module(f"tests.benchmarks.{name}").measure
         taken = inspect.signature(measure).parameters

@@ -1,4 +1,4 @@
-"""Whole runs: as they are, against the same fleet stepped through test by test, every state read by itself and judged on all pictures."""
+"""Whole runs: as they are, against the same fleet stepped through test by test, each state read by itself on the plain path, and judged on all pictures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import pandas as pd
 from rich.console import Console
 
 from tests.benchmarks import harness
-from tests.benchmarks.processes import SCENARIOS, Run, has_option, run_scenario
+from tests.benchmarks.processes import SCENARIOS, Run, run_scenario
 
 _SCENARIO = SCENARIOS / "worn_cameras.toml"
 _ALL_PICTURES = "spec.confidence=1"
-_SLOW = ["--stepped", *(["--evaluation", "plain"] if has_option("--evaluation") else [])]
 _NO_RETRAINING = "group.cameras.policy.call.faults=1000000000"
 _ESTIMATES = ("accuracy", "wrong_inferences", "extra_wrong")
 """What columns begin with that say how accurate a device is, and not whether it is in spec."""
@@ -44,7 +43,7 @@ def _compare(case: str, settings: list[str], rounds: int, console: Console | Non
         with tempfile.TemporaryDirectory() as place:
             runs = {}
             for what, times, options, also in (
-                ("stepped", slow, _SLOW, [_ALL_PICTURES]),
+                ("stepped", slow, ["--stepped"], [_ALL_PICTURES]),
                 ("lifesim", fast, [], []),
             ):
                 directory = Path(place) / what
@@ -56,13 +55,12 @@ def _compare(case: str, settings: list[str], rounds: int, console: Console | Non
                 if console:
                     console.print(f"end_to_end, {case}, seed {seed}, {what}: {runs[what].usage.wall_s:.1f} s")
             _check_verdicts(runs["stepped"], runs["lifesim"])
-    plain = "stepped, plain, one by one" if "--evaluation" in _SLOW else "stepped"
     return [
         harness.seconds_row(
             "end_to_end", case, what, times.cpu_s,
-            ratio=harness.ratio(times.cpu_s, slow.cpu_s), ratio_to=plain, note=_NOTE,
+            ratio=harness.ratio(times.cpu_s, slow.cpu_s), ratio_to="stepped", note=_NOTE,
         )
-        for what, times in ((plain, slow), ("lifesim", fast))
+        for what, times in (("stepped", slow), ("lifesim", fast))
     ]  # fmt: skip
 
 

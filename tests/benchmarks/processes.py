@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import subprocess
@@ -56,19 +55,6 @@ def run_scenario(
         command += ["--set", setting]
     usage = _run(command)
     return Run(usage, directory, json.loads((directory / "manifest.json").read_text(encoding="utf-8")))
-
-
-@functools.cache
-def has_option(name: str) -> bool:
-    """Return whether ``lifesim run`` takes an option."""
-    shown = subprocess.run(
-        [sys.executable, "-m", "lifesim", "run", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return name in shown.stdout
 
 
 def _run(command: Sequence[str]) -> Usage:
