@@ -25,9 +25,16 @@ def to_s(nanoseconds: int) -> float:
     return nanoseconds / NS_PER_S
 
 
-def wait(env: simpy.Environment, delay_ns: int, priority: int = NORMAL) -> simpy.Event:
+class Moment(simpy.Event):
+    """An event that happens after ``delay_ns``: a simpy.Timeout with a priority."""
+
+    def __init__(self, env: simpy.Environment, delay_ns: int, priority: int):
+        self.env = env
+        self.callbacks = []
+        self._ok, self._value = True, None
+        env.schedule(self, priority, delay_ns)
+
+
+def wait(env: simpy.Environment, delay_ns: int, priority: int = NORMAL) -> Moment:
     """Return an event that happens after ``delay_ns``, in its place among the events of that instant."""
-    event = simpy.Event(env)
-    event._ok, event._value = True, None  # as simpy.Timeout does, which knows no priority
-    env.schedule(event, priority=priority, delay=delay_ns)
-    return event
+    return Moment(env, delay_ns, priority)

@@ -8,7 +8,7 @@ oracle of the first. A window is announced as soon as it is known, so that those
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import simpy
@@ -18,7 +18,7 @@ from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
 from lifesim.fleet.clock import TEST, wait
 from lifesim.fleet.policy import Policy
-from lifesim.fleet.records import DeviceRecord, Event, Grid, Programming, Segment, State, Stretch
+from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
 LONGEST_WINDOW = 32  # visits evaluated in one call; more would waste work when an alarm comes first
@@ -80,6 +80,12 @@ class Surroundings:
     service: Service
     horizon_ns: int
     stepped: bool = False
+    visit_ns: int = field(init=False)  # of one read of a visit
+    baseline_ns: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "visit_ns", self.schedule.visit_cost(self.costs).latency_ns)
+        object.__setattr__(self, "baseline_ns", self.schedule.baseline_cost(self.costs).latency_ns)
 
 
 class Device:
@@ -142,10 +148,10 @@ class Device:
     def finish(self) -> None:
         """Account for the visits of what is open at the horizon."""
         segment = self.record.segments[-1]
-        if self._grid is None or segment.state in (State.RETIRED, State.UNCOMMISSIONED):
+        if self.record.grid is None or segment.state in (State.RETIRED, State.UNCOMMISSIONED):
             return
         if segment.state is State.SERVING:
-            segment.end_visit = self._grid.first_at_or_after(self._around.horizon_ns)
+            segment.end_visit = self.record.grid.first_at_or_after(self._around.horizon_ns)
         else:
             self._miss_visits_before(self._around.horizon_ns)
 
@@ -160,6 +166,7 @@ class Device:
             yield from self._take_baseline()
             while self._failed_redeployments < self._around.policy.retire_after:
                 finding = yield from self._serve()
+                self._stop_serving(finding)
                 if finding is not None:
                     yield from self._act_on(finding)
                 elif self._mail:
@@ -190,8 +197,8 @@ class Device:
         self._waiting = False  # for a job of the cloud
         self._call_at: simpy.Event | None = None  # when the cloud will be called, unless it is postponed
         self._failed_redeployments = 0  # in a row
-        if self._grid is not None:
-            self._next_visit = max(self._next_visit, self._grid.first_at_or_after(self.env.now))
+        if self.record.grid is not None:
+            self._next_visit = max(self._next_visit, self.record.grid.first_at_or_after(self.env.now))
         self._start_stretch()
 
     def _act_on(self, finding: Finding) -> Process:
@@ -304,7 +311,7 @@ class Device:
 
     def _verify(self) -> Process:
         """Test a redeployment against the scores that came with it; return the alarm, if any. What passes is the new baseline."""
-        visit_ns = self._around.schedule.visit_cost(self._around.costs).latency_ns
+        visit_ns = self._around.visit_ns
         if not visit_ns:  # a schedule that reads nothing has nothing to judge by
             return None
         finding = self._around.schedule.first_finding(
@@ -319,16 +326,15 @@ class Device:
 
     def _take_baseline(self) -> Process:
         self._least_score = 0
-        baseline_ns = self._around.schedule.baseline_cost(self._around.costs).latency_ns
-        if baseline_ns:
+        if self._around.baseline_ns:
             self._enter(State.TESTING)
-            yield wait(self.env, baseline_ns)
+            yield wait(self.env, self._around.baseline_ns)
             self._around.schedule.set_baseline(self.twin, self.env.now)
             self.log("baseline")
 
     def _test(self, reads: int) -> Process:
         self._enter(State.TESTING)
-        yield wait(self.env, reads * self._around.schedule.visit_cost(self._around.costs).latency_ns)
+        yield wait(self.env, reads * self._around.visit_ns)
 
     # -- the cloud --
 
@@ -394,71 +400,68 @@ class Device:
     def _serve(self) -> Process:
         """Serve until a visit finds something (return it) or the inbox or the bell asks for attention (return None)."""
         if self._disturbed:
-            return None
+            return iter(())
         if self._waiting and self._around.policy.offline_while_waiting:
             self._end_stretch()
             self._enter(State.OFFLINE)
-            yield self._sleep(self.env.event())
-            return None
+            return self._wait_for_disturbance()
         segment = self._enter(State.SERVING)
         segment.known = self._alarm_unresolved
-        if self._grid is None:
-            yield self._sleep(self.env.event())
-            return None
+        if self.record.grid is None:
+            return self._wait_for_disturbance()
         self._miss_visits_before(self.env.now)
-        first = segment.first_visit = self._next_visit
-        finding = yield from (self._step(first) if self._around.stepped else self._skip_ahead(first))
-        segment.end_visit = self._next_visit
+        segment.first_visit = self._next_visit
+        return self._step() if self._around.stepped else self._skip_ahead()
+
+    def _stop_serving(self, finding: Finding | None) -> None:
+        segment = self.record.segments[-1]
+        if segment.state is State.SERVING:
+            segment.end_visit = self._next_visit
         if finding is not None:
             self._next_visit += 1  # the visit that found something is no longer part of serving
-        return finding
 
-    def _skip_ahead(self, first: int) -> Process:
-        grid, ahead, serving_from = self._grid, self.twin.sees_ahead, first
-        last = grid.first_at_or_after(self._around.horizon_ns)
-        window = last - first if ahead else 1
-        while first < last:
-            ends_ns = grid.ends_ns(first, min(first + window, last))
-            if not ahead:
-                self._around.schedule.foresee(self.twin, ends_ns)
-                if (yield from self._sleep_through(serving_from, first)):
-                    return None
-            finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score)
-            if finding:
-                found_in = first + finding.position
-                if (ahead or finding.position) and (yield from self._sleep_through(serving_from, found_in)):
-                    return None
+    def _wait_for_disturbance(self) -> Process:
+        yield self._sleep(self.env.event())
+
+    def _skip_ahead(self) -> Process:
+        env, grid, schedule, twin = self.env, self.record.grid, self._around.schedule, self.twin
+        first, last = self._next_visit, grid.first_at_or_after(self._around.horizon_ns)
+        window, finding = 1, None
+        if twin.sees_ahead and first < last:
+            finding = schedule.first_finding(twin, grid.ends_ns(first, last), self._least_score)
+            self._next_visit = first + finding.position if finding else last
+        while True:
+            begin = self._next_visit
+            # Visits before ``begin`` find nothing. It finds ``finding``; or a window begins with it, which is looked into when it does.
+            if finding is None and begin < last:
+                ends_ns = grid.ends_ns(begin, min(begin + window, last))
+                schedule.foresee(twin, ends_ns)
+            yield self._sleep(wait(env, grid.start_ns(begin) - env.now, TEST))
+            if self._disturbed:
+                break
+            if finding is None:
+                finding = schedule.first_finding(twin, ends_ns, self._least_score)
+                self._next_visit += finding.position if finding else len(ends_ns)
+                window = min(2 * window, LONGEST_WINDOW)
+            if finding and self._next_visit == begin:
                 return finding
-            first, window = first + len(ends_ns), min(2 * window, LONGEST_WINDOW)
-        yield from self._sleep_through(serving_from, last)
+        self._next_visit = max(first, grid.first_at_or_after(env.now))
+        in_progress = self._next_visit - 1
+        if in_progress >= first and grid.end_ns(in_progress) > env.now:
+            yield wait(env, grid.end_ns(in_progress) - env.now, TEST)
         return None
 
-    def _sleep_through(self, first: int, until: int) -> Process:
-        """Sleep until visit ``until``; those from ``first`` on find nothing. Return whether something came between."""
-        grid, self._next_visit = self._grid, until
-        yield self._sleep(wait(self.env, grid.start_ns(until) - self.env.now, TEST))
-        if not self._disturbed:
-            return False
-        self._next_visit = max(first, grid.first_at_or_after(self.env.now))
-        in_progress = self._next_visit - 1
-        if in_progress >= first and grid.end_ns(in_progress) > self.env.now:
-            yield wait(self.env, grid.end_ns(in_progress) - self.env.now, TEST)
-        return True
-
-    def _step(self, first: int) -> Process:
-        grid = self._grid
-        self._next_visit = first
+    def _step(self) -> Process:
+        env, grid, schedule = self.env, self.record.grid, self._around.schedule
         while True:
-            yield self._sleep(wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST))
+            yield self._sleep(wait(env, grid.start_ns(self._next_visit) - env.now, TEST))
             if self._disturbed:
                 return None
-            finding = self._around.schedule.first_finding(
-                self.twin, [grid.end_ns(self._next_visit)], self._least_score
-            )
+            finding = schedule.first_finding(self.twin, [grid.end_ns(self._next_visit)], self._least_score)
             if finding:
                 return finding
             self._next_visit += 1
-            yield wait(self.env, grid.visit_ns, TEST)
+            yield wait(env, grid.visit_ns, TEST)
             if self._disturbed:
                 return None
 
@@ -475,23 +478,19 @@ class Device:
 
     @property
     def _disturbed(self) -> bool:
-        return self._mail or self._bell_rings
+        return self._bell_rings or (self._inbox is not None and self._inbox.triggered)
 
     @property
     def _mail(self) -> bool:
         return self._inbox is not None and self._inbox.triggered
 
-    @property
-    def _grid(self) -> Grid | None:
-        return self.record.grid
-
     # -- keeping the record --
 
     def _enter(self, state: State) -> Segment:
-        segments = self.record.segments
+        segments, now_ns = self.record.segments, self.env.now
         if segments:
-            segments[-1].end_ns = self.env.now
-        segments.append(Segment(state, self.env.now, self._around.horizon_ns))
+            segments[-1].end_ns = now_ns
+        segments.append(Segment(state, now_ns, self._around.horizon_ns))
         return segments[-1]
 
     def _start_stretch(self) -> None:
@@ -507,7 +506,7 @@ class Device:
             self.twin.halt(self.env.now)
 
     def _miss_visits_before(self, time_ns: int) -> None:
-        visit = self._grid.first_at_or_after(time_ns) if self._grid else 0
+        visit = self.record.grid.first_at_or_after(time_ns) if self.record.grid else 0
         if visit > self._next_visit:
             self.record.missed_visits.append((self._next_visit, visit))
             self._next_visit = visit

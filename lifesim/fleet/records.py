@@ -40,7 +40,8 @@ class Grid:
 
     def ends_ns(self, first: int, end: int) -> range:
         """Return when visits ``first`` to ``end - 1`` end."""
-        return range(self.end_ns(first), self.end_ns(end), self.interval_ns)
+        from_ns, interval_ns = self.phase_ns + self.visit_ns, self.interval_ns
+        return range(from_ns + first * interval_ns, from_ns + end * interval_ns, interval_ns)
 
     def first_at_or_after(self, time_ns: int) -> int:
         """Return the number of the first visit that begins at ``time_ns`` or later (at least 0)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from lifesim.crossbar.programming import Programmed
 from lifesim.experiment.executors import InProcessExecutor
 from lifesim.fleet.records import DeviceRecord, State
-from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
+from lifesim.fleet.simulation import FleetRecord, make_plans, piling_up, simulate
 from lifesim.scenario.load import load_scenario
 from lifesim.scenario.models import Scenario
 
@@ -179,3 +180,11 @@ def test_a_fleet_that_is_never_visited_serves_all_the_time() -> None:
 def test_a_horizon_of_a_second() -> None:
     fleet = live(scenario("horizon_s=1 s", "report_interval_s=1 s"))
     assert [r.segments[-1].end_ns for r in fleet.devices] == [10**9, 10**9]
+
+
+def test_garbage_is_looked_for_as_often_as_before_when_the_run_is_over_or_has_failed():
+    usual = gc.get_threshold()
+    with pytest.raises(ZeroDivisionError), piling_up():
+        assert gc.get_threshold()[0] > usual[0] and gc.get_threshold()[1:] == usual[1:]
+        raise ZeroDivisionError
+    assert gc.get_threshold() == usual

@@ -18,10 +18,9 @@ from lifesim.detection.schedules import Finding, Outcome, Periodic, Schedule, Vi
 from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Grid, State
-from lifesim.streams import first_uniform, stream_key
+from lifesim.streams import stream_key
 
-
-_NO_FAULTS = FaultMap.empty(1)
+NO_FAULTS = FaultMap.empty(1)
 
 
 class Programming(NamedTuple):
@@ -64,7 +63,7 @@ class ExponentialTwin:
         pass
 
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
-        return _NO_FAULTS, 0
+        return NO_FAULTS, 0
 
     def resume(self, time_ns: int) -> None:
         self._programming = self._programming._replace(time_ns=time_ns)
@@ -79,7 +78,9 @@ class ExponentialTwin:
         self._programming = self._program(self._programming.epoch + 1, time_ns)
 
     def _program(self, epoch: int, time_ns: int) -> Programming:
-        life_ns = -math.log(first_uniform(stream_key(self.key, "life", epoch))) * self._mean_ns
+        # The upper bits of a key are as good as any that could be drawn with it.
+        uniform = ((stream_key(self.key, "life", epoch) >> 76) + 0.5) * 2.0**-52
+        life_ns = -math.log(uniform) * self._mean_ns
         return Programming(epoch, time_ns, time_ns + math.ceil(life_ns))
 
 
@@ -122,7 +123,7 @@ def live(
     def make_unit(generation: int, time_ns: int) -> Unit:
         made = twin(generation, time_ns) if callable(twin) else twin
         made.programming_ns = programming_ns
-        return Unit(made, _NO_FAULTS)
+        return Unit(made, NO_FAULTS)
 
     around = Surroundings(env, schedule, costs, policy, service and service(env, grid), horizon_ns, stepped)
     device = Device(around, 0, make_unit, power_cuts, DeviceRecord("group", 0, grid, commissioned_ns))
