@@ -1,7 +1,7 @@
 """Which weights differ from a model, and how: states of its cells as sparse changes.
 
-As a device ages, faults are mostly added. So a state is compared with the one before part by part, and only cells that have been added are
-looked at; a layer in which anything else has happened is worked out anew.
+As a device ages, faults are mostly added. So states of a layer are taken together as long as their parts only grow, and each cell is looked at
+once; where anything else has happened the layer is worked out anew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from lifesim.crossbar.encoding import BITS_PER_WEIGHT, Encoding
 from lifesim.crossbar.overlay import UP, Overlay, Written
 from lifesim.network.model import Model
 
-_FIRST_ROOM = 1 << 12
 _MOST_PARTS = 254  # that a byte counts
 
 
@@ -65,116 +64,110 @@ class Transitions:
 
     def between(self, states: Iterable[Overlay], independent: bool) -> Changes:
         """Return the changes from state to state, or from the model to each."""
-        layers = len(self._first) - 1
-        nothing: tuple[Sequence[Written], ...] = ((),) * layers
-        before, bounds, found = nothing, [], _Found()
-        for state in states:
-            bound = [found.count]
-            for layer, (old, new) in enumerate(zip(before, state, strict=True)):
-                if new is not old:
-                    self._go_on(layer, old, new, found)
-                bound.append(found.count)
-            bounds.append(bound)
-            if independent:
-                self._go_back(state)
-            else:
-                before = state
-        self._go_back(before)
-        places = found.places[: found.count].copy()
-        codes = self._encoding.codes(found.patterns[: found.count].copy())
+        overlays = list(states)
+        layers = [
+            self._of_layer(layer, [overlay[layer] for overlay in overlays], independent)
+            for layer in range(len(self._first) - 1)
+        ]
+        counts = np.stack([count for *_, count in layers], axis=1)
+        ends = np.cumsum(counts).reshape(counts.shape)
+        bounds = np.concatenate([ends - counts, ends[:, -1:]], axis=1)
+        places = np.empty(int(counts.sum()), np.int64)
+        patterns = np.empty(len(places), np.uint16)
+        for layer, (found, shown, count) in enumerate(layers):
+            # From one layer after the other to one state after the other.
+            to = np.repeat(bounds[:, layer] - (np.cumsum(count) - count), count) + np.arange(len(found))
+            places[to], patterns[to] = found, shown
+        codes = self._encoding.codes(patterns)
         # Exact, as in FixedPoint.dequantise: a code has 16 bits, a scale is a power of two.
         values = codes * self._scales[places]
-        return Changes(np.array(bounds, np.int64).reshape(-1, layers + 1), places, codes, values, independent)
+        return Changes(bounds, places, codes, values, independent)
 
-    def _go_on(self, layer: int, old: Sequence[Written], new: Sequence[Written], found: _Found) -> None:
-        """Go from one state of a layer to the next, and add what changes."""
-        known = [_known(a, b) for a, b in zip(old, new, strict=False)]
-        if len(old) == len(new) and None not in known:
-            begun = found.count
-            self._stamps += 1
-            if self._write(layer, new, known, found, _NO_CELLS):
-                return
-            # Something has got under what stands: undone as far as it went, by working the layer out anew.
-            found.count = begun
-        self._stamps += 1
-        undone = _cells_of(old) if len(old) else _NO_CELLS
-        if not self._write(layer, new, [0] * len(new), found, undone):
-            raise AssertionError("parts are written in their order")
+    def _of_layer(
+        self, layer: int, states: Sequence[Sequence[Written]], independent: bool
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the weights that change and what then stands in their cells, state after state, and how many are of each state."""
+        places, patterns = [_NO_CELLS], [_NO_PATTERNS]
+        counts = np.zeros(len(states), np.int64)
+        standing, begin = _NO_CELLS, 0
+        while begin < len(states):
+            end = begin + 1
+            while not independent and end < len(states) and _grows(states[end - 1], states[end]):
+                end += 1
+            found, shown, count = self._grow(layer, states[begin:end], standing)
+            places.append(found)
+            patterns.append(shown)
+            counts[begin : begin + len(count)] = count
+            begin += len(count)
+            standing = _cells_of(states[begin - 1])
+            if independent:
+                self._clear(layer, standing)
+                standing = _NO_CELLS
+        self._clear(layer, standing)
+        return np.concatenate(places), np.concatenate(patterns), counts
 
-    def _write(
-        self, layer: int, parts: Sequence[Written], known: Sequence[int], found: _Found, undone: np.ndarray
-    ) -> bool:
-        added = [
-            (number, part, n)
-            for number, (part, n) in enumerate(zip(parts, known, strict=True), 1)
-            if n < len(part.cells)
-        ]
-        if not added and not len(undone):
-            return True
-        if len(parts) > _MOST_PARTS:
-            raise ValueError(f"{len(parts)} kinds of faults in one layer")
-        cells = [part.cells[n:].astype(np.int64) + part.first_cell for _, part, n in added]
-        ends = np.cumsum([len(c) for c in cells], dtype=np.int64)
-        numbers = np.array([number for number, *_ in added], np.int64)
-        moves = np.array([False, *(_moves(part) for part in parts)])
-        every_cell = np.concatenate([_NO_CELLS, *cells])
-        levels = np.concatenate([_NO_LEVELS, *(part.levels_from(n) for _, part, n in added)])
-        found.make_room(len(every_cell) + len(undone))
+    def _grow(
+        self, layer: int, states: Sequence[Sequence[Written]], standing: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Clear what is ``standing``, and go through states of which each only adds cells to the one before; or through the first of them."""
+        last = states[-1]
+        if len(last) > _MOST_PARTS:
+            raise ValueError(f"{len(last)} kinds of faults in one layer")
+        cells, levels = _cells_of(last), np.concatenate([_NO_LEVELS, *(part.levels_from(0) for part in last)])
+        lengths = np.array([[len(part.cells) for part in parts] for parts in states], np.int64)
+        lengths = lengths.reshape(len(states), len(last))
+        first_cells = np.cumsum(lengths[-1]) - lengths[-1]
+        moves = np.array([False, *(_moves(part) for part in last)])
+        places, patterns = (
+            np.empty(len(cells) + len(standing), np.int64),
+            np.empty(len(cells) + len(standing), np.uint16),
+        )
+        ends = np.zeros(len(states), np.int64)
         encoding = self._encoding
-        count = _change(
+        done = _go_through(
             self._base, self._current, self._before, self._stamp, self._stamps, self._on_top, self._first[layer],
-            undone, every_cell, levels, ends, numbers, moves, encoding.bits_per_cell, encoding.top_level,
-            found.places, found.patterns, found.count,
+            standing, cells, levels, first_cells, lengths, moves, encoding.bits_per_cell, encoding.top_level,
+            places, patterns, ends,
         )  # fmt: skip
-        if count < 0:
-            return False
-        found.count = count
-        return True
+        self._stamps += len(states)
+        count = int(ends[done - 1])
+        return places[:count], patterns[:count], np.diff(ends[:done], prepend=0)
 
-    def _go_back(self, state: Overlay) -> None:
-        """Go back to the model."""
-        for layer, parts in enumerate(state):
-            self._restore(layer, _cells_of(parts))
-
-    def _restore(self, layer: int, cells: np.ndarray) -> None:
-        per_weight = self._encoding.cells_per_weight
-        first = int(self._first[layer])
+    def _clear(self, layer: int, cells: np.ndarray) -> None:
+        """Take everything off ``cells``."""
+        per_weight, first = self._encoding.cells_per_weight, int(self._first[layer])
         weights = cells // per_weight + first
         self._current[weights] = self._base[weights]
         self._on_top[cells + first * per_weight] = 0
 
 
-class _Found:
-    """Changes gathered so far, in arrays that grow."""
-
-    __slots__ = ("places", "patterns", "count")
-
-    def __init__(self) -> None:
-        self.places, self.patterns = np.empty(_FIRST_ROOM, np.int64), np.empty(_FIRST_ROOM, np.uint16)
-        self.count = 0
-
-    def make_room(self, more: int) -> None:
-        if self.count + more > len(self.places):
-            room = max(2 * len(self.places), self.count + more)
-            places, patterns = np.empty(room, np.int64), np.empty(room, np.uint16)
-            places[: self.count], patterns[: self.count] = (
-                self.places[: self.count],
-                self.patterns[: self.count],
-            )
-            self.places, self.patterns = places, patterns
+def _grows(old: Sequence[Written], new: Sequence[Written]) -> bool:
+    """Whether each part of ``new`` is that of ``old``, or that with cells added."""
+    if new is old:
+        return True
+    return len(old) == len(new) and all(_begins(a, b) for a, b in zip(old, new, strict=True))
 
 
-def _known(old: Written, new: Written) -> int | None:
-    """Return how many cells of a part were there before; None if it is not the part of before with more cells."""
+def _begins(old: Written, new: Written) -> bool:
     n = len(old.cells)
     if old.first_cell != new.first_cell or n > len(new.cells):
-        return None
+        return False
     arrays = [isinstance(levels, np.ndarray) for levels in (old.levels, new.levels)]
     if all(arrays):
         same_levels = np.array_equal(old.levels, new.levels[:n])
     else:
         same_levels = not any(arrays) and old.levels == new.levels
-    return n if same_levels and np.array_equal(old.cells, new.cells[:n]) else None
+    if not same_levels:
+        return False
+    # Mostly both are the beginnings of one array.
+    same_array = old.cells.base is not None and old.cells.base is new.cells.base
+    if (
+        same_array
+        and old.cells.ctypes.data == new.cells.ctypes.data
+        and old.cells.strides == new.cells.strides
+    ):
+        return True
+    return np.array_equal(old.cells, new.cells[:n])
 
 
 def _moves(part: Written) -> bool:
@@ -189,69 +182,78 @@ def _cells_of(parts: Sequence[Written]) -> np.ndarray:
 
 
 @numba.njit(nogil=True, cache=True)
-def _change(
-    base: Any, current: Any, before: Any, stamp: Any, now: int, on_top: Any, first: int,
-    undone: Any, cells: Any, levels: Any, ends: Any, numbers: Any, moves: Any, bits: int, top: int,
-    places: Any, patterns: Any, found: int,
+def _go_through(
+    base: Any, current: Any, before: Any, stamp: Any, stamps: int, on_top: Any, first: int,
+    standing: Any, cells: Any, levels: Any, first_cells: Any, lengths: Any, moves: Any, bits: int, top: int,
+    places: Any, patterns: Any, ends: Any,
 ) -> int:  # fmt: skip
-    """Undo all that stands on ``undone`` and write over ``cells``; return how many weights have changed until now, those before ``found`` included.
+    """Clear what is ``standing``, then go through the states; of state s and part i, ``lengths[s, i]`` cells from ``first_cells[i]`` on are written.
 
-    ``cells`` to ``ends[i]`` are of part ``numbers[i]``; which parts move what is beneath them, ``moves`` says by number. Returns -1, with ``current``
-    as it was, where a cell should have been written before one that moved it.
+    The weights that change and what their cells then show go to ``places`` and ``patterns``, those of state s until ``ends[s]``. Returns how many
+    states have been gone through: not all if in one a cell should have been written before another part moved it.
     """
     # Divisions by shifts: they are done for every cell.
     to_weight = 4 if bits == 1 else 3
     digit = BITS_PER_WEIGHT // bits - 1
     to_bits = bits - 1
-    begun = found
-    for i in range(len(undone)):
-        weight = first + (undone[i] >> to_weight)
-        on_top[(first << to_weight) + undone[i]] = 0
-        if stamp[weight] != now:
-            stamp[weight] = now
-            before[weight] = current[weight]
-            current[weight] = base[weight]
-            places[found] = weight
-            found += 1
-    conflict = False
-    begin = 0
-    for part in range(len(ends)):
-        number = numbers[part]
-        for i in range(begin, ends[part]):
-            cell = (first << to_weight) + cells[i]
-            if on_top[cell] > number:
-                conflict |= moves[on_top[cell]]
-                continue
-            on_top[cell] = number
-            weight = cell >> to_weight
-            if stamp[weight] != now:
-                stamp[weight] = now
-                before[weight] = current[weight]
-                places[found] = weight
-                found += 1
-            shift = (cells[i] & digit) << to_bits
-            pattern = np.int64(current[weight])
-            level = np.int64(levels[i])
-            if level > top:
-                held = (pattern >> shift) & top
-                level = min(held + 1, top) if level == UP else max(held - 1, 0)
-            current[weight] = np.uint16((pattern & ~(top << shift)) | (level << shift))
-        begin = ends[part]
-    if conflict:
+    found = 0
+    for s in range(len(lengths)):
+        now = stamps + s + 1
+        begun = found
+        if s == 0:
+            for i in range(len(standing)):
+                weight = first + (standing[i] >> to_weight)
+                on_top[(first << to_weight) + standing[i]] = 0
+                if stamp[weight] != now:
+                    stamp[weight] = now
+                    before[weight] = current[weight]
+                    current[weight] = base[weight]
+                    places[found] = weight
+                    found += 1
+        conflict = False
+        for part in range(lengths.shape[1]):
+            for i in range(
+                first_cells[part] + (lengths[s - 1, part] if s else 0), first_cells[part] + lengths[s, part]
+            ):
+                cell = (first << to_weight) + cells[i]
+                if on_top[cell] > part + 1:
+                    conflict |= moves[on_top[cell]]
+                    continue
+                on_top[cell] = part + 1
+                weight = cell >> to_weight
+                if stamp[weight] != now:
+                    stamp[weight] = now
+                    before[weight] = current[weight]
+                    places[found] = weight
+                    found += 1
+                shift = (cells[i] & digit) << to_bits
+                pattern = np.int64(current[weight])
+                level = np.int64(levels[i])
+                if level > top:
+                    held = (pattern >> shift) & top
+                    level = min(held + 1, top) if level == UP else max(held - 1, 0)
+                current[weight] = np.uint16((pattern & ~(top << shift)) | (level << shift))
+        if conflict:
+            for i in range(begun, found):
+                current[places[i]] = before[places[i]]
+            for part in range(lengths.shape[1]):
+                for i in range(
+                    first_cells[part] + lengths[s - 1, part], first_cells[part] + lengths[s, part]
+                ):
+                    on_top[(first << to_weight) + cells[i]] = 0
+            return s
+        # Of those that were written, the ones that show it.
+        kept = begun
         for i in range(begun, found):
-            current[places[i]] = before[places[i]]
-        for i in range(len(cells)):
-            on_top[(first << to_weight) + cells[i]] = 0
-        return -1
-    # Of those that were written, the ones that show it.
-    kept = begun
-    for i in range(begun, found):
-        weight = places[i]
-        if current[weight] != before[weight]:
-            places[kept], patterns[kept] = weight, current[weight]
-            kept += 1
-    return kept
+            weight = places[i]
+            if current[weight] != before[weight]:
+                places[kept], patterns[kept] = weight, current[weight]
+                kept += 1
+        found = kept
+        ends[s] = found
+    return len(lengths)
 
 
 _NO_CELLS = np.empty(0, np.int64)
+_NO_PATTERNS = np.empty(0, np.uint16)
 _NO_LEVELS = np.empty(0, np.uint8)
