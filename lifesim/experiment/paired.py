@@ -7,9 +7,10 @@ the whole set let
 
     R = P(seen | prior) / P(seen | pair) = prior(pair) / posterior(pair)
 
-For the true pair it is a martingale with mean 1 (Waudby-Smith and Ramdas, NeurIPS 2020), so whenever and however often one looks, it
-reaches 1 / alpha with probability alpha at most (Ville). A pair whose R does is ruled out; a device is in spec when every pair that is not
-has been, out of spec when every pair that is has been. Once all pictures are seen, all pairs but the true one are impossible: R is infinite.
+For the true pair it is a martingale that starts at 1 (Waudby-Smith and Ramdas, NeurIPS 2020; a supermartingale where the pair excludes some of
+what the prior expects), so whenever and however often one looks, it reaches 1 / alpha with probability alpha at most (Ville). A pair whose R
+does is ruled out; a device is in spec when every pair that is not has been, out of spec when every pair that is has been. Once all
+pictures are seen, all pairs but the true one are impossible: R is infinite.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class PairedTest:
     """The test for one clean network, spec set and requirement; ``confidence`` = 1 - alpha, and with 1 nothing but certainty is enough."""
 
     def __init__(self, right: int, wrong: int, required: int, confidence: float) -> None:
-        self.right, self.wrong, self.required = right, wrong, required
+        self.right, self.wrong, self.required, self.confidence = right, wrong, required, confidence
         self._ruled_out = np.log(1.0 / (1.0 - confidence)) if confidence < 1.0 else np.inf
         self._log_factorial = gammaln(np.arange(max(right, wrong) + 2) + 1.0)
         self._gains = np.arange(wrong + 1)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
+from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet
 import pytest
 
 from lifesim.experiment import schema, tables
+from lifesim.experiment.observation import Sample
 from lifesim.timeunits import NS_PER_S
 
 Rows = list[dict[str, str]]
@@ -125,24 +128,48 @@ def test_shares_are_of_the_row_s_device_time(rows) -> None:
 
 def test_accuracy_rows_are_of_the_devices_observed(rows, lived) -> None:
     for row, time_ns in zip(rows["fleet"], lived.edges_ns, strict=True):
-        seen = [
-            (s, lived.plans[a.record.group])
-            for a in lived.accounts
-            for s in a.observed.samples
-            if s.time_ns == time_ns
-        ]
-        accuracy = pd.Series([s.correct / plan.spec_pictures for s, plan in seen])
+        seen = [s for a in lived.accounts for s in a.observed.samples if s.time_ns == time_ns]
+        accuracy = pd.Series([s.full_accuracy for s in seen])
         assert int(row["accuracy_devices"]) == len(seen)
         assert float(row["accuracy_mean"]) == pytest.approx(accuracy.mean())
         assert float(row["accuracy_p05"]) == pytest.approx(accuracy.quantile(0.05))
         assert float(row["accuracy_min"]) == accuracy.min()
-        assert int(row["in_spec_devices"]) == sum(s.correct >= plan.required_correct for s, plan in seen)
-        assert float(row["stuck_cells_mean"]) == pytest.approx(
-            sum(s.stuck_cells for s, _ in seen) / len(seen)
-        )
+        assert float(row["accuracy_mean_se"]) == 0.0
+        assert int(row["in_spec_devices"]) == sum(s.in_spec for s in seen)
+        assert float(row["stuck_cells_mean"]) == pytest.approx(sum(s.stuck_cells for s in seen) / len(seen))
         assert float(row["expired_cells_mean"]) == pytest.approx(
-            sum(s.expired_cells for s, _ in seen) / len(seen)
+            sum(s.expired_cells for s in seen) / len(seen)
         )
+
+
+def test_estimates_give_the_mean_and_full_accuracies_the_lowest(lived) -> None:
+    """Of the ledgers of the run, as if most accuracies had been estimated."""
+    edge_ns = lived.edges_ns[-1]
+    accounts = [a for a in lived.accounts if a.observed.samples and a.observed.samples[-1].time_ns == edge_ns]
+    accuracy = [0.5 + 0.01 * i for i in range(len(accounts))]
+    made_up = [
+        replace(
+            a,
+            observed=replace(
+                a.observed,
+                samples=[
+                    Sample(edge_ns, x + 0.002, 0.003, None if i > 4 else x, i > 2, 0, 0),
+                ],
+            ),
+        )
+        for i, (a, x) in enumerate(zip(accounts, accuracy, strict=True))
+    ]
+    table = tables.fleet_table(made_up, lived.plans, lived.edges_ns)
+    assert table["accuracy_mean"][-1] == pytest.approx(np.mean(accuracy) + 0.002)
+    assert table["accuracy_mean_se"][-1] == pytest.approx(0.003 / np.sqrt(len(accounts)))
+    assert table["accuracy_min"][-1] == 0.5
+    assert table["accuracy_p05"][-1] == pytest.approx(np.percentile(accuracy, 5))
+    assert table["in_spec_devices"][-1] == len(accounts) - 3
+    assert table["accuracy_mean_se"][1] is None
+    rows = tables.devices_table(made_up, lived.plans)
+    assert rows["accuracy_last"] == pytest.approx([x + 0.002 for x in accuracy])
+    assert rows["accuracy_mean_se"] == rows["accuracy_last_se"] == [0.003] * len(accounts)
+    assert rows["accuracy_min"][:3] == accuracy[:3]
 
 
 def test_in_spec_means_at_most_the_tolerance_below_clean(lived) -> None:
