@@ -31,23 +31,16 @@ def surely_pass(
     """Return which reads of ``pictures`` raise no alarm for certain (bool [states]).
 
     ``states``: what stands over the cells of ``model``, best in the order of time; ``keys`` of their read noise (:meth:`ReadNoise.first_key`).
-    False where the plain path has to look, or is as fast.
+    False where the plain path has to look.
     """
-    unsure = np.zeros(len(states), bool)
     walker = walker_of(model, encoding)
     if walker is None:
-        return unsure
+        return np.zeros(len(states), bool)
     if noise.sigma:
         reader = noisy_reader_of(model, encoding, noise.kind)
-        changes = walker.changes(states, independent=True)
-        if not walker.is_worth(changes):
-            return unsure
-        logits = reader.logits(changes, pictures, noise.sigma, keys)
+        logits = reader.logits(walker.changes(states, independent=True), pictures, noise.sigma, keys)
     else:
-        changes = walker.changes(states)
-        if not walker.is_worth(changes):
-            return unsure
-        logits = walker.logits(changes, pictures)
+        logits = walker.logits(walker.changes(states), pictures)
     return ~rule.may_alarm(golden, softmax(logits), slack(logits))
 
 

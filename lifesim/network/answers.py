@@ -39,7 +39,7 @@ def right_of_states(
     """Return which pictures states ``which`` (ascending) of ``changes`` from ``model`` get right: bool [which, m], as on the plain path."""
     walker = walker_of(model, encoding) if device == "cpu" else None
     right = np.empty((len(which), len(pictures)), bool)
-    if walker is None or not walker.is_worth(changes):
+    if walker is None:
         for first in range(0, len(which), _AT_ONCE):
             some = slice(first, first + _AT_ONCE)
             copies = [changes.codes_of(int(state), model.codes) for state in which[some]]

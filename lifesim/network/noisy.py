@@ -16,15 +16,13 @@ import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.network import kernels as k
-from lifesim.network.architecture import Architecture, Conv
 from lifesim.network.changes import Changes
+from lifesim.network.dense import in_tiles, joined, packed_places, pictures_last, tabulate
 from lifesim.network.evaluate import NoiseKind, cell_squares, conversion_spread
-from lifesim.network.forward import to_input
 from lifesim.network.model import Model
 from lifesim.network.noisy_kernels import Desk, Results, Tables, multiply_first, read
 from lifesim.network.product import OUTPUTS
-from lifesim.network.program import Program, compile_program
-from lifesim.network.walk import aligned_zeros
+from lifesim.network.program import Program, aligned_zeros, compile_program
 from lifesim.normals import row_keys
 
 _GOLDEN_BYTES = 32 << 20
@@ -45,6 +43,7 @@ class NoisyReader:
         self._encoding, self._kind = encoding, kind
         self._answer = program.answer
         self._tables = self._tabulate(program)
+        self._packed = packed_places(self._tables.net)
         self._desk = _desk_for(program)
         self._golden: OrderedDict[bytes, tuple[np.ndarray, Results]] = OrderedDict()
 
@@ -69,7 +68,7 @@ class NoisyReader:
             logits = np.empty((states, k.PIECE, out.shape[2]), np.float32)
             read(
                 self._tables, self._desk, self._start(pictures[part]),
-                changes.bounds, changes.places, values, variances,
+                changes.bounds, changes.places, self._packed[changes.places], values, variances,
                 rows[:, piece].transpose(0, 2, 1).copy(), np.float32(sigma), self._answer, logits,
             )  # fmt: skip
             out[:, part] = logits[:, : part.stop - part.start]
@@ -81,12 +80,12 @@ class NoisyReader:
         if key not in self._golden:
             size = len(self._desk.first.mean)
             new = Results(aligned_zeros(size), aligned_zeros(size))
-            self._golden[key] = _pictures_last(self.model.architecture, pictures), new
+            self._golden[key] = pictures_last(self.model.architecture, pictures), new
             while len(self._golden) > 1 and len(self._golden) * 2 * 4 * size > _GOLDEN_BYTES:
                 self._golden.popitem(last=False)
         self._golden.move_to_end(key)
         x, golden = self._golden[key]
-        source = self._tables.layers[0, k.SOURCE]
+        source = self._tables.net.layers[0, k.SOURCE]
         self._desk.act[source : source + len(x)] = x
         with np.errstate(over="ignore"):
             np.multiply(x, x, out=self._desk.squares[source : source + len(x)])
@@ -95,28 +94,16 @@ class NoisyReader:
         return golden
 
     def _tabulate(self, program: Program) -> Tables:
-        model, layers = self.model, program.layers
-        weights = [_in_tiles(w) for w in model.weights()]
+        model = self.model
         squares = [
-            _in_tiles(self._squares(c, w, f.scale))
+            in_tiles(self._squares(c, w, f.scale))
             for c, w, f in zip(model.codes, model.weights(), model.formats, strict=True)
         ]
-        taps = [_taps(layer) for layer in layers]
         spreads = [
             (f.scale * conversion_spread(self._encoding, len(c))) ** 2 if self._kind == "cell_adc" else 0.0
             for c, f in zip(model.codes, model.formats, strict=True)
         ]
-        return Tables(
-            layers,
-            program.ops,
-            np.concatenate(taps),
-            _starts(taps),
-            _joined(weights),
-            _joined(squares),
-            _starts(weights),
-            np.concatenate(model.biases),
-            np.array(spreads, np.float32),
-        )
+        return Tables(tabulate(model, program), joined(squares), np.array(spreads, np.float32))
 
     def _variances(self, changes: Changes) -> np.ndarray:
         """Return the variances of the weights that differ, in units of sigma^2."""
@@ -154,34 +141,6 @@ def noisy_reader_of(model: Model, encoding: Encoding, kind: NoiseKind) -> NoisyR
     return readers[key]
 
 
-def _taps(layer: np.ndarray) -> np.ndarray:
-    """Return how far the inputs of a position lie from its first, int64 [fan_in] in the order of the weights' rows."""
-    if layer[k.KIND] == k.DENSE:
-        return np.arange(layer[k.CHANNELS]) * k.PIECE
-    side = np.arange(layer[k.KERNEL])
-    rows = np.arange(layer[k.CHANNELS])[:, None] * layer[k.ROWS] + side
-    return ((rows[:, :, None] * layer[k.COLUMNS] + side) * k.PIECE).reshape(-1)
-
-
-def _in_tiles(matrix: np.ndarray) -> np.ndarray:
-    """Return [fan_in, fan_out] as [tile, fan_in, OUTPUTS], flat, with zeros in the last tile."""
-    fan_in, fan_out = matrix.shape
-    tiles = -(-fan_out // OUTPUTS)
-    padded = np.zeros((fan_in, tiles * OUTPUTS), np.float32)
-    padded[:, :fan_out] = matrix
-    return padded.reshape(fan_in, tiles, OUTPUTS).transpose(1, 0, 2).reshape(-1)
-
-
-def _starts(parts: Sequence[np.ndarray]) -> np.ndarray:
-    return np.cumsum([0, *map(len, parts)])
-
-
-def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
-    joined = aligned_zeros(sum(map(len, parts)))
-    np.concatenate(parts, out=joined)
-    return joined
-
-
 def _desk_for(program: Program) -> Desk:
     positions = program.layers[:, k.OUT_ROWS] * program.layers[:, k.OUT_COLUMNS]
     fan_out = program.layers[:, k.OUTPUTS]
@@ -196,13 +155,3 @@ def _desk_for(program: Program) -> Desk:
         np.zeros(fan_out[0], np.uint8),
         aligned_zeros((at_once + 2) * k.PIECE),
     )
-
-
-def _pictures_last(architecture: Architecture, pictures: np.ndarray) -> np.ndarray:
-    """Return up to PIECE pictures as the first layer reads them: [channel, row, column, picture] with zeros around, flat."""
-    x = np.zeros((k.PIECE, *architecture.input_shape), np.float32)
-    x[: len(pictures)] = to_input(architecture, pictures).permute(0, 3, 1, 2).numpy()
-    first = architecture.steps[0]
-    pad = first.padding if isinstance(first, Conv) else 0
-    x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
-    return x.reshape(k.PIECE, -1).T.reshape(-1)

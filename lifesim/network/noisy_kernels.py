@@ -1,8 +1,6 @@
 """Compiled kernels that read copies of a network with noise: of each result its mean, its variance, a normal, and on to the next layer.
 
-As in :mod:`lifesim.network.kernels`, all activations of one piece of pictures lie in one float32 array at the offsets of a
-:class:`lifesim.network.program.Program`. But pictures always come last: a feature is a channel of one position. A layer is worked off in tiles of
-OUTPUTS channels, each with all that follows while it is in the nearest cache.
+Built on :mod:`lifesim.network.dense_kernels`: of each result its variance is worked out beside its mean, tile by tile.
 """
 
 from __future__ import annotations
@@ -13,10 +11,11 @@ import numba
 import numpy as np
 
 from lifesim.network import kernels as k
-from lifesim.network.kernels import AVGPOOL, CONV, MAXPOOL, PIECE, RELU
+from lifesim.network.dense_kernels import Net, add, apply, copy, exchange, products
+from lifesim.network.kernels import CONV, PIECE
 
 # Numba's cache does not notice changes in functions of other modules: whoever changes these changes this module's time, too.
-from lifesim.network.product import OUTPUTS, multiply
+from lifesim.network.product import OUTPUTS
 from lifesim.normals import hash_bits, normal_pair
 
 _options = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
@@ -29,20 +28,12 @@ _INFINITY = 0x7F800000  # the bits from which on a float32 is not finite
 class Tables(NamedTuple):
     """A network for the kernels: what changes from copy to copy is put back at once.
 
-    ``weights``, ``variances`` float32: of each layer from ``first_weights`` on [tile, tap, OUTPUTS], with zeros in the last tile; the variance of a
-    weight is in units of sigma^2. ``taps`` int64, of each layer from ``first_taps`` on: how far the inputs of a position lie from its first.
-    ``spreads`` float32 per layer: the variance of a result in units of sigma^2 and of the largest square of its inputs, where all weights share
-    it; else 0.
+    ``variances`` float32: of the weights, laid out as they are, in units of sigma^2. ``spreads`` float32 per layer: the variance of a result in units
+    of sigma^2 and of the largest square of its inputs, where all weights share it; else 0.
     """
 
-    layers: np.ndarray
-    ops: np.ndarray
-    taps: np.ndarray
-    first_taps: np.ndarray
-    weights: np.ndarray
+    net: Net
     variances: np.ndarray
-    first_weights: np.ndarray
-    biases: np.ndarray
     spreads: np.ndarray
 
 
@@ -67,64 +58,60 @@ class Desk(NamedTuple):
 @numba.njit(**_options)
 def multiply_first(tables: Tables, act: Any, squares: Any, results: Results) -> None:
     """Fill in what the first layer makes of the pictures."""
-    layer = tables.layers[0]
+    layer = tables.net.layers[0]
     size = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
     if tables.spreads[0] > 0:
         _spread(tables, _FIRST, squares, results.variance)
     for tile in range(0, layer[k.OUTPUTS], OUTPUTS):
-        _products(tables, _FIRST, tile, tables.weights, act, results.mean[tile * size :])
+        products(tables.net, _FIRST, tile, tables.net.weights, act, results.mean[tile * size :])
         if tables.spreads[0] == 0:
-            _products(tables, _FIRST, tile, tables.variances, squares, results.variance[tile * size :])
+            products(tables.net, _FIRST, tile, tables.variances, squares, results.variance[tile * size :])
 
 
 @numba.njit(**_options)
 def read(
-    tables: Tables, desk: Desk, golden: Results, bounds: Any, places: Any, values: Any, variances: Any, keys: Any, sigma: Any, answer: int, out: Any
+    tables: Tables, desk: Desk, golden: Results, bounds: Any, places: Any, packed: Any, values: Any, variances: Any, keys: Any, sigma: Any, answer: int, out: Any
 ) -> None:  # fmt: skip
     """Read one state after the other; ``out`` [states, PIECE, classes] gets their logits, NaN where anything on the way was not finite.
 
-    Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]`` have ``values`` and ``variances``, where b is ``bounds``. ``golden``:
+    Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]``, which lie at ``packed``, have ``values`` and ``variances``, where b is ``bounds``. ``golden``:
     the first layer's results of the network itself. ``keys`` uint64 [states, PIECE, 2]: of the normals.
     """
     for s in range(len(bounds)):
-        _correct_first(tables, desk, golden, places[: bounds[s, 1]], bounds[s, 0], values, variances)
-        _exchange(tables, bounds[s], places, values, variances)
+        first, behind, end = bounds[s, 0], bounds[s, 1], bounds[s, len(tables.net.layers)]
+        _correct_first(tables, desk, golden, places[:behind], first, packed, values, variances)
+        _exchange(tables, packed, values, variances, behind, end)
         element, finite = np.int64(0), True
-        for number in range(len(tables.layers)):
-            layer = tables.layers[number]
+        for number in range(len(tables.net.layers)):
+            layer = tables.net.layers[number]
             finite &= _read_layer(tables, desk, golden, number, keys[s], element, sigma)
             element += layer[k.OUTPUTS] * layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
         for p in range(PIECE):
             for c in range(out.shape[2]):
                 out[s, p, c] = desk.act[answer + c * PIECE + p] if finite else np.nan
-        _exchange(tables, bounds[s], places, values, variances)
+        _exchange(tables, packed, values, variances, behind, end)
 
 
 @_compiled
-def _exchange(tables: Tables, bounds: Any, places: Any, values: Any, variances: Any) -> None:
-    """Swap weights, but the first layer's, with those given: doing it twice is doing nothing."""
-    for number in range(1, len(tables.layers)):
-        for i in range(bounds[number], bounds[number + 1]):
-            at = _packed(tables, number, places[i])
-            tables.weights[at], values[i] = values[i], tables.weights[at]
-            tables.variances[at], variances[i] = variances[i], tables.variances[at]
-
-
-@_compiled
-def _packed(tables: Tables, number: int, place: int) -> int:
-    """Where a weight lies in ``weights``."""
-    n = tables.layers[number, k.OUTPUTS]
-    tap, channel = divmod(place - tables.layers[number, k.WEIGHTS], n)
-    taps = tables.first_taps[number + 1] - tables.first_taps[number]
-    return tables.first_weights[number] + (channel // OUTPUTS * taps + tap) * OUTPUTS + channel % OUTPUTS
+def _exchange(tables: Tables, packed: Any, values: Any, variances: Any, begin: int, end: int) -> None:
+    """Swap weights with those given: doing it twice is doing nothing."""
+    exchange(tables.net.weights, packed, values, begin, end)
+    exchange(tables.variances, packed, variances, begin, end)
 
 
 @_compiled
 def _correct_first(
-    tables: Tables, desk: Desk, golden: Results, places: Any, begin: int, values: Any, variances: Any
+    tables: Tables,
+    desk: Desk,
+    golden: Results,
+    places: Any,
+    begin: int,
+    packed: Any,
+    values: Any,
+    variances: Any,
 ) -> None:
     """Fill in the first layer's channels in which weights differ."""
-    layer = tables.layers[0]
+    layer = tables.net.layers[0]
     n, width = layer[k.OUTPUTS], layer[k.OUT_COLUMNS] * PIECE
     size = layer[k.OUT_ROWS] * width
     desk.corrected[:] = 0
@@ -133,18 +120,16 @@ def _correct_first(
         first = channel * size
         if not desk.corrected[channel]:
             desk.corrected[channel] = 1
-            _copy(desk.first.mean[first : first + size], golden.mean[first:])
+            copy(desk.first.mean[first : first + size], golden.mean[first:])
             if tables.spreads[0] == 0:
-                _copy(desk.first.variance[first : first + size], golden.variance[first:])
-        at = _packed(tables, _FIRST, places[i])
+                copy(desk.first.variance[first : first + size], golden.variance[first:])
+        at = packed[i]
         for row in range(layer[k.OUT_ROWS]):
-            x = layer[k.SOURCE] + tables.taps[tap] + row * layer[k.COLUMNS] * PIECE
+            x = layer[k.SOURCE] + tables.net.taps[tap] + row * layer[k.COLUMNS] * PIECE
             y = first + row * width
-            _add(desk.first.mean[y : y + width], values[i] - tables.weights[at], desk.act[x:])
+            add(desk.first.mean[y : y + width], values[i] - tables.net.weights[at], desk.act[x:])
             if tables.spreads[0] == 0:
-                _add(
-                    desk.first.variance[y : y + width], variances[i] - tables.variances[at], desk.squares[x:]
-                )
+                add(desk.first.variance[y : y + width], variances[i] - tables.variances[at], desk.squares[x:])
 
 
 @_compiled
@@ -152,7 +137,7 @@ def _read_layer(
     tables: Tables, desk: Desk, golden: Results, number: int, keys: Any, element: int, sigma: Any
 ) -> bool:
     """Read a layer, whose first result takes normal ``element``, and do what follows; return whether all results are finite."""
-    layer = tables.layers[number]
+    layer = tables.net.layers[number]
     n, positions = layer[k.OUTPUTS], layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
     size = positions * PIECE
     spread = tables.spreads[number] > 0
@@ -164,9 +149,9 @@ def _read_layer(
     first_normal = 0
     for tile in range(0, n, OUTPUTS):
         if number > 0:
-            _products(tables, number, tile, tables.weights, desk.act, desk.tile.mean)
+            products(tables.net, number, tile, tables.net.weights, desk.act, desk.tile.mean)
             if not spread:
-                _products(tables, number, tile, tables.variances, desk.squares, desk.tile.variance)
+                products(tables.net, number, tile, tables.variances, desk.squares, desk.tile.variance)
         for channel in range(tile, min(tile + OUTPUTS, n)):
             if channel == drawn:
                 first_normal = _draw(keys, element + channel * positions, at_once * positions, desk.normals)
@@ -182,35 +167,20 @@ def _read_layer(
                 results.mean[at:],
                 (golden.variance if number == 0 else results.variance) if spread else results.variance[at:],
                 desk.normals[z:],
-                tables.biases[layer[k.BIASES] + channel],
+                tables.net.biases[layer[k.BIASES] + channel],
                 sigma,
             )
             for index in range(layer[k.FIRST_OP], layer[k.END_OP]):
-                _apply(tables.ops[index], channel, desk.act)
-            _square(tables.ops[layer[k.END_OP] - 1], channel, desk.act, desk.squares)
+                apply(tables.net.ops[index], channel, desk.act)
+            _square(tables.net.ops[layer[k.END_OP] - 1], channel, desk.act, desk.squares)
     return finite
-
-
-@_compiled
-def _products(tables: Tables, number: int, tile: int, weights: Any, x: Any, out: Any) -> None:
-    """Fill in the products of OUTPUTS channels from ``tile`` on: [channel, position, picture]."""
-    layer = tables.layers[number]
-    taps = tables.taps[tables.first_taps[number] : tables.first_taps[number + 1]]
-    rows, columns = layer[k.OUT_ROWS], layer[k.OUT_COLUMNS]
-    first = tables.first_weights[number] + tile * len(taps)
-    apart = rows * columns * PIECE
-    for row in range(rows):
-        for column in range(columns):
-            origin = layer[k.SOURCE] + (row * layer[k.COLUMNS] + column) * PIECE
-            at = (row * columns + column) * PIECE
-            multiply(weights, first, x, origin, taps, len(taps), out, at, apart)
 
 
 @_compiled
 def _spread(tables: Tables, number: int, squares: Any, out: Any) -> None:
     """Fill in the variance that all results of a position share: [position, picture]."""
-    layer = tables.layers[number]
-    taps = tables.taps[tables.first_taps[number] : tables.first_taps[number + 1]]
+    layer = tables.net.layers[number]
+    taps = tables.net.taps[tables.net.first_taps[number] : tables.net.first_taps[number + 1]]
     columns = layer[k.OUT_COLUMNS]
     for position in range(layer[k.OUT_ROWS] * columns):
         row, column = divmod(position, columns)
@@ -250,47 +220,6 @@ def _add_noise(y: Any, mean: Any, variance: Any, z: Any, bias: Any, sigma: Any) 
 
 
 @_compiled
-def _apply(op: Any, channel: int, act: Any) -> None:
-    """Do an activation function or pooling of one channel."""
-    in_width, to_width = op[k.IN_COLUMNS] + 2 * op[k.IN_PAD], op[k.TO_COLUMNS] + 2 * op[k.TO_PAD]
-    in_height, to_height = op[k.IN_ROWS] + 2 * op[k.IN_PAD], op[k.TO_ROWS] + 2 * op[k.TO_PAD]
-    size, stride, kind = op[k.SIZE], op[k.STRIDE], op[k.OP]
-    for row in range(op[k.TO_ROWS]):
-        rows = min(size, op[k.IN_ROWS] - row * stride)
-        to = op[k.TO] + ((channel * to_height + row + op[k.TO_PAD]) * to_width + op[k.TO_PAD]) * PIECE
-        at = (
-            op[k.IN] + ((channel * in_height + row * stride + op[k.IN_PAD]) * in_width + op[k.IN_PAD]) * PIECE
-        )
-        if kind != MAXPOOL and kind != AVGPOOL:
-            y = act[to : to + op[k.TO_COLUMNS] * PIECE]
-            _copy(y, act[at:])
-            if kind == RELU:
-                for j in range(len(y)):
-                    y[j] = max(y[j], np.float32(0.0))
-            continue
-        for column in range(op[k.TO_COLUMNS]):
-            columns = min(size, op[k.IN_COLUMNS] - column * stride)
-            y, x = to + column * PIECE, at + column * stride * PIECE
-            if kind == MAXPOOL:
-                for p in range(PIECE):
-                    act[y + p] = act[x + p]
-                for r in range(rows):
-                    for c in range(columns):
-                        window = x + (r * in_width + c) * PIECE
-                        for p in range(PIECE):
-                            act[y + p] = max(act[y + p], act[window + p])
-            else:
-                share = np.float32(1.0) / np.float32(rows * columns)
-                for p in range(PIECE):
-                    act[y + p] = 0.0
-                for r in range(rows):
-                    for c in range(columns):
-                        window = x + (r * in_width + c) * PIECE
-                        for p in range(PIECE):
-                            act[y + p] += share * act[window + p]
-
-
-@_compiled
 def _square(op: Any, channel: int, act: Any, squares: Any) -> None:
     """Square what a layer passes on of a channel, zeros around it included."""
     size = (op[k.TO_ROWS] + 2 * op[k.TO_PAD]) * (op[k.TO_COLUMNS] + 2 * op[k.TO_PAD]) * PIECE
@@ -298,15 +227,3 @@ def _square(op: Any, channel: int, act: Any, squares: Any) -> None:
     x, y = act[first : first + size], squares[first : first + size]
     for j in range(len(y)):
         y[j] = x[j] * x[j]
-
-
-@_compiled
-def _copy(y: Any, x: Any) -> None:
-    for j in range(len(y)):
-        y[j] = x[j]
-
-
-@_compiled
-def _add(y: Any, factor: Any, x: Any) -> None:
-    for j in range(len(y)):
-        y[j] += factor * x[j]

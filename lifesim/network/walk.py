@@ -1,4 +1,4 @@
-"""States of a network that differ in few weights, evaluated one after the other by touching only what changes.
+"""States of a network that differ in few weights, evaluated one after the other by touching only what changes, or all anew where that is faster.
 
 Agrees with :class:`lifesim.network.evaluate.Evaluator`, the plain path, but for the order of sums: whoever compares with a threshold decides
 on the plain path what lies within :func:`slack` of it.
@@ -6,26 +6,24 @@ on the plain path what lies within :func:`slack` of it.
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.overlay import Overlay
 from lifesim.network import kernels
-from lifesim.network.architecture import Conv
 from lifesim.network.changes import Changes, Transitions
-from lifesim.network.forward import to_input
+from lifesim.network.costs import walking_is_faster
+from lifesim.network.dense import Multiplier, pictures_last
 from lifesim.network.model import Model
-from lifesim.network.program import compile_program
+from lifesim.network.program import aligned_zeros, compile_program
 
 TOLERANCE = 1e-4
 _RELATIVE = 2.5e-5
-
-_DENSE = 0.04
-"""Share of the weights that change from state to state from which on the plain path is faster (measured on the networks of the presets)."""
 _GOLDEN_BYTES = 128 << 20
 _WALKERS_KEPT = 4
 
@@ -40,7 +38,7 @@ class Walker:
         program = compile_program(model.architecture)
         if program is None:
             raise ValueError(f"{model.architecture.name} does not end in one number a class")
-        self.model = model
+        self.model, self.encoding = model, encoding
         self._program = program
         self._transitions = Transitions(model, encoding)
         self._base = np.concatenate([w.reshape(-1) for w in model.weights()])
@@ -55,19 +53,27 @@ class Walker:
         """Return by which weights each state differs from the one before (the first: from the model), or all from the model."""
         return self._transitions.between(states, independent)
 
-    def is_worth(self, changes: Changes) -> bool:
-        """Whether walking is faster than the plain path."""
-        return len(changes.places) <= _DENSE * len(self._weights) * len(changes.bounds)
-
     def logits(self, changes: Changes, pictures: np.ndarray, visited: np.ndarray | None = None) -> np.ndarray:
         """Return float32 logits [states, m, classes] for pictures uint8 [m, channels, height, width]; of all states, or of some (ascending)."""
         if visited is None:
             visited = np.arange(len(changes.bounds))
+        pieces = [pictures[i : i + kernels.PIECE] for i in range(0, len(pictures), kernels.PIECE)]
+        starts = len(pieces) * self._program.size * 4 > _GOLDEN_BYTES
+        if not walking_is_faster(self._program, changes, visited, starts=starts):
+            return self._multiplier.logits(changes, pictures, visited)
         out = np.empty((len(visited), len(pictures), self.model.architecture.classes), np.float32)
-        for first in range(0, len(pictures), kernels.PIECE):
-            piece = pictures[first : first + kernels.PIECE]
-            out[:, first : first + len(piece)] = self._piece(changes, piece, visited)[:, : len(piece)]
+        for number, piece in enumerate(pieces):
+            part = slice(number * kernels.PIECE, number * kernels.PIECE + len(piece))
+            out[:, part] = self._piece(changes, piece, visited)[:, : len(piece)]
         return out
+
+    def logits_of_copies(self, copies: Sequence[Sequence[np.ndarray]], pictures: np.ndarray) -> np.ndarray:
+        """Return float32 logits [copies, m, classes] of copies in which all weights may differ: per layer float32 weights or int16 codes."""
+        return self._multiplier.logits_of_copies(copies, pictures)
+
+    @functools.cached_property
+    def _multiplier(self) -> Multiplier:
+        return Multiplier(self.model, self._program)
 
     def _piece(self, changes: Changes, pictures: np.ndarray, visited: np.ndarray) -> np.ndarray:
         golden = self._golden_of(pictures)
@@ -89,15 +95,11 @@ class Walker:
         return self._golden[key]
 
     def _start(self, pictures: np.ndarray) -> np.ndarray:
-        program, architecture = self._program, self.model.architecture
+        program = self._program
         act = aligned_zeros(program.size)
-        x = np.zeros((kernels.PIECE, *architecture.input_shape), np.float32)
-        x[: len(pictures)] = to_input(architecture, np.array(pictures)).permute(0, 3, 1, 2).numpy()
-        first = architecture.steps[0]
-        pad = first.padding if isinstance(first, Conv) else 0
-        x = np.pad(x, ((0, 0), (0, 0), (pad, pad), (pad, pad)))
+        x = pictures_last(self.model.architecture, pictures)
         source = program.layers[0, kernels.SOURCE]
-        act[source : source + x.size] = x.reshape(kernels.PIECE, -1).T.reshape(-1)
+        act[source : source + x.size] = x
         # From nothing to the pictures and the biases is a change like any other.
         self._delta[source : source + x.size] = act[source : source + x.size]
         self._flags[: program.layers[0, kernels.CHANNELS]] = (
@@ -166,13 +168,6 @@ def walker_of(model: Model, encoding: Encoding) -> Walker | None:
     while len(walkers) > _WALKERS_KEPT:
         walkers.popitem(last=False)
     return walkers[key]
-
-
-def aligned_zeros(n: int) -> np.ndarray:
-    """Return float32 [n] that begins at a cache line: vectors that straddle lines take twice as long."""
-    room = np.zeros(n + 16, np.float32)
-    first = -(room.ctypes.data // 4) % 16
-    return room[first : first + n]
 
 
 _NOTHING = np.empty(0, np.float32)

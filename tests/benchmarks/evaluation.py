@@ -147,7 +147,7 @@ def _contenders(model: Model, maps: Sequence, pictures: np.ndarray, at_once: int
         return evaluator.confidences([dense(model, change) for change in changes], pictures)
 
     def walk(differing: Changes) -> np.ndarray:
-        return softmax(walker.logits(differing, pictures)) if walker.is_worth(differing) else plain()
+        return softmax(walker.logits(differing, pictures))
 
     def lifesim() -> np.ndarray:
         return walk(as_changes(model, changes))

@@ -40,19 +40,25 @@ def test_sure_passes_against_the_plain_path(mlp_model, mnist5k, noise):
     assert 20 < passes.sum() < 190 and sure.sum() >= 0.97 * passes.sum()
 
 
-def test_where_nothing_is_gained_nothing_is_sure(mlp_model, mnist5k):
+@pytest.mark.parametrize("sigma", [0.0, 0.003])
+def test_many_faults_that_do_not_matter_surely_pass(mlp_model, mnist5k, sigma):
+    """The last bit of every weight."""
     pictures, rng = mnist5k.part("test")[0][:16], np.random.default_rng(1)
     golden = Golden.of(Evaluator.of(mlp_model).confidences([mlp_model.codes], pictures)[0])
     dense = [
         (Written(np.arange(0, c.size * 16, 16), rng.integers(0, 2, c.size).astype(np.uint8)),)
         for c in mlp_model.codes
     ]
-    assert not surely_pass(mlp_model, SLC, [dense], pictures, golden, RULE, ReadNoise(0.003, 0.5), [1]).any()
+    assert surely_pass(mlp_model, SLC, [dense], pictures, golden, RULE, ReadNoise(sigma, 0.5), [1]).all()
+
+
+def test_where_a_network_does_not_end_in_classes_nothing_is_sure(mlp_model, mnist5k):
+    pictures, rng = mnist5k.part("test")[0][:16], np.random.default_rng(1)
+    golden = Golden.of(Evaluator.of(mlp_model).confidences([mlp_model.codes], pictures)[0])
     odd = Architecture("pictures", (1, 4, 4), (Conv("a", 3, 2),))
     model = Model.quantised(odd, [rng.uniform(-1, 1, (4, 3))], [np.zeros(3)])
-    assert not surely_pass(
-        model, SLC, [overlay(model, rng, 1)], pictures, golden, RULE, ReadNoise(0.0, 0.5), [1]
-    ).any()
+    states = [overlay(model, rng, 1)]
+    assert not surely_pass(model, SLC, states, pictures, golden, RULE, ReadNoise(0.0, 0.5), [1]).any()
 
 
 def test_softmax_of_large_logits():

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.overlay import DOWN, UP, Written
+from lifesim.network import walk
 from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool, Relu, load_architecture
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
@@ -62,8 +63,10 @@ def held(model, encoding, overlay):
     st.sampled_from([0, 1, 3, 40, 400]),
     st.sampled_from([1, 16, 21]),
     st.booleans(),
+    st.booleans(),
 )
-def test_every_state_is_as_if_evaluated_alone(architecture, encoding, seed, most, m, independent):
+def test_every_state_is_as_if_evaluated_alone(architecture, encoding, seed, most, m, independent, walks):
+    """Walked to or multiplied."""
     rng = np.random.default_rng(seed)
     model = random_model(architecture, seed)
     states = [random_overlay(model, encoding, rng, most) for _ in range(5)]
@@ -71,17 +74,25 @@ def test_every_state_is_as_if_evaluated_alone(architecture, encoding, seed, most
     pictures = rng.integers(0, 256, (m, *architecture.input_shape), dtype=np.uint8)
     walker = Walker(model, encoding)
     changes = walker.changes(states, independent=independent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(walk, "walking_is_faster", lambda *_, **__: walks)
+        agree_with_the_plain_path(walker, changes, states, pictures)
+
+
+def agree_with_the_plain_path(walker, changes, states, pictures):
+    model, encoding = walker.model, walker.encoding
     fast = walker.logits(changes, pictures)
     plain = Evaluator.of(model).logits([held(model, encoding, s) for s in states], pictures)
     np.testing.assert_allclose(fast, plain, rtol=0, atol=2 * slack(fast) / 4)
     some = np.array([1, 2, 4])
     passing = walker.logits(changes, pictures, some)
     np.testing.assert_allclose(passing, plain[some], rtol=0, atol=2 * slack(fast) / 4)
-    # A walk leaves nothing behind.
+    # Nothing is left behind.
     np.testing.assert_array_equal(walker.logits(changes, pictures), fast)
 
 
-def test_a_long_walk_does_not_stray():
+@pytest.mark.parametrize("walks", [True, False])
+def test_a_long_walk_does_not_stray(walks, monkeypatch):
     """Four hundred states, each with some cells more, and a way back: errors do not add up."""
     model, rng = random_model(load_architecture("lenet"), 2), np.random.default_rng(1)
     whole = [
@@ -90,6 +101,7 @@ def test_a_long_walk_does_not_stray():
     shares = [*range(0, 4000, 20), *range(4000, 0, -20), 0]
     states = [[(Written(cells[:n], levels[:n]),) for cells, levels in whole] for n in shares]
     pictures = rng.integers(0, 256, (16, 1, 28, 28), dtype=np.uint8)
+    monkeypatch.setattr(walk, "walking_is_faster", lambda *_, **__: walks)
     walker = Walker(model, SLC)
     walked = walker.logits(walker.changes(states), pictures)
     alone = walker.logits(walker.changes(states, independent=True), pictures)
@@ -110,15 +122,6 @@ def test_slack_of_confidences_is_half_that_of_logits():
     assert slack(np.array([[3.0, -1.0]])) == 1e-4
     assert slack(np.array([[3.0, -400.0]])) == pytest.approx(1e-2)
     assert slack(np.array([[3.0, np.nan]])) == slack(np.array([[np.inf]])) == np.inf
-
-
-def test_many_changes_are_not_worth_a_walk():
-    model, rng = random_model(load_architecture("mlp"), 1), np.random.default_rng(1)
-    walker = Walker(model, SLC)
-    few, many = ([random_overlay(model, SLC, rng, n)] for n in (50, 50_000))
-    many[0][0] = (Written(np.arange(0, 16 * 20_000, 16), 1),)
-    assert walker.is_worth(walker.changes(few))
-    assert not walker.is_worth(walker.changes(many))
 
 
 def test_walkers_are_kept_by_model_and_encoding():

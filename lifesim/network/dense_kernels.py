@@ -1,0 +1,249 @@
+"""Compiled kernels that multiply a network through, layer by layer at the full rate of the processor's arithmetic, whatever differs in its weights.
+
+As in :mod:`lifesim.network.kernels`, all activations of one piece of pictures lie in one float32 array at the offsets of a
+:class:`lifesim.network.program.Program`. But pictures always come last: a feature is a channel of one position. A layer is worked off in tiles of
+OUTPUTS channels, each with all that follows while it is in the nearest cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+
+from lifesim.network import kernels as k
+from lifesim.network.kernels import AVGPOOL, MAXPOOL, PIECE, RELU
+
+# Numba's cache does not notice changes in functions of other modules: whoever changes these changes this module's time, too.
+from lifesim.network.product import OUTPUTS, multiply
+
+_options = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+_compiled = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+_BLOCK = 16
+_FIRST = np.int64(0)  # a literal would have functions compiled twice
+_INFINITY = 0x7F800000  # the bits from which on a float32 is not finite
+# A weight of the first layer that is corrected takes as long as so many that are multiplied, at each position and besides (measured).
+_CORRECTED, _BESIDES = 8, 24
+
+
+class Net(NamedTuple):
+    """A network for the kernels: what changes from copy to copy is put back at once.
+
+    ``weights`` float32: of each layer from ``first_weights`` on [tile, tap, OUTPUTS], with zeros in the last tile. ``taps`` int64, of each layer
+    from ``first_taps`` on: how far the inputs of a position lie from its first.
+    """
+
+    layers: np.ndarray
+    ops: np.ndarray
+    taps: np.ndarray
+    first_taps: np.ndarray
+    weights: np.ndarray
+    first_weights: np.ndarray
+    biases: np.ndarray
+
+
+class Room(NamedTuple):
+    """Room to work: activations, results of a tile, those of the first layer where weights differ, and in which of its channels they do."""
+
+    act: np.ndarray
+    tile: np.ndarray
+    first: np.ndarray
+    differs: np.ndarray
+
+
+@numba.njit(**_options)
+def multiply_first(net: Net, act: Any, results: Any) -> None:
+    """Fill in what the first layer makes of the pictures: [channel, position, picture] without biases, as many channels as are in tiles."""
+    layer = net.layers[0]
+    size = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
+    for tile in range(0, layer[k.OUTPUTS], OUTPUTS):
+        products(net, _FIRST, tile, net.weights, act, results[tile * size :])
+
+
+@numba.njit(**_options)
+def multiply_states(
+    net: Net, room: Room, golden: Any, bounds: Any, places: Any, packed: Any, values: Any, visited: Any, independent: bool, answer: int, out: Any
+) -> None:  # fmt: skip
+    """Go from state to state and stop at those ``visited`` (ascending); ``out`` [visited, PIECE, classes] gets their logits, NaN where anything
+    on the way was not finite.
+
+    Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]``, which lie at ``packed``, take ``values``, where b is ``bounds``; if
+    ``independent``, they differ from the network itself, else from the state before. ``golden``: the first layer's results of the network itself.
+    """
+    layer = net.layers[0]
+    positions = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
+    room.differs[:] = 0
+    for stop in range(len(visited)):
+        s = visited[stop]
+        first = s if independent else (visited[stop - 1] + 1 if stop else 0)
+        count = 0
+        for passed in range(first, s + 1):
+            count += bounds[passed, 1] - bounds[passed, 0]
+        few = count * (_CORRECTED * positions + _BESIDES) < net.first_taps[1] * layer[k.OUTPUTS] * positions
+        for passed in range(first, s + 1):
+            begin, end = bounds[passed, 0], bounds[passed, len(net.layers)]
+            if few:
+                _correct_first(net, room, golden, places[: bounds[passed, 1]], begin, packed, values)
+            exchange(net.weights, packed, values, begin, end)
+        if not few:
+            multiply_first(net, room.act, room.first)
+            room.differs[:] = 1
+        finite = True
+        for number in range(len(net.layers)):
+            finite &= _multiply_layer(net, room, golden, number)
+        for p in range(PIECE):
+            for c in range(out.shape[2]):
+                out[stop, p, c] = room.act[answer + c * PIECE + p] if finite else np.nan
+        if independent:
+            exchange(net.weights, packed, values, bounds[s, 0], bounds[s, len(net.layers)])
+            room.differs[:] = 0
+    if not independent and len(visited):
+        for passed in range(visited[-1], -1, -1):
+            exchange(net.weights, packed, values, bounds[passed, 0], bounds[passed, len(net.layers)])
+
+
+@numba.njit(**_options)
+def pack(net: Net, number: int, matrix: Any) -> None:
+    """Fill in the weights of a layer from float32 [fan_in, fan_out]."""
+    fan_in, fan_out = matrix.shape
+    for block in range(0, fan_in, _BLOCK):  # of rows, for the caches
+        for tile in range(0, fan_out, OUTPUTS):
+            first = net.first_weights[number] + tile * fan_in
+            width = fan_out - tile
+            for tap in range(block, min(block + _BLOCK, fan_in)):
+                at = first + tap * OUTPUTS
+                if width >= OUTPUTS:
+                    for i in range(OUTPUTS):
+                        net.weights[at + i] = matrix[tap, tile + i]
+                else:
+                    for i in range(width):
+                        net.weights[at + i] = matrix[tap, tile + i]
+
+
+@_compiled
+def exchange(weights: Any, packed: Any, values: Any, begin: int, end: int) -> None:
+    """Swap weights with those given: doing it twice is doing nothing."""
+    for i in range(begin, end):
+        at = packed[i]
+        weights[at], values[i] = values[i], weights[at]
+
+
+@_compiled
+def _correct_first(
+    net: Net, room: Room, golden: Any, places: Any, begin: int, packed: Any, values: Any
+) -> None:
+    """Correct the first layer's channels for weights that are about to change."""
+    layer = net.layers[0]
+    n, width = layer[k.OUTPUTS], layer[k.OUT_COLUMNS] * PIECE
+    size = layer[k.OUT_ROWS] * width
+    for i in range(begin, len(places)):
+        tap, channel = divmod(places[i], n)
+        first = channel * size
+        if not room.differs[channel]:
+            room.differs[channel] = 1
+            copy(room.first[first : first + size], golden[first:])
+        for row in range(layer[k.OUT_ROWS]):
+            x = layer[k.SOURCE] + net.taps[tap] + row * layer[k.COLUMNS] * PIECE
+            y = first + row * width
+            add(room.first[y : y + width], values[i] - net.weights[packed[i]], room.act[x:])
+
+
+@_compiled
+def _multiply_layer(net: Net, room: Room, golden: Any, number: int) -> bool:
+    """Multiply a layer, and do what follows; return whether all results are finite."""
+    layer = net.layers[number]
+    n, size = layer[k.OUTPUTS], layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
+    finite = True
+    for tile in range(0, n, OUTPUTS):
+        if number > 0:
+            products(net, number, tile, net.weights, room.act, room.tile)
+        for channel in range(tile, min(tile + OUTPUTS, n)):
+            if number > 0:
+                results, at = room.tile, (channel - tile) * size
+            else:
+                results, at = room.first if room.differs[channel] else golden, channel * size
+            to = layer[k.RESULT] + channel * size
+            finite &= _add_bias(room.act[to : to + size], results[at:], net.biases[layer[k.BIASES] + channel])
+            for index in range(layer[k.FIRST_OP], layer[k.END_OP]):
+                apply(net.ops[index], channel, room.act)
+    return finite
+
+
+@_compiled
+def _add_bias(y: Any, x: Any, bias: Any) -> bool:
+    """Fill in results, and return whether they are all finite."""
+    largest = 0
+    for j in range(len(y)):
+        result = np.float32(x[j] + bias)
+        y[j] = result
+        largest = max(largest, result.view(np.int32) & 0x7FFFFFFF)
+    return largest < _INFINITY
+
+
+@_compiled
+def products(net: Net, number: int, tile: int, weights: Any, x: Any, out: Any) -> None:
+    """Fill in the products of OUTPUTS channels from ``tile`` on: [channel, position, picture]."""
+    layer = net.layers[number]
+    taps = net.taps[net.first_taps[number] : net.first_taps[number + 1]]
+    rows, columns = layer[k.OUT_ROWS], layer[k.OUT_COLUMNS]
+    first = net.first_weights[number] + tile * len(taps)
+    apart = rows * columns * PIECE
+    for row in range(rows):
+        for column in range(columns):
+            origin = layer[k.SOURCE] + (row * layer[k.COLUMNS] + column) * PIECE
+            at = (row * columns + column) * PIECE
+            multiply(weights, first, x, origin, taps, len(taps), out, at, apart)
+
+
+@_compiled
+def apply(op: Any, channel: int, act: Any) -> None:
+    """Do an activation function or pooling of one channel."""
+    in_width, to_width = op[k.IN_COLUMNS] + 2 * op[k.IN_PAD], op[k.TO_COLUMNS] + 2 * op[k.TO_PAD]
+    in_height, to_height = op[k.IN_ROWS] + 2 * op[k.IN_PAD], op[k.TO_ROWS] + 2 * op[k.TO_PAD]
+    size, stride, kind = op[k.SIZE], op[k.STRIDE], op[k.OP]
+    for row in range(op[k.TO_ROWS]):
+        rows = min(size, op[k.IN_ROWS] - row * stride)
+        to = op[k.TO] + ((channel * to_height + row + op[k.TO_PAD]) * to_width + op[k.TO_PAD]) * PIECE
+        at = (
+            op[k.IN] + ((channel * in_height + row * stride + op[k.IN_PAD]) * in_width + op[k.IN_PAD]) * PIECE
+        )
+        if kind != MAXPOOL and kind != AVGPOOL:
+            y = act[to : to + op[k.TO_COLUMNS] * PIECE]
+            copy(y, act[at:])
+            if kind == RELU:
+                for j in range(len(y)):
+                    y[j] = max(y[j], np.float32(0.0))
+            continue
+        for column in range(op[k.TO_COLUMNS]):
+            columns = min(size, op[k.IN_COLUMNS] - column * stride)
+            y, x = to + column * PIECE, at + column * stride * PIECE
+            if kind == MAXPOOL:
+                for p in range(PIECE):
+                    act[y + p] = act[x + p]
+                for r in range(rows):
+                    for c in range(columns):
+                        window = x + (r * in_width + c) * PIECE
+                        for p in range(PIECE):
+                            act[y + p] = max(act[y + p], act[window + p])
+            else:
+                share = np.float32(1.0) / np.float32(rows * columns)
+                for p in range(PIECE):
+                    act[y + p] = 0.0
+                for r in range(rows):
+                    for c in range(columns):
+                        window = x + (r * in_width + c) * PIECE
+                        for p in range(PIECE):
+                            act[y + p] += share * act[window + p]
+
+
+@_compiled
+def copy(y: Any, x: Any) -> None:
+    for j in range(len(y)):
+        y[j] = x[j]
+
+
+@_compiled
+def add(y: Any, factor: Any, x: Any) -> None:
+    for j in range(len(y)):
+        y[j] += factor * x[j]

@@ -1,0 +1,46 @@
+"""Few changes are walked to, many are multiplied."""
+
+import numpy as np
+import pytest
+
+from lifesim.network.architecture import load_architecture
+from lifesim.network.changes import Changes
+from lifesim.network.costs import walking_is_faster
+from lifesim.network.program import compile_program
+
+
+def changes_with(program, counts, independent=True):
+    """States with as many changes in each layer."""
+    layers = len(program.layers)
+    ends = np.cumsum(np.repeat(counts, layers)).reshape(-1, layers)
+    bounds = np.concatenate([np.r_[0, ends[:-1, -1]][:, None], ends], axis=1)
+    n = bounds[-1, -1]
+    return Changes(bounds, np.zeros(n, np.int64), np.zeros(n, np.int16), np.zeros(n, np.float32), independent)
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet", "convnet_quick"])
+def test_few_changes_are_walked_to(name):
+    program = compile_program(load_architecture(name))
+    faster = [
+        walking_is_faster(program, changes_with(program, [n]), np.arange(1)) for n in (0, 1, 10, 1000, 20_000)
+    ]
+    assert faster[0] and not faster[-1]
+    assert faster == sorted(faster, reverse=True)
+
+
+def test_what_counts_is_what_changes_between_states_visited():
+    program = compile_program(load_architecture("lenet"))
+    steps = changes_with(program, [1] * 400, independent=False)
+    assert walking_is_faster(program, steps, np.arange(400))
+    assert not walking_is_faster(program, steps, np.array([399]))
+    alone = changes_with(program, [1000, 1, 1000])
+    assert walking_is_faster(program, alone, np.array([1]))
+    assert not walking_is_faster(program, alone, np.array([0, 2]))
+    assert walking_is_faster(program, alone, np.array([], np.int64))
+
+
+def test_a_start_is_shared_by_all_states():
+    program = compile_program(load_architecture("convnet_quick"))
+    for states, expected in ((1, False), (200, True)):
+        changes = changes_with(program, [1] * states)
+        assert walking_is_faster(program, changes, np.arange(states), starts=True) == expected
