@@ -62,14 +62,14 @@ class Multiplier:
         out = np.empty((len(copies), len(pieces), k.PIECE, self.model.architecture.classes), np.float32)
         nothing = np.zeros((1, len(net.layers) + 1), np.int64)
         for copy, logits in zip(copies, out, strict=True):
-            for number, (weights, fmt) in enumerate(zip(copy, self.model.formats, strict=True)):
-                pack(net, number, fmt.dequantise(weights) if weights.dtype == np.int16 else weights)
+            for weights, fmt, first in zip(copy, self.model.formats, net.first_weights, strict=False):
+                codes = weights.dtype == np.int16
+                pack(net.weights[first:], fmt.dequantise(weights) if codes else weights)
             for x, answers in zip(pieces, logits, strict=True):
                 self._show(x)
-                multiply_first(net, self._room.act, self._room.first)
                 multiply_states(
-                    net, self._room, self._room.first,
-                    nothing, _NO_PLACES, _NO_PLACES.astype(np.int32), _NOTHING, _ONLY, True,
+                    net, self._room, _NOTHING,
+                    nothing, _NO_PLACES, _NOT_PACKED, _NOTHING, _ONLY, True,
                     self._answer, answers[None],
                 )  # fmt: skip
         return out.reshape(len(copies), -1, out.shape[3])[:, : len(pictures)]
@@ -159,6 +159,7 @@ def _room_for(program: Program) -> Room:
         aligned_zeros(OUTPUTS * k.PIECE * int(positions.max())),
         aligned_zeros(first),
         np.zeros(fan_out, np.uint8),
+        np.zeros(fan_out, np.uint8),
     )
 
 
@@ -174,4 +175,5 @@ def pictures_last(architecture: Architecture, pictures: np.ndarray) -> np.ndarra
 
 _NOTHING = np.empty(0, np.float32)
 _NO_PLACES = np.empty(0, np.int64)
+_NOT_PACKED = np.empty(0, np.int32)
 _ONLY = np.zeros(1, np.int64)

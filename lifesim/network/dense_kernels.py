@@ -44,12 +44,16 @@ class Net(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room to work: activations, results of a tile, those of the first layer where weights differ, and in which of its channels they do."""
+    """Room to work: activations, results of a tile, those of the first layer where weights differ.
+
+    uint8 per channel of the first layer: whether its weights ``differ``, and whether what follows from it is ``stale``.
+    """
 
     act: np.ndarray
     tile: np.ndarray
     first: np.ndarray
-    differs: np.ndarray
+    differ: np.ndarray
+    stale: np.ndarray
 
 
 @numba.njit(**_options)
@@ -69,18 +73,22 @@ def multiply_states(
     on the way was not finite.
 
     Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]``, which lie at ``packed``, take ``values``, where b is ``bounds``; if
-    ``independent``, they differ from the network itself, else from the state before. ``golden``: the first layer's results of the network itself.
+    ``independent``, they differ from the network itself, else from the state before. ``golden``: the first layer's results of the network itself; if
+    empty, all are worked out.
     """
     layer = net.layers[0]
     positions = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
-    room.differs[:] = 0
+    room.differ[:], room.stale[:] = 0, 1
     for stop in range(len(visited)):
         s = visited[stop]
         first = s if independent else (visited[stop - 1] + 1 if stop else 0)
         count = 0
         for passed in range(first, s + 1):
             count += bounds[passed, 1] - bounds[passed, 0]
-        few = count * (_CORRECTED * positions + _BESIDES) < net.first_taps[1] * layer[k.OUTPUTS] * positions
+        few = (
+            len(golden) > 0
+            and count * (_CORRECTED * positions + _BESIDES) < net.first_taps[1] * layer[k.OUTPUTS] * positions
+        )
         for passed in range(first, s + 1):
             begin, end = bounds[passed, 0], bounds[passed, len(net.layers)]
             if few:
@@ -88,7 +96,7 @@ def multiply_states(
             exchange(net.weights, packed, values, begin, end)
         if not few:
             multiply_first(net, room.act, room.first)
-            room.differs[:] = 1
+            room.differ[:], room.stale[:] = 1, 1
         finite = True
         for number in range(len(net.layers)):
             finite &= _multiply_layer(net, room, golden, number)
@@ -97,28 +105,29 @@ def multiply_states(
                 out[stop, p, c] = room.act[answer + c * PIECE + p] if finite else np.nan
         if independent:
             exchange(net.weights, packed, values, bounds[s, 0], bounds[s, len(net.layers)])
-            room.differs[:] = 0
+            for channel in range(len(room.differ)):
+                room.stale[channel] |= room.differ[channel]
+                room.differ[channel] = 0
     if not independent and len(visited):
         for passed in range(visited[-1], -1, -1):
             exchange(net.weights, packed, values, bounds[passed, 0], bounds[passed, len(net.layers)])
 
 
 @numba.njit(**_options)
-def pack(net: Net, number: int, matrix: Any) -> None:
-    """Fill in the weights of a layer from float32 [fan_in, fan_out]."""
+def pack(tiles: Any, matrix: Any) -> None:
+    """Fill in the weights of a layer, which begin ``tiles``, from float32 [fan_in, fan_out]."""
     fan_in, fan_out = matrix.shape
     for block in range(0, fan_in, _BLOCK):  # of rows, for the caches
         for tile in range(0, fan_out, OUTPUTS):
-            first = net.first_weights[number] + tile * fan_in
             width = fan_out - tile
             for tap in range(block, min(block + _BLOCK, fan_in)):
-                at = first + tap * OUTPUTS
+                at = tile * fan_in + tap * OUTPUTS
                 if width >= OUTPUTS:
                     for i in range(OUTPUTS):
-                        net.weights[at + i] = matrix[tap, tile + i]
+                        tiles[at + i] = matrix[tap, tile + i]
                 else:
                     for i in range(width):
-                        net.weights[at + i] = matrix[tap, tile + i]
+                        tiles[at + i] = matrix[tap, tile + i]
 
 
 @_compiled
@@ -140,8 +149,9 @@ def _correct_first(
     for i in range(begin, len(places)):
         tap, channel = divmod(places[i], n)
         first = channel * size
-        if not room.differs[channel]:
-            room.differs[channel] = 1
+        room.stale[channel] = 1
+        if not room.differ[channel]:
+            room.differ[channel] = 1
             copy(room.first[first : first + size], golden[first:])
         for row in range(layer[k.OUT_ROWS]):
             x = layer[k.SOURCE] + net.taps[tap] + row * layer[k.COLUMNS] * PIECE
@@ -151,7 +161,7 @@ def _correct_first(
 
 @_compiled
 def _multiply_layer(net: Net, room: Room, golden: Any, number: int) -> bool:
-    """Multiply a layer, and do what follows; return whether all results are finite."""
+    """Multiply a layer, and do what follows where it is not done yet; return whether all results are finite."""
     layer = net.layers[number]
     n, size = layer[k.OUTPUTS], layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
     finite = True
@@ -161,10 +171,16 @@ def _multiply_layer(net: Net, room: Room, golden: Any, number: int) -> bool:
         for channel in range(tile, min(tile + OUTPUTS, n)):
             if number > 0:
                 results, at = room.tile, (channel - tile) * size
+            elif room.stale[channel]:
+                results, at = room.first if room.differ[channel] else golden, channel * size
             else:
-                results, at = room.first if room.differs[channel] else golden, channel * size
+                continue
             to = layer[k.RESULT] + channel * size
-            finite &= _add_bias(room.act[to : to + size], results[at:], net.biases[layer[k.BIASES] + channel])
+            y = room.act[to : to + size]
+            all_finite = _add_bias(y, results[at:], net.biases[layer[k.BIASES] + channel])
+            finite &= all_finite
+            if number == 0:
+                room.stale[channel] = not all_finite
             for index in range(layer[k.FIRST_OP], layer[k.END_OP]):
                 apply(net.ops[index], channel, room.act)
     return finite
