@@ -233,24 +233,38 @@ def apply(op: Any, channel: int, act: Any) -> None:
             continue
         for column in range(op[k.TO_COLUMNS]):
             columns = min(size, op[k.IN_COLUMNS] - column * stride)
-            y, x = to + column * PIECE, at + column * stride * PIECE
+            y, x = act[to + column * PIECE :], at + column * stride * PIECE
             if kind == MAXPOOL:
-                for p in range(PIECE):
-                    act[y + p] = act[x + p]
+                _fill(y, act[x:])
                 for r in range(rows):
                     for c in range(columns):
-                        window = x + (r * in_width + c) * PIECE
-                        for p in range(PIECE):
-                            act[y + p] = max(act[y + p], act[window + p])
+                        _raise(y, act[x + (r * in_width + c) * PIECE :])
             else:
                 share = np.float32(1.0) / np.float32(rows * columns)
                 for p in range(PIECE):
-                    act[y + p] = 0.0
+                    y[p] = 0.0
                 for r in range(rows):
                     for c in range(columns):
-                        window = x + (r * in_width + c) * PIECE
-                        for p in range(PIECE):
-                            act[y + p] += share * act[window + p]
+                        _share(y, share, act[x + (r * in_width + c) * PIECE :])
+
+
+# Of a whole piece: with indices from 0 on, which LLVM knows not to be negative, these are vectors.
+@_compiled
+def _fill(y: Any, x: Any) -> None:
+    for p in range(PIECE):
+        y[p] = x[p]
+
+
+@_compiled
+def _raise(y: Any, x: Any) -> None:
+    for p in range(PIECE):
+        y[p] = max(y[p], x[p])
+
+
+@_compiled
+def _share(y: Any, share: Any, x: Any) -> None:
+    for p in range(PIECE):
+        y[p] += share * x[p]
 
 
 @_compiled
