@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -44,9 +45,36 @@ def first_uniform(key: int) -> float:
     return ((_mix_int((x + int(GOLDEN)) & _MASK_64) >> 12) + 0.5) * 2.0**-52
 
 
+def halves(key: int) -> tuple[np.uint64, np.uint64]:
+    """Return the lower and the upper half of a key, for kernels."""
+    return np.uint64(key & _MASK_64), np.uint64(key >> 64)
+
+
+@njit(inline="always")
+def hash_at(low: np.uint64, high: np.uint64, counter: np.uint64) -> np.uint64:
+    """Return the 64 random bits of a counter of the stream whose key has these halves."""
+    return _mix_one((_mix_one(counter * GOLDEN + low) ^ high) + GOLDEN)
+
+
+@njit(inline="always")
+def _mix_one(x: np.uint64) -> np.uint64:
+    x = (x ^ (x >> np.uint64(30))) * MIX_1
+    x = (x ^ (x >> np.uint64(27))) * MIX_2
+    return x ^ (x >> np.uint64(31))
+
+
+@njit(nogil=True, cache=True)
+def _hash_all(low: np.uint64, high: np.uint64, counters: np.ndarray, out: np.ndarray) -> None:
+    for i in range(len(counters)):
+        out[i] = hash_at(low, high, counters[i])
+
+
 def bits_at(key: int, counters: np.ndarray) -> np.ndarray:
     """Return 64 random bits (uint64, shape of ``counters``) for each counter of the stream of ``key``."""
-    return bits_of([key], np.ravel(counters)).reshape(np.shape(counters))
+    flat = np.ravel(np.asarray(counters, np.uint64))
+    out = np.empty(len(flat), np.uint64)
+    _hash_all(*halves(key), flat, out)
+    return out.reshape(np.shape(counters))
 
 
 def bits_of(keys: Sequence[int], counters: np.ndarray) -> np.ndarray:
@@ -59,7 +87,22 @@ def bits_of(keys: Sequence[int], counters: np.ndarray) -> np.ndarray:
 
 def uniforms(key: int, counters: np.ndarray) -> np.ndarray:
     """Return float64 uniforms in the open interval (0, 1), one for each counter of the stream of ``key``."""
-    return ((bits_at(key, counters) >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
+    flat = np.ravel(np.asarray(counters, np.uint64))
+    out = np.empty(len(flat))
+    _uniforms(*halves(key), flat, out)
+    return out.reshape(np.shape(counters))
+
+
+@njit(inline="always")
+def uniform_of(bits: np.uint64) -> float:
+    """Return a uniform number in the open interval (0, 1) made of the upper bits."""
+    return (np.float64(bits >> np.uint64(12)) + 0.5) * 2.0**-52
+
+
+@njit(nogil=True, cache=True)
+def _uniforms(low: np.uint64, high: np.uint64, counters: np.ndarray, out: np.ndarray) -> None:
+    for i in range(len(counters)):
+        out[i] = uniform_of(hash_at(low, high, counters[i]))
 
 
 def _mix(x: np.ndarray) -> np.ndarray:

@@ -20,7 +20,7 @@ from lifesim.crossbar.programming import Programmed, among
 from lifesim.crossbar.soft import SoftFates, SoftMechanism
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import LifeDistribution, Weibull
-from lifesim.physics.fates import CellFates
+from lifesim.physics.fates import CellFates, Populations
 from lifesim.streams import stream_key, uniforms
 
 _UNIT_EXPONENTIAL = Weibull(1.0, 1.0)
@@ -120,8 +120,7 @@ class Bank:
         "top_level",
         "defects",
         "_key",
-        "_wear_fates",
-        "_soft_fates",
+        "_populations",
         "write",
         "_given_up_in",
     )
@@ -147,8 +146,7 @@ class Bank:
         self.top_level = top_level
         self.defects = tuple(defects)
         self._key = key
-        self._wear_fates = CellFates(stream_key(key, "endurance"), n_cells, wear.limits)
-        self._soft_fates = tuple(SoftFates(key, n_cells, mechanism) for mechanism in self.soft)
+        self._populations = Populations(1 + len(self.soft), len(self.soft))
         self.write = write
         self._given_up_in: tuple[tuple[int, int], np.ndarray] | None = None
 
@@ -188,10 +186,8 @@ class Bank:
         now = self.at(programmed, time_ns)
         stuck, levels = self.stuck_at(now, time_ns)
         soft = tuple(
-            SoftCells(
-                fates.expired(now, time_ns, position), fates.mechanism.fails_to, fates.mechanism.one_level
-            )
-            for position, fates in enumerate(self._soft_fates)
+            SoftCells(fates.expired(now, time_ns), fates.mechanism.fails_to, fates.mechanism.one_level)
+            for fates in self.soft_fates()
         )
         return BankFaults(stuck, levels, soft, self.unwritten(now))
 
@@ -202,8 +198,8 @@ class Bank:
         expires the very cells that one before did, or when a cell wears out on a line that is broken.
         """
         now = self.at(programmed, time_ns)
-        in_force = sum(defect.time_ns <= time_ns for defect in self.defects)
-        soft = [fates.key(now, time_ns, position) for position, fates in enumerate(self._soft_fates)]
+        in_force = sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0
+        soft = [fates.key(now, time_ns) for fates in self.soft_fates()]
         first, late = self._worn_by(now)
         return (first, late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
 
@@ -214,13 +210,13 @@ class Bank:
         """
         now = self.at(programmed, time_ns)
         parts = [Written(self.unwritten(now), 0)]
-        for position, fates in enumerate(self._soft_fates):
+        for fates in self.soft_fates():
             mechanism = fates.mechanism
             end = self.top_level if mechanism.fails_to else 0
             levels = (UP if mechanism.fails_to else DOWN) if mechanism.one_level else end
-            parts += [Written(cells, levels) for cells in fates.expired_parts(now, time_ns, position)]
+            parts += [Written(cells, levels) for cells in fates.expired_parts(now, time_ns)]
         first, late = self._worn_by(now)
-        parts.append(Written(self._wear_fates.first(first), self.worn_levels))
+        parts.append(Written(self._first_worn(first), self.worn_levels))
         if len(late):
             parts.append(Written(late, self.worn_levels))
         return parts + [Written(d.cells, d.levels) for d in self.defects if d.time_ns <= time_ns]
@@ -231,7 +227,7 @@ class Bank:
         A line that breaks takes its cells over from wear, wear takes none over from fabrication.
         """
         first, late = self._worn_by(programmed)
-        worn = np.concatenate([self._wear_fates.first(first), late])
+        worn = np.concatenate([self._first_worn(first), late])
         levels = self.worn_levels(worn)
         for defect in self.defects:
             if defect.time_ns > time_ns:
@@ -275,18 +271,37 @@ class Bank:
         fates = CellFates(stream_key(self._key, *purpose), self.n_cells, _UNIT_EXPONENTIAL)
         return fates.failed_by(-math.log1p(-probability))
 
+    def soft_fates(self) -> list[SoftFates]:
+        """Return the fates of the cells under each soft mechanism."""
+        return [
+            SoftFates(self._key, self.n_cells, self.soft, position, self._populations)
+            for position in range(len(self.soft))
+        ]
+
+    def wear_fates(self, exposure: float) -> CellFates:
+        """Return fates that tell which cells have worn out by ``exposure``."""
+        return self._populations.fates(0, exposure, self._make_wear_fates)
+
+    def _make_wear_fates(self) -> CellFates:
+        return CellFates(stream_key(self._key, "endurance"), self.n_cells, self.wear.limits)
+
     def _worn_by(self, programmed: Programmed) -> tuple[int, np.ndarray]:
         """Return how many cells have worn out with the bank, and which later ones (int32), as they were written more often."""
         exposure, extra = self.wear.exposure(programmed), programmed.extra
-        first = self._wear_fates.count_by(exposure)
+        first = self.wear_fates(exposure).count_by(exposure)
         if not extra.goes:
             return first, _NO_CELLS
         cycles = self.wear.cycles_per_operation
         bound = exposure + extra.bound * cycles
-        if self._wear_fates.count_by(bound) == first:
+        fates = self.wear_fates(bound)
+        if fates.count_by(bound) == first:
             return first, _NO_CELLS
-        late, limits = self._wear_fates.failed_by(bound)[first:], self._wear_fates.limits_by(bound)[first:]
+        late, limits = fates.failed_by(bound)[first:], fates.limits_by(bound)[first:]
         return first, late[limits <= exposure + extra.of(late) * cycles]
+
+    def _first_worn(self, count: int) -> np.ndarray:
+        """Return the first cells to wear out (int32), of those that have been counted."""
+        return self.wear_fates(math.inf).first(count) if count else _NO_CELLS
 
     def _given_up(self, epoch: int, ordinal: int = 0, cells: int | None = None) -> np.ndarray:
         """Return which cells a programming leaves unwritten (int32); of a patch: which of its ``cells`` cells, by position."""

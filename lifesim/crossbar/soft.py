@@ -7,8 +7,8 @@ programming; the others are drawn by each programming.
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
+import functools
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,13 +17,11 @@ import numpy as np
 from lifesim.crossbar.programming import Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
-from lifesim.physics.fates import CellFates
+from lifesim.physics.fates import CellFates, Populations
 from lifesim.physics.permutation import permute
 from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
 from lifesim.timeunits import NS_PER_S
-
-_EPOCHS_KEPT = 4
 
 
 class SoftMechanism(Protocol):
@@ -124,94 +122,121 @@ class WriteDisturb:
 
 
 class SoftFates:
-    """The fates of ``n_cells`` cells under one mechanism."""
+    """The fates of the cells of a bank under one mechanism, told from what is kept of its populations; made whenever asked, and kept by nobody.
 
-    __slots__ = ("mechanism", "_key", "_n_cells", "_n_own", "_own", "_drawn")
+    Parameters
+    ----------
+    key, n_cells : of the bank
+    mechanisms, position : those of the bank, and which it is
+    populations : of the bank: number 0 is not a mechanism's; then come the cells with limits of their own, mechanism by mechanism, then the others
+    """
 
-    def __init__(self, key: int, n_cells: int, mechanism: SoftMechanism):
-        self.mechanism = mechanism
+    __slots__ = ("mechanism", "_key", "_n_cells", "_position", "_number_drawn", "_populations")
+
+    def __init__(
+        self,
+        key: int,
+        n_cells: int,
+        mechanisms: Sequence[SoftMechanism],
+        position: int,
+        populations: Populations,
+    ):
+        self.mechanism = mechanisms[position]
         self._key = key
         self._n_cells = n_cells
-        self._n_own = round(mechanism.cell_share * n_cells)
-        self._own = CellFates(
-            stream_key(key, f"{mechanism.name} of the cell"), self._n_own, mechanism.limits, self._place_own
-        )
-        # A few programmings are kept; any other can be drawn again from its key.
-        self._drawn: OrderedDict[tuple[int, int], CellFates] = OrderedDict()
+        self._position = position
+        self._number_drawn = 1 + len(mechanisms) + position
+        self._populations = populations
 
-    def expired(self, now: Programmed, time_ns: int, position: int) -> np.ndarray:
-        """Return the cells that have lost their state (int32); ``position``: of the mechanism in ``now.idle``."""
-        reading = self._reading(now, time_ns, position)
-        cells = self._failed(now, (now.epoch, 0), reading - self.mechanism.reading(now.time_ns))
+    def expired(self, now: Programmed, time_ns: int) -> np.ndarray:
+        """Return the cells that have lost their state (int32)."""
+        reading = self._reading(now, time_ns)
+        cells = self._failed(now, 0, reading - self.mechanism.reading(now.time_ns))
         for patch in now.patches:
             cells = cells[~among(cells, patch.cells)]
         parts = [cells]
         for patch in now.patches:
-            exposure = self._exposure_of(patch, reading, position)
-            failed = self._failed(now, (now.epoch, patch.ordinal), exposure)
+            failed = self._failed(now, patch.ordinal, self._exposure_of(patch, reading))
             parts.append(failed[among(failed, patch.cells)])
         return np.concatenate(parts)
 
-    def expired_parts(self, now: Programmed, time_ns: int, position: int) -> list[np.ndarray]:
+    def expired_parts(self, now: Programmed, time_ns: int) -> list[np.ndarray]:
         """Return the cells of :meth:`expired`, each of them once, in parts that only grow until the next programming."""
         if now.patches or self.mechanism.half_selects(now) is not None:
-            return [np.unique(self.expired(now, time_ns, position))]
-        exposure = self._reading(now, time_ns, position) - self.mechanism.reading(now.time_ns)
-        return [fates.failed_by(exposure) for fates in (self._own, self._drawn_by((now.epoch, 0)))]
+            return [np.unique(self.expired(now, time_ns))]
+        exposure = self._reading(now, time_ns) - self.mechanism.reading(now.time_ns)
+        return [
+            self.own(exposure).failed_by(exposure),
+            self.drawn(now.epoch, 0, exposure).failed_by(exposure),
+        ]
 
-    def key(self, now: Programmed, time_ns: int, position: int) -> Hashable:
+    def key(self, now: Programmed, time_ns: int) -> Hashable:
         """Return what tells :meth:`expired` apart from that of other times and programmings, by counting."""
-        reading = self._reading(now, time_ns, position)
-        key = self._key_of(now, (now.epoch, 0), reading - self.mechanism.reading(now.time_ns))
+        reading = self._reading(now, time_ns)
+        key = self._key_of(now, 0, reading - self.mechanism.reading(now.time_ns))
         if not now.patches:
             return key
-        of_patches = (
-            self._key_of(now, (now.epoch, patch.ordinal), self._exposure_of(patch, reading, position))
-            for patch in now.patches
-        )
+        of_patches = [
+            self._key_of(now, patch.ordinal, self._exposure_of(patch, reading)) for patch in now.patches
+        ]
         return (key, *of_patches)
 
-    def _reading(self, now: Programmed, time_ns: int, position: int) -> float:
-        reading = self.mechanism.reading(time_ns)
-        return reading - now.idle[position] if now.idle else reading
+    def own(self, exposure: float) -> CellFates:
+        """Return fates that tell which cells with a limit of their own have failed by ``exposure``."""
+        return self._populations.fates(1 + self._position, exposure, self._make_own)
 
-    def _exposure_of(self, patch: Patch, reading: float, position: int) -> float:
-        reading += patch.idle[position] if patch.idle else 0.0
+    def drawn(self, epoch: int, ordinal: int, exposure: float) -> CellFates:
+        """Return the same of the cells whose limits a programming has drawn: that of the bank, or the patch of an ordinal."""
+        make = functools.partial(self._make_drawn, epoch, ordinal)
+        return self._populations.fates_of(epoch, ordinal, self._number_drawn, exposure, make)
+
+    def _reading(self, now: Programmed, time_ns: int) -> float:
+        reading = self.mechanism.reading(time_ns)
+        return reading - now.idle[self._position] if now.idle else reading
+
+    def _exposure_of(self, patch: Patch, reading: float) -> float:
+        reading += patch.idle[self._position] if patch.idle else 0.0
         return reading - self.mechanism.reading(patch.time_ns)
 
-    def _key_of(self, now: Programmed, programming: tuple[int, int], exposure: float) -> Hashable:
+    def _key_of(self, now: Programmed, ordinal: int, exposure: float) -> Hashable:
         half_selects = self.mechanism.half_selects(now)
-        if half_selects is not None:
+        if half_selects is None:
+            own = self.own(exposure).count_by(exposure)
+            drawn = self.drawn(now.epoch, ordinal, exposure).count_by(exposure)
+        else:
             bound = exposure + half_selects.most() * self.mechanism.pulses_per_write
             # Which of those below the bound have expired, the exposure decides.
-            own = (exposure,) if self._own.count_by(bound) else 0
-            drawn = (exposure,) if self._drawn_by(programming).count_by(bound) else 0
-        else:
-            own, drawn = self._own.count_by(exposure), self._drawn_by(programming).count_by(exposure)
-        return (own, drawn, programming) if drawn else own
+            own = (exposure,) if self.own(bound).count_by(bound) else 0
+            drawn = (exposure,) if self.drawn(now.epoch, ordinal, bound).count_by(bound) else 0
+        return (own, drawn, now.epoch) if drawn else own
 
-    def _failed(self, now: Programmed, programming: tuple[int, int], exposure: float) -> np.ndarray:
+    def _failed(self, now: Programmed, ordinal: int, exposure: float) -> np.ndarray:
         half_selects = self.mechanism.half_selects(now)
-        populations = (self._own, self._drawn_by(programming))
-        if half_selects is None:
-            return np.concatenate([fates.failed_by(exposure) for fates in populations])
-        pulses, parts = self.mechanism.pulses_per_write, []
-        for fates in populations:
-            bound = exposure + half_selects.most() * pulses
-            cells, limits = fates.failed_by(bound), fates.limits_by(bound)
-            parts.append(cells[limits <= exposure + half_selects.of(cells) * pulses])
+        bound = exposure
+        if half_selects is not None:
+            pulses = self.mechanism.pulses_per_write
+            bound += half_selects.most() * pulses
+        parts = []
+        for fates in (self.own(bound), self.drawn(now.epoch, ordinal, bound)):
+            cells = fates.failed_by(bound)
+            if half_selects is not None and len(cells):
+                cells = cells[fates.limits_by(bound) <= exposure + half_selects.of(cells) * pulses]
+            parts.append(cells)
         return np.concatenate(parts)
 
-    def _drawn_by(self, programming: tuple[int, int]) -> CellFates:
-        if programming not in self._drawn:
-            epoch, ordinal = programming
-            parts = (epoch, ordinal) if ordinal else (epoch,)
-            key = stream_key(self._key, f"{self.mechanism.name} of the programming", *parts)
-            n_drawn = self._n_cells - self._n_own
-            self._drawn[programming] = CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn)
-            while len(self._drawn) > _EPOCHS_KEPT:
-                self._drawn.popitem(last=False)
-        return self._drawn[programming]
+    @property
+    def _n_own(self) -> int:
+        return round(self.mechanism.cell_share * self._n_cells)
+
+    def _make_own(self) -> CellFates:
+        key = stream_key(self._key, f"{self.mechanism.name} of the cell")
+        return CellFates(key, self._n_own, self.mechanism.limits, self._place_own)
+
+    def _make_drawn(self, epoch: int, ordinal: int) -> CellFates:
+        parts = (epoch, ordinal) if ordinal else (epoch,)
+        key = stream_key(self._key, f"{self.mechanism.name} of the programming", *parts)
+        n_drawn = self._n_cells - self._n_own
+        return CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn)
 
     def _place_own(self, indices: np.ndarray) -> np.ndarray:
         key = stream_key(self._key, f"{self.mechanism.name} population")

@@ -14,6 +14,8 @@ from typing import Protocol
 import numpy as np
 from scipy import special
 
+_LN_2 = 0.6931471805599453
+
 
 class LifeDistribution(Protocol):
     """What a population of cells needs to know about the distribution of its limits."""
@@ -24,8 +26,8 @@ class LifeDistribution(Protocol):
     def hazard(self, limit: np.ndarray) -> np.ndarray:
         """Return the cumulative hazard at ``limit``."""
 
-    def hazard_at(self, limit: float) -> float:
-        """Return :meth:`hazard` of one number, to twelve digits, without numpy's overhead."""
+    def limit_at(self, hazard: float) -> float:
+        """Return :meth:`limit` of one number, to twelve digits, without numpy's overhead."""
 
     def scaled(self, factor: float) -> LifeDistribution:
         """Return the distribution of limits ``factor`` times as large."""
@@ -53,11 +55,8 @@ class Weibull:
     def hazard(self, limit: np.ndarray) -> np.ndarray:
         return (np.asarray(limit) / self.scale) ** self.shape
 
-    def hazard_at(self, limit: float) -> float:
-        try:
-            return (limit / self.scale) ** self.shape if limit > 0.0 else 0.0
-        except OverflowError:
-            return math.inf
+    def limit_at(self, hazard: float) -> float:
+        return self.scale * hazard ** (1.0 / self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +79,9 @@ class Lognormal:
         # ln F = ln(1 - exp(-H)); through expm1 and ndtri_exp neither tail rounds to 0 or 1.
         hazard = np.asarray(hazard, dtype=np.float64)
         with np.errstate(divide="ignore"):
-            z = np.where(
-                hazard < 0.6931471805599453,
-                special.ndtri_exp(np.log(-np.expm1(-hazard))),
-                -special.ndtri_exp(-hazard),
-            )
+            z = special.ndtri_exp(np.log(-np.expm1(-hazard)))
+            if not (lower := hazard < _LN_2).all():
+                z = np.where(lower, z, -special.ndtri_exp(-hazard))
         return self.median * np.exp(self.sigma_ln * z)
 
     def hazard(self, limit: np.ndarray) -> np.ndarray:
@@ -92,14 +89,10 @@ class Lognormal:
             z = np.log(np.asarray(limit, dtype=np.float64) / self.median) / self.sigma_ln
         return -special.log_ndtr(-z)
 
-    def hazard_at(self, limit: float) -> float:
-        if limit <= 0.0:
-            return 0.0
-        z = math.log(limit / self.median) / self.sigma_ln
-        if z < 0.0:
-            return -math.log1p(-0.5 * math.erfc(-z * math.sqrt(0.5)))
-        survive = 0.5 * math.erfc(z * math.sqrt(0.5))
-        return -math.log(survive) if survive else math.inf
+    def limit_at(self, hazard: float) -> float:
+        upper = hazard >= _LN_2
+        z = -special.ndtri_exp(-hazard) if upper else special.ndtri_exp(math.log(-math.expm1(-hazard)))
+        return self.median * math.exp(self.sigma_ln * z)
 
 
 def failed_share(distribution: LifeDistribution, limit: float | np.ndarray) -> np.ndarray:

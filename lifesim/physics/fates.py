@@ -14,16 +14,16 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lifesim.physics.distributions import LifeDistribution
+from lifesim.physics.distributions import LifeDistribution, Weibull
 from lifesim.physics.permutation import permute
 from lifesim.streams import first_uniform, stream_key, uniforms
 
-_FIRST_BLOCK = 16
+_FIRST_BLOCK = 4
 _GROWTH = 16  # a block adds a sixteenth: few cells are known before they fail, each for 12 bytes
-_CLOSE = 0.999  # a hazard so much below the first limit's has no cell failed, whatever the last bits are
+_CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
 
 _NO_LIMITS = array("d")
-_NO_CELLS = np.empty(0, np.int32)
+_NO_CELLS = array("i")
 
 
 class CellFates:
@@ -33,7 +33,7 @@ class CellFates:
     cell indices where the population is only a part of a bank (default: the indices themselves).
     """
 
-    __slots__ = ("n", "distribution", "_place", "_key", "_first_hazard", "_hazard", "_limits", "_cells")
+    __slots__ = ("n", "distribution", "_place", "_key", "_hazard", "_limits", "_cells")
 
     def __init__(
         self,
@@ -46,28 +46,25 @@ class CellFates:
         self.distribution = distribution
         self._place = place
         self._key = key
-        self._first_hazard: float | None = None  # cumulative hazard of the smallest limit, to the last bits
-        self._hazard = 0.0  # of the last limit enumerated
-        # Limits as a plain array of doubles, out of which a search takes a fraction of the time that numpy takes.
+        self._hazard = 0.0  # cumulative hazard of the last limit enumerated
+        # Plain arrays: a search takes a fraction of the time that numpy takes, and no header is kept beside them.
         self._limits = _NO_LIMITS
         self._cells = _NO_CELLS
 
     def failed_by(self, exposure: float) -> np.ndarray:
         """Return the cells whose limit is at most ``exposure``, in the order in which they fail (int32)."""
-        count = self.count_by(exposure)  # may enumerate, so it comes before the array that it replaces
-        return self._cells[:count]
+        return self.first(self.count_by(exposure))
 
     def first(self, count: int) -> np.ndarray:
         """Return the first ``count`` cells to fail, of those that :meth:`count_by` has counted (int32)."""
-        return self._cells[:count]
+        return np.frombuffer(self._cells, np.int32, count) if count else np.empty(0, np.int32)
 
     def count_by(self, exposure: float) -> int:
         """Return how many cells have a limit of at most ``exposure``."""
-        if not self._limits and self._none_by(exposure):
-            return 0
-        while len(self._limits) < self.n and (not self._limits or self._limits[-1] <= exposure):
-            self._enumerate_more()
-        return bisect_right(self._limits, exposure)
+        limits = self._limits
+        while len(limits) < self.n and (not limits or limits[-1] <= exposure):
+            limits = self._enumerate_more()
+        return bisect_right(limits, exposure)
 
     def limit_of_rank(self, rank: int) -> float:
         """Return the limit of the cell that fails as number ``rank`` (from 0); infinity beyond the last cell."""
@@ -78,18 +75,17 @@ class CellFates:
     def limits_by(self, exposure: float) -> np.ndarray:
         """Return the limits of the cells of :meth:`failed_by`, ascending: for cells whose exposures differ, up to the largest of them."""
         count = self.count_by(exposure)
-        return np.frombuffer(self._limits, count=count) if count else np.empty(0)
+        return np.frombuffer(self._limits, np.float64, count) if count else np.empty(0)
 
-    def _none_by(self, exposure: float) -> bool:
-        """Whether it takes no enumeration to say that no cell has failed: most epochs between reloads end before their first failure."""
+    @property
+    def safe_exposure(self) -> float:
+        """An exposure below which no cell fails, close to the smallest limit: known without enumerating any."""
         if not self.n:
-            return True
-        if self._first_hazard is None:
-            self._first_hazard = -math.log(first_uniform(stream_key(self._key, "spacing"))) / self.n
-        # A wide margin leaves what is close, and may differ in the last bit, to the enumeration.
-        return self.distribution.hazard_at(exposure) < _CLOSE * self._first_hazard
+            return math.inf
+        first = -math.log(first_uniform(stream_key(self._key, "spacing"))) / self.n
+        return _CLOSE * self.distribution.limit_at(first)
 
-    def _enumerate_more(self) -> None:
+    def _enumerate_more(self) -> array[float]:
         done = len(self._limits)
         ranks = np.arange(done, min(self.n, done + max(_FIRST_BLOCK, done // _GROWTH)))
         spacings = -np.log(uniforms(stream_key(self._key, "spacing"), ranks)) / (self.n - ranks)
@@ -97,9 +93,68 @@ class CellFates:
         spacings[0] += self._hazard
         hazards = np.cumsum(spacings)
         self._hazard = float(hazards[-1])
-        # New arrays, as large as they must be: views of the old ones may be about.
-        self._limits = self._limits + array("d", self.distribution.limit(hazards).tobytes())
         cells = permute(stream_key(self._key, "cell"), self.n, ranks)
-        self._cells = np.concatenate(
-            [self._cells, (self._place(cells) if self._place else cells).astype(np.int32)]
-        )
+        placed = self._place(cells) if self._place else cells
+        # New arrays, as large as they must be: views of the old ones may be about.
+        self._cells = self._cells + array("i", placed.astype(np.int32).tobytes())
+        self._limits = self._limits + array("d", self.distribution.limit(hazards).tobytes())
+        return self._limits
+
+
+_NO_FATES = CellFates(0, 0, Weibull(1.0, 1.0))
+
+
+class Populations:
+    """The fates of several populations of cells, most of which never see a failure: until then, each is one double.
+
+    The first ``lasting`` numbers are of populations for life, the next ``passing`` ones of the programming that was asked about last.
+    """
+
+    __slots__ = ("_safe", "_seen", "_lasting", "_programming")
+
+    def __init__(self, lasting: int, passing: int):
+        self._safe = array(
+            "d", bytes(8 * (lasting + passing))
+        )  # exposures; 0 for what nobody has asked about
+        self._seen: dict[tuple[int, int], CellFates] | None = None
+        self._lasting = lasting
+        self._programming = 0
+
+    def fates(self, number: int, exposure: float, make: Callable[[], CellFates]) -> CellFates:
+        """Return fates that tell what fails up to ``exposure``: of population ``number``, as ``make`` makes them, or of none where nothing does."""
+        if exposure < self._safe[number]:
+            return _NO_FATES
+        fates = self._known(number, 0)
+        if fates is None:
+            fates = make()
+            self._safe[number] = fates.safe_exposure
+            if exposure < self._safe[number]:
+                return _NO_FATES
+            self._keep(number, 0, fates)
+        return fates
+
+    def fates_of(
+        self, programming: int, ordinal: int, number: int, exposure: float, make: Callable[[], CellFates]
+    ) -> CellFates:
+        """Return the same of a population of a programming; or of single cells that have been written since, ``ordinal`` from 1."""
+        if programming != self._programming:
+            self._programming = programming
+            for passing in range(self._lasting, len(self._safe)):
+                self._safe[passing] = 0.0
+            if self._seen:
+                self._seen = {k: fates for k, fates in self._seen.items() if k[0] < self._lasting}
+        if not ordinal:
+            return self.fates(number, exposure, make)
+        fates = self._known(number, ordinal)
+        if fates is None:
+            fates = make()
+            self._keep(number, ordinal, fates)
+        return fates
+
+    def _known(self, number: int, ordinal: int) -> CellFates | None:
+        return self._seen.get((number, ordinal)) if self._seen else None
+
+    def _keep(self, number: int, ordinal: int, fates: CellFates) -> None:
+        if self._seen is None:
+            self._seen = {}
+        self._seen[number, ordinal] = fates

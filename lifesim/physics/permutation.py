@@ -1,7 +1,7 @@
 """A keyed pseudorandom permutation of range(n): says which cell is the k-th to fail without storing an order.
 
 A Feistel network over pairs (left, right) of a square just larger than n, with additions modulo the side instead of XOR (Black and
-Rogaway, CT-RSA 2002), walking along its cycle until the value is below n. Six rounds, vectorised; each index on its own.
+Rogaway, CT-RSA 2002), walking along its cycle until the value is below n. Six rounds; each index on its own.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import njit
 
-from lifesim.streams import bits_at
+from lifesim.streams import halves, hash_at
 
 _ROUNDS = 6
 # The round function's counter: right half below 2**40, round below 2**4, member of the family.
@@ -22,24 +23,33 @@ def permute(key: int, n: int, indices: np.ndarray, member: np.ndarray | int = 0)
 
     ``member`` (0 <= member < 2**20, one number or one for each index) names one of a family of permutations, so that a call can use many.
     """
-    result = np.asarray(indices, dtype=np.uint64)
-    if not result.size:  # common where little fails
-        return result.astype(np.int64)
-    member = np.asarray(member, dtype=np.uint64) << _MEMBER_SHIFT
-    side = np.uint64(math.isqrt(n - 1) + 1) if n > 1 else np.uint64(1)
-    result = _feistel(key, side, result, member)
-    # Leaving the range is rare (side**2 - n of side**2 values), so few values walk on.
-    outside = np.flatnonzero(result >= n)
-    while len(outside):
-        walked = _feistel(key, side, result[outside], member[outside] if member.ndim else member)
-        result[outside] = walked
-        outside = outside[walked >= n]
-    return result.astype(np.int64)
+    indices = np.asarray(indices, np.int64)
+    result = np.empty(indices.shape, np.int64)
+    members = np.asarray(member, np.uint64).reshape(-1)
+    if indices.size:  # nothing is common where little fails
+        side = math.isqrt(n - 1) + 1
+        _permute(*halves(key), np.uint64(n), np.uint64(side), indices, members, result)
+    return result
 
 
-def _feistel(key: int, side: np.uint64, values: np.ndarray, member: np.ndarray) -> np.ndarray:
-    left, right = values // side, values % side
-    for round_number in range(_ROUNDS):
-        shift = bits_at(key, right + ((np.uint64(round_number) << _ROUND_SHIFT) + member)) % side
-        left, right = right, (left + shift) % side
-    return left * side + right
+@njit(nogil=True, cache=True, error_model="numpy")
+def _permute(
+    low: np.uint64,
+    high: np.uint64,
+    n: np.uint64,
+    side: np.uint64,
+    indices: np.ndarray,
+    members: np.ndarray,
+    out: np.ndarray,
+) -> None:
+    for i in range(len(indices)):
+        value, member = np.uint64(indices[i]), members[min(i, len(members) - 1)] << _MEMBER_SHIFT
+        while True:
+            left, right = value // side, value % side
+            for round_number in range(_ROUNDS):
+                counter = right + ((np.uint64(round_number) << _ROUND_SHIFT) + member)
+                left, right = right, (left + hash_at(low, high, counter) % side) % side
+            value = left * side + right
+            if value < n:  # leaving the range is rare: side**2 - n of side**2 values
+                break
+        out[i] = np.int64(value)

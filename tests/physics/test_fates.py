@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lifesim.physics.distributions import Lognormal, Weibull, failed_share
-from lifesim.physics.fates import CellFates
+from lifesim.physics.fates import CellFates, Populations
 from lifesim.streams import stream_key
 
 UNIT = Weibull(1.0, 1.0)  # limit = cumulative hazard
@@ -65,19 +65,60 @@ def test_a_limit_belongs_to_the_exposure_at_which_it_is_reached(distribution, n,
 
 
 @settings(deadline=None, max_examples=100)
+@given(st.integers(0, 2**64), st.integers(1, 7_000_000), DISTRIBUTIONS)
+def test_no_cell_fails_below_the_safe_exposure_and_one_fails_soon_above(key, n, distribution):
+    fates = CellFates(key, n, distribution)
+    safe = CellFates(key, n, distribution).safe_exposure
+    assert fates.count_by(math.nextafter(safe, 0)) == 0
+    assert fates.count_by(safe * (1 + 1e-8)) >= 1
+
+
+@settings(deadline=None, max_examples=60)
 @given(
     st.integers(0, 2**64),
-    st.integers(1, 7_000_000),
-    st.sampled_from([1.0, 0.9999, 0.999, 0.9989, 1.0001, 0.5]),
-    DISTRIBUTIONS,
+    st.lists(
+        st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.floats(0.0, 0.3)),
+        min_size=1,
+        max_size=30,
+    ),
 )
-def test_the_short_cut_for_nothing_failed_agrees_with_the_enumeration(key, n, share, distribution):
-    """Exposures just below and above the first limit."""
-    known = CellFates(key, n, distribution)
-    first = known.limit_of_rank(0)
-    exposure = float(distribution.limit(share * distribution.hazard(first)))
-    for asked in (exposure, math.nextafter(first, 0), first):
-        assert CellFates(key, n, distribution).count_by(asked) == known.count_by(asked)
+def test_populations_answer_as_each_would_alone(key, questions):
+    """Two for life, two of whatever programming is asked about; and those of cells written since."""
+    populations = Populations(2, 2)
+
+    def make(number, programming, ordinal):
+        return CellFates(stream_key(key, number, programming, ordinal), 40, Weibull(1.0, 1.0))
+
+    for number, programming, ordinal, exposure in questions:
+        if number < 2:
+            programming = ordinal = 0
+            asked = populations.fates(number, exposure, lambda n=number: make(n, 0, 0))
+        else:
+            asked = populations.fates_of(
+                programming,
+                ordinal,
+                number,
+                exposure,
+                lambda n=number, p=programming, o=ordinal: make(n, p, o),
+            )
+        alone = make(number, programming, ordinal)
+        assert asked.failed_by(exposure).tolist() == alone.failed_by(exposure).tolist()
+        assert asked.limits_by(exposure).tolist() == alone.limits_by(exposure).tolist()
+
+
+def test_populations_without_failures_keep_no_fates():
+    made = []
+
+    def make():
+        made.append(CellFates(1, 1000, UNIT))
+        return made[-1]
+
+    populations, first = Populations(1, 0), CellFates(1, 1000, UNIT).limit_of_rank(0)
+    for share in (0.0, 0.5, 0.99, 0.2):
+        assert populations.fates(0, share * first, make).count_by(share * first) == 0
+    assert len(made) == 1 and made[0].count_by(0.0) == 0
+    assert populations.fates(0, first, make).count_by(first) == 1
+    assert populations.fates(0, first, make) is populations.fates(0, 2 * first, make)
 
 
 def test_no_cells_never_fail():
