@@ -14,7 +14,7 @@ from tests.benchmarks.processes import SCENARIOS, Run, run_scenario
 _WORKERS = 2
 _FLEETS = (("worn_cameras", "cameras", "LeNet", 1000), ("worn_meters", "meters", "MLP", 10_000))
 _NOTE = (
-    f"one-bit cells, ten years, a test of 16 pictures every week, accuracy every 30 days; retrainings as said; {_WORKERS} workers; "
+    f"one-bit cells, ten years, a test of 16 pictures every week, accuracy on 1,000 pictures every 30 days; retrainings as said; {_WORKERS} workers; "
     "peak memory of all processes together"
 )
 

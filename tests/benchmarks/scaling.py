@@ -15,6 +15,7 @@ from tests.benchmarks import harness
 from tests.benchmarks.processes import SCENARIOS, run_scenario
 
 _BUDGET_S, _QUICK_BUDGET_S = 600.0, 30.0
+_START_S = 5.0  # of any run, roughly
 _NOTE = (
     "one run a point on one core, CPU time; a test of 16 pictures every week, accuracy every 30 days (idle: every year), one-bit cells, no read noise, "
     "no retraining; ten years and 20 MLP devices where nothing else is said. Idle: cells that hardly age behind a network of one layer"
@@ -68,7 +69,7 @@ def _points(
     """Run points of a series in order, as long as the next one should stay within the budget."""
     before = None
     for point in points:
-        if before is not None and series.axis == "devices" and before[1] * point / before[0] > budget_s:
+        if before is not None and series.axis == "devices" and _expected_s(before, point) > budget_s:
             return
         with tempfile.TemporaryDirectory() as place:
             settings = (series.setting.format(point), *series.others)
@@ -76,7 +77,7 @@ def _points(
             x = _faulty_share(run.directory) if series.axis == "cycles" else point
         before = (point, run.usage.cpu_s)
         case = f"{series.name}, " + (
-            f"{x:.3%} of the cells faulty" if series.axis == "cycles" else f"{x:,.0f} {series.axis}"
+            f"{_percent(x)} % of the cells faulty" if series.axis == "cycles" else f"{x:,.0f} {series.axis}"
         )
         if console:
             console.print(f"scaling, {case}: {run.usage.cpu_s:.1f} s, {run.usage.peak_bytes / 1e9:.2f} GB")
@@ -85,6 +86,17 @@ def _points(
             "benchmark": "scaling", "case": case, "what": "peak memory", "value": run.usage.peak_bytes / 1e9, "unit": "GB",
             "repeats": 1, "note": _NOTE,
         }  # fmt: skip
+
+
+def _percent(share: float) -> str:
+    """Return two digits of a share in per cent, without an exponent."""
+    return f"{float(f'{100 * share:.2g}'):.10f}".rstrip("0").rstrip(".")
+
+
+def _expected_s(before: tuple[float, float], point: float) -> float:
+    """Return the seconds of a run of ``point`` devices, given (devices, seconds) of a smaller one."""
+    devices, seconds = before
+    return _START_S + max(0.0, seconds - _START_S) * point / devices
 
 
 def _faulty_share(directory: Path) -> float:
