@@ -12,10 +12,13 @@ def how_many_matter(devices: int) -> int:
     return min(devices, (devices - 1) * PERCENTILE // 100 + 2)
 
 
-def candidates(lowest_possible: np.ndarray, known: np.ndarray, matter: int) -> np.ndarray:
-    """Return which values are not ``known`` among the ``matter`` lowest (indices); none once the lowest are settled.
+def candidates(lowest: np.ndarray, likely: np.ndarray, known: np.ndarray, matter: int) -> np.ndarray:
+    """Return which values that are not ``known`` may be among the ``matter`` lowest (indices); none once these are settled.
 
-    ``lowest_possible``: of each value, itself where it is known, else what it may come down to.
+    ``lowest``, ``likely``: down to what each value may come, and what it will probably turn out to be; the value itself where it is known.
     """
-    lowest = np.argsort(lowest_possible, kind="stable")[:matter]
-    return lowest[~known[lowest]]
+    # The first are those that have to be known; the others will, probably, so why not together.
+    needed = np.zeros(len(known), bool)
+    needed[np.argsort(lowest, kind="stable")[:matter]] = True
+    needed |= lowest < np.partition(likely, matter - 1)[matter - 1]
+    return np.flatnonzero(needed & ~known)

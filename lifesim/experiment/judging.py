@@ -162,7 +162,8 @@ def judge(
     ``clean``: what the clean network gets right, bool [pictures]; ``order``: of the pieces, of all these states.
     """
     judged = list(known)
-    stops = (rule.pieces,) if exactly else looks(rule)
+    # States that have got differently far go on together from where the farthest is: what they have in common is evaluated once.
+    stops = sorted({judgement.pieces for judgement in known} | {rule.pieces}) if exactly else looks(rule)
     going_on = list(range(len(judged)))
     while going_on:
         begin = min(judged[state].pieces for state in going_on)
@@ -171,7 +172,7 @@ def judge(
         counts = _counts(correct, np.array(which), order[begin:end], clean)
         seen = np.array([judged[state].seen for state in which]) + counts.sum(axis=1)
         gained = counts[:, :, 3] - counts[:, :, 2]
-        verdicts = _verdicts(seen, rule, end)
+        verdicts = np.zeros(len(which)) if exactly and end < rule.pieces else _verdicts(seen, rule, end)
         for i, state in enumerate(which):
             judgement = replace(
                 judged[state], pieces=end, seen=Tally(*seen[i].tolist()), in_spec=bool(verdicts[i] > 0)
@@ -225,27 +226,26 @@ def estimate(judgement: Judgement, rule: Rule) -> tuple[float, float]:
     return rule.clean_correct + judgement.net * pieces / n, pieces**2 * (1.0 - n / pieces) * spread / n
 
 
-def lowest_possible(judgements: Sequence[Judgement], rule: Rule) -> np.ndarray:
-    """Return down to what the number of correct pictures of each state may come (float64 [states]): the number itself where it is known.
+def prospects(judgements: Sequence[Judgement], rule: Rule) -> tuple[np.ndarray, np.ndarray]:
+    """Return down to what the number of correct pictures of each state may come, and what it is likely to be (float64 [states]).
 
-    Of a state out of spec, the bound of the test; of one in spec, which is bounded by the spec anyway, a standard error less than what all
-    pictures seen point to (with a picture more than were lost or gained, so that none is taken for certain).
+    Where it is known, both are the number. Likely is what all pictures seen point to. The lowest is the bound of the test for a state out of spec; for one in spec,
+    which is bounded by the spec anyway, a standard error less than likely (with a picture more than were lost or gained, so that none is taken
+    for certain).
     """
     seen = np.array([judgement.seen for judgement in judgements], np.float64).reshape(-1, 4)
+    in_spec = np.array([judgement.in_spec for judgement in judgements], bool)
+    known = np.array([judgement.pieces == rule.pieces for judgement in judgements], bool)
     pictures = np.maximum(seen[:, 0] + seen[:, 1], 1.0)
     scale, unseen = rule.pictures / pictures, 1.0 - pictures / rule.pictures
     likely = rule.clean_correct + scale * (seen[:, 3] - seen[:, 2])
-    error = scale * np.sqrt((seen[:, 2] + seen[:, 3] + 1.0) * unseen)
-    lowest = np.maximum(likely - error, rule.required)
-    known = [judgement.pieces == rule.pieces for judgement in judgements]
-    lowest[known] = likely[known]
-    out = np.flatnonzero(
-        [not judgement.in_spec and not k for judgement, k in zip(judgements, known, strict=True)]
-    )
+    lowest = np.where(known, likely, likely - scale * np.sqrt((seen[:, 2] + seen[:, 3] + 1.0) * unseen))
+    lowest[in_spec & ~known] = np.maximum(lowest[in_spec & ~known], rule.required)
+    out = np.flatnonzero(~in_spec & ~known)
     for first in range(0, len(out), _BOUNDED_AT_ONCE):
         some = out[first : first + _BOUNDED_AT_ONCE]
         lowest[some] = paired_test(rule).lowest(Tally(*seen[some].T.astype(np.int64)))
-    return lowest
+    return lowest, np.maximum(likely, lowest)
 
 
 def as_new(rule: Rule) -> Judgement:

@@ -29,7 +29,7 @@ from lifesim.experiment.judging import (
     estimate,
     judge_states,
     looks,
-    lowest_possible,
+    prospects,
 )
 from lifesim.fleet.build import Plan
 from lifesim.fleet.keys import device_key
@@ -196,15 +196,19 @@ class _Judge:
     def settle(self, rankings: Sequence[tuple[list[Point], int]]) -> None:
         """Evaluate in full what the lowest accuracies depend on: so many of the lowest in each ranking."""
         ranked = [(np.array([self._state[point] for point in points]), matter) for points, matter in rankings]
-        lowest, known = np.zeros(len(self._judgements)), np.zeros(len(self._judgements), bool)
+        lowest, likely = np.zeros(len(self._judgements)), np.zeros(len(self._judgements))
+        known = np.zeros(len(self._judgements), bool)
         unsettled = range(len(self._judgements))
         while len(unsettled):
             for name, rule in self._rules.items():
                 states = [state for state in unsettled if self._group(self._found_at[state]) == name]
                 judgements = [self._judgements[state] for state in states]
-                lowest[states] = lowest_possible(judgements, rule) / rule.pictures
+                lowest[states], likely[states] = np.array(prospects(judgements, rule)) / rule.pictures
                 known[states] = [correct_if_known(judgement, rule) is not None for judgement in judgements]
-            found = [states[candidates(lowest[states], known[states], matter)] for states, matter in ranked]
+            found = [
+                states[candidates(lowest[states], likely[states], known[states], matter)]
+                for states, matter in ranked
+            ]
             unsettled = sorted({state for states in found for state in states.tolist()})
             self.ask(sorted(self._found_at[state] for state in unsettled), exactly=True)
 

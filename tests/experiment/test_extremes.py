@@ -22,16 +22,31 @@ def test_minimum_and_percentile_depend_on_those_that_matter_and_no_more(devices:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 30), st.integers(0, 10)), min_size=1, max_size=40), st.integers(1, 10)
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(0, 10), st.floats(-1, 1)),
+        min_size=1,
+        max_size=40,
+    ),
+    st.integers(1, 10),
 )
-def test_bounds_that_hold_lead_to_the_lowest_values(drawn: list[tuple[int, int]], matter: int) -> None:
+def test_bounds_that_hold_lead_to_the_lowest_values(drawn: list[tuple[int, int, float]], matter: int) -> None:
     """Evaluate candidates until there are none: the lowest are known then, and a value far above them need never be."""
-    values, slack = (np.array(column, float) for column in zip(*drawn, strict=True))
+    values, slack, guesses = (np.array(column, float) for column in zip(*drawn, strict=True))
     matter = min(matter, len(values))
-    lowest, known = values - slack, np.zeros(len(values), bool)
-    while len(more := candidates(lowest, known, matter)):
+    lowest, likely, known = values - slack, values + guesses * slack, np.zeros(len(values), bool)
+    while len(more := candidates(lowest, likely, known, matter)):
         assert not known[more].any()
-        lowest[more], known[more] = values[more], True
+        lowest[more], likely[more], known[more] = values[more], values[more], True
     found = np.where(known, values, np.inf)
     assert np.sort(found)[:matter].tolist() == np.sort(values)[:matter].tolist()
-    assert not known[values - slack > np.sort(values)[matter - 1]].any()
+
+
+def test_a_value_that_cannot_be_among_the_lowest_need_not_be_known() -> None:
+    lowest, likely = np.array([3.0, 1.0, 8.0, 5.5]), np.array([4.0, 2.0, 9.0, 6.0])
+    known = np.zeros(4, bool)
+    assert candidates(lowest, likely, known, 1).tolist() == [1]
+    # The first two have to be known; the second of them may well turn out higher than another.
+    likely[0] = 7.0
+    assert candidates(lowest, likely, known, 2).tolist() == [0, 1, 3]
+    known[[0, 1, 3]] = True
+    assert candidates(lowest, likely, known, 3).tolist() == []

@@ -20,9 +20,9 @@ from lifesim.experiment.judging import (
     judge,
     judge_states,
     looks,
-    lowest_possible,
     piece_order,
     planned_pieces,
+    prospects,
 )
 from lifesim.experiment.paired import Tally
 from lifesim.network.changes import Transitions
@@ -173,7 +173,7 @@ def test_bounds_of_states_lie_below_them() -> None:
         judge(Answers(state[None]), [Judgement()], clean, piece_order(key, spec.pieces), False, spec)[0]
         for key, state in enumerate(right)
     ]
-    lowest = lowest_possible(found, spec)
+    lowest, likely = prospects(found, spec)
     known = np.array([judgement.pieces == spec.pieces for judgement in found])
     in_spec = np.array([judgement.in_spec for judgement in found])
     assert (lowest[known] == truth[known]).all()
@@ -182,7 +182,9 @@ def test_bounds_of_states_lie_below_them() -> None:
     assert out.sum() > 20
     assert (lowest[out] <= truth[out]).mean() >= 0.9
     assert (lowest[out] < spec.required).all() and (lowest[out] > truth[out] - 200).all()
-    assert lowest_possible([], spec).tolist() == []
+    assert (likely >= lowest).all() and (likely[known] == truth[known]).all()
+    assert np.abs((likely - truth)[~known]).mean() < 15
+    assert [column.tolist() for column in prospects([], spec)] == [[], []]
 
 
 def test_a_device_as_new_is_known_without_looking() -> None:
@@ -190,7 +192,7 @@ def test_a_device_as_new_is_known_without_looking() -> None:
     found = as_new(spec)
     assert correct_if_known(found, spec) == spec.clean_correct and found.in_spec
     assert estimate(found, spec) == (spec.clean_correct, 0.0)
-    assert lowest_possible([found], spec).tolist() == [spec.clean_correct]
+    assert [column.tolist() for column in prospects([found], spec)] == [[spec.clean_correct]] * 2
 
 
 @pytest.fixture(scope="module")
