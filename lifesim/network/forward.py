@@ -80,7 +80,8 @@ def to_input(
     architecture: Architecture, pictures: np.ndarray, device: str | torch.device = "cpu"
 ) -> torch.Tensor:
     """Return pictures uint8 [m, channels, height, width] as the network's input, float32 [m, height, width, channels]."""
-    pixels = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 2, 3, 1)))
+    # Always a copy: of pictures with one channel there would be none, and torch warns of arrays that are read-only.
+    pixels = torch.from_numpy(np.array(pictures.transpose(0, 2, 3, 1), order="C"))
     x = pixels.to(device).to(torch.float32)
     if architecture.input_mean:
         x -= torch.tensor(architecture.input_mean, dtype=torch.float32, device=device)
