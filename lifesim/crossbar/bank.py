@@ -95,6 +95,11 @@ class BankFaults:
         return any(len(c) for c in (self.stuck, self.unwritten, *(s.cells for s in self.soft)))
 
 
+def populations_of(soft: Sequence[SoftMechanism]) -> int:
+    """Return how many populations the cells of a bank with these mechanisms make: for wear, and two for each mechanism."""
+    return 1 + 2 * len(soft)
+
+
 class Bank:
     """``n_cells`` cells, resident (``reload_period_ns`` None) or reloaded from the backup on a grid of that period.
 
@@ -109,6 +114,8 @@ class Bank:
     top_level : the level of the low-resistance state
     defects : permanent faults that are not wear, ordered by time
     write : how cells are written; a cell on which it gives up stays in the high-resistance state until the next programming
+    populations, first_population : where what has been found out about the cells' fates is kept, under numbers from the first on
+        (:func:`populations_of` them)
     """
 
     __slots__ = (
@@ -121,6 +128,8 @@ class Bank:
         "defects",
         "_key",
         "_populations",
+        "_first_population",
+        "_epoch",
         "write",
         "_given_up_in",
     )
@@ -137,6 +146,8 @@ class Bank:
         top_level: int = 1,
         defects: Sequence[Defect] = (),
         write: WriteVerify = _ONE_PULSE,
+        populations: Populations | None = None,
+        first_population: int = 0,
     ):
         self.n_cells = n_cells
         self.wear = wear
@@ -146,7 +157,9 @@ class Bank:
         self.top_level = top_level
         self.defects = tuple(defects)
         self._key = key
-        self._populations = Populations(1 + len(self.soft), len(self.soft))
+        self._populations = populations or Populations(populations_of(self.soft))
+        self._first_population = first_population
+        self._epoch = 0  # of the programming whose draws are kept
         self.write = write
         self._given_up_in: tuple[tuple[int, int], np.ndarray] | None = None
 
@@ -186,8 +199,8 @@ class Bank:
         now = self.at(programmed, time_ns)
         stuck, levels = self.stuck_at(now, time_ns)
         soft = tuple(
-            SoftCells(fates.expired(now, time_ns), fates.mechanism.fails_to, fates.mechanism.one_level)
-            for fates in self.soft_fates()
+            SoftCells(fates.expired(time_ns), fates.mechanism.fails_to, fates.mechanism.one_level)
+            for fates in self.soft_fates(now)
         )
         return BankFaults(stuck, levels, soft, self.unwritten(now))
 
@@ -199,7 +212,7 @@ class Bank:
         """
         now = self.at(programmed, time_ns)
         in_force = sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0
-        soft = [fates.key(now, time_ns) for fates in self.soft_fates()]
+        soft = [fates.key(time_ns) for fates in self.soft_fates(now)]
         first, late = self._worn_by(now)
         return (first, late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
 
@@ -210,11 +223,11 @@ class Bank:
         """
         now = self.at(programmed, time_ns)
         parts = [Written(self.unwritten(now), 0)]
-        for fates in self.soft_fates():
+        for fates in self.soft_fates(now):
             mechanism = fates.mechanism
             end = self.top_level if mechanism.fails_to else 0
             levels = (UP if mechanism.fails_to else DOWN) if mechanism.one_level else end
-            parts += [Written(cells, levels) for cells in fates.expired_parts(now, time_ns)]
+            parts += [Written(cells, levels) for cells in fates.expired_parts(time_ns)]
         first, late = self._worn_by(now)
         parts.append(Written(self._first_worn(first), self.worn_levels))
         if len(late):
@@ -271,16 +284,21 @@ class Bank:
         fates = CellFates(stream_key(self._key, *purpose), self.n_cells, _UNIT_EXPONENTIAL)
         return fates.failed_by(-math.log1p(-probability))
 
-    def soft_fates(self) -> list[SoftFates]:
-        """Return the fates of the cells under each soft mechanism."""
+    def soft_fates(self, now: Programmed) -> list[SoftFates]:
+        """Return the fates of the cells under each soft mechanism since a programming; ``now``: as of :meth:`at`."""
+        own = self._first_population + 1
+        drawn = own + len(self.soft)
+        if now.epoch != self._epoch:
+            self._populations.forget(range(drawn, drawn + len(self.soft)))
+            self._epoch = now.epoch
         return [
-            SoftFates(self._key, self.n_cells, self.soft, position, self._populations)
-            for position in range(len(self.soft))
+            SoftFates(self._key, self.n_cells, mechanism, now, i, self._populations, own + i, drawn + i)
+            for i, mechanism in enumerate(self.soft)
         ]
 
     def wear_fates(self, exposure: float) -> CellFates:
         """Return fates that tell which cells have worn out by ``exposure``."""
-        return self._populations.fates(0, exposure, self._make_wear_fates)
+        return self._populations.fates(self._first_population, exposure, self._make_wear_fates)
 
     def _make_wear_fates(self) -> CellFates:
         return CellFates(stream_key(self._key, "endurance"), self.n_cells, self.wear.limits)

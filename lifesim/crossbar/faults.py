@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ class FaultMap:
     encoding: Encoding = SLC
 
     @classmethod
+    @functools.cache
     def empty(cls, layers: int, encoding: Encoding = SLC) -> FaultMap:
+        """Return the map without a cell, one for all who ask."""
         return cls((np.empty(0, np.int64),) * layers, (np.empty(0, np.uint8),) * layers, encoding)
 
     @classmethod

@@ -8,7 +8,7 @@ programming; the others are drawn by each programming.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -122,102 +122,105 @@ class WriteDisturb:
 
 
 class SoftFates:
-    """The fates of the cells of a bank under one mechanism, told from what is kept of its populations; made whenever asked, and kept by nobody.
+    """The fates of the cells of a bank under one mechanism since it was programmed; made whenever asked, and kept by nobody.
 
     Parameters
     ----------
     key, n_cells : of the bank
-    mechanisms, position : those of the bank, and which it is
-    populations : of the bank: number 0 is not a mechanism's; then come the cells with limits of their own, mechanism by mechanism, then the others
+    now : what its programmings have left, reloads included
+    position : of the mechanism in ``now.idle``
+    populations, own, drawn : what is kept, and the numbers in it of the cells with limits of their own and of the others
     """
 
-    __slots__ = ("mechanism", "_key", "_n_cells", "_position", "_number_drawn", "_populations")
+    __slots__ = ("mechanism", "_key", "_n_cells", "_now", "_position", "_populations", "_own", "_drawn")
 
     def __init__(
         self,
         key: int,
         n_cells: int,
-        mechanisms: Sequence[SoftMechanism],
+        mechanism: SoftMechanism,
+        now: Programmed,
         position: int,
         populations: Populations,
+        own: int,
+        drawn: int,
     ):
-        self.mechanism = mechanisms[position]
+        self.mechanism = mechanism
         self._key = key
         self._n_cells = n_cells
+        self._now = now
         self._position = position
-        self._number_drawn = 1 + len(mechanisms) + position
         self._populations = populations
+        self._own = own
+        self._drawn = drawn
 
-    def expired(self, now: Programmed, time_ns: int) -> np.ndarray:
+    def expired(self, time_ns: int) -> np.ndarray:
         """Return the cells that have lost their state (int32)."""
-        reading = self._reading(now, time_ns)
-        cells = self._failed(now, 0, reading - self.mechanism.reading(now.time_ns))
+        now, reading = self._now, self._reading(time_ns)
+        cells = self._failed(0, reading - self.mechanism.reading(now.time_ns))
         for patch in now.patches:
             cells = cells[~among(cells, patch.cells)]
         parts = [cells]
         for patch in now.patches:
-            failed = self._failed(now, patch.ordinal, self._exposure_of(patch, reading))
+            failed = self._failed(patch.ordinal, self._exposure_of(patch, reading))
             parts.append(failed[among(failed, patch.cells)])
         return np.concatenate(parts)
 
-    def expired_parts(self, now: Programmed, time_ns: int) -> list[np.ndarray]:
+    def expired_parts(self, time_ns: int) -> list[np.ndarray]:
         """Return the cells of :meth:`expired`, each of them once, in parts that only grow until the next programming."""
-        if now.patches or self.mechanism.half_selects(now) is not None:
-            return [np.unique(self.expired(now, time_ns))]
-        exposure = self._reading(now, time_ns) - self.mechanism.reading(now.time_ns)
-        return [
-            self.own(exposure).failed_by(exposure),
-            self.drawn(now.epoch, 0, exposure).failed_by(exposure),
-        ]
+        if self._now.patches or self.mechanism.half_selects(self._now) is not None:
+            return [np.unique(self.expired(time_ns))]
+        exposure = self._reading(time_ns) - self.mechanism.reading(self._now.time_ns)
+        return [self.own(exposure).failed_by(exposure), self.drawn(0, exposure).failed_by(exposure)]
 
-    def key(self, now: Programmed, time_ns: int) -> Hashable:
+    def key(self, time_ns: int) -> Hashable:
         """Return what tells :meth:`expired` apart from that of other times and programmings, by counting."""
-        reading = self._reading(now, time_ns)
-        key = self._key_of(now, 0, reading - self.mechanism.reading(now.time_ns))
+        now, reading = self._now, self._reading(time_ns)
+        key = self._key_of(0, reading - self.mechanism.reading(now.time_ns))
         if not now.patches:
             return key
-        of_patches = [
-            self._key_of(now, patch.ordinal, self._exposure_of(patch, reading)) for patch in now.patches
-        ]
-        return (key, *of_patches)
+        return (
+            key,
+            *[self._key_of(patch.ordinal, self._exposure_of(patch, reading)) for patch in now.patches],
+        )
 
     def own(self, exposure: float) -> CellFates:
         """Return fates that tell which cells with a limit of their own have failed by ``exposure``."""
-        return self._populations.fates(1 + self._position, exposure, self._make_own)
+        return self._populations.fates(self._own, exposure, self._make_own)
 
-    def drawn(self, epoch: int, ordinal: int, exposure: float) -> CellFates:
-        """Return the same of the cells whose limits a programming has drawn: that of the bank, or the patch of an ordinal."""
-        make = functools.partial(self._make_drawn, epoch, ordinal)
-        return self._populations.fates_of(epoch, ordinal, self._number_drawn, exposure, make)
+    def drawn(self, ordinal: int, exposure: float) -> CellFates:
+        """Return the same of the cells whose limits the programming has drawn; of single cells written since, for ``ordinal`` from 1."""
+        make = functools.partial(self._make_drawn, ordinal)
+        return self._populations.fates(self._drawn, exposure, make, ordinal)
 
-    def _reading(self, now: Programmed, time_ns: int) -> float:
+    def _reading(self, time_ns: int) -> float:
         reading = self.mechanism.reading(time_ns)
-        return reading - now.idle[self._position] if now.idle else reading
+        return reading - self._now.idle[self._position] if self._now.idle else reading
 
     def _exposure_of(self, patch: Patch, reading: float) -> float:
         reading += patch.idle[self._position] if patch.idle else 0.0
         return reading - self.mechanism.reading(patch.time_ns)
 
-    def _key_of(self, now: Programmed, ordinal: int, exposure: float) -> Hashable:
-        half_selects = self.mechanism.half_selects(now)
+    def _key_of(self, ordinal: int, exposure: float) -> Hashable:
+        half_selects = self.mechanism.half_selects(self._now)
         if half_selects is None:
             own = self.own(exposure).count_by(exposure)
-            drawn = self.drawn(now.epoch, ordinal, exposure).count_by(exposure)
+            drawn = self.drawn(ordinal, exposure).count_by(exposure)
         else:
             bound = exposure + half_selects.most() * self.mechanism.pulses_per_write
             # Which of those below the bound have expired, the exposure decides.
             own = (exposure,) if self.own(bound).count_by(bound) else 0
-            drawn = (exposure,) if self.drawn(now.epoch, ordinal, bound).count_by(bound) else 0
-        return (own, drawn, now.epoch) if drawn else own
+            drawn = (exposure,) if self.drawn(ordinal, bound).count_by(bound) else 0
+        return (own, drawn, self._now.epoch) if drawn else own
 
-    def _failed(self, now: Programmed, ordinal: int, exposure: float) -> np.ndarray:
-        half_selects = self.mechanism.half_selects(now)
+    def _failed(self, ordinal: int, exposure: float) -> np.ndarray:
+        half_selects = self.mechanism.half_selects(self._now)
         bound = exposure
         if half_selects is not None:
             pulses = self.mechanism.pulses_per_write
             bound += half_selects.most() * pulses
         parts = []
-        for fates in (self.own(bound), self.drawn(now.epoch, ordinal, bound)):
+        for fates in (self.own(bound), self.drawn(ordinal, bound)):
             cells = fates.failed_by(bound)
             if half_selects is not None and len(cells):
                 cells = cells[fates.limits_by(bound) <= exposure + half_selects.of(cells) * pulses]
@@ -232,8 +235,8 @@ class SoftFates:
         key = stream_key(self._key, f"{self.mechanism.name} of the cell")
         return CellFates(key, self._n_own, self.mechanism.limits, self._place_own)
 
-    def _make_drawn(self, epoch: int, ordinal: int) -> CellFates:
-        parts = (epoch, ordinal) if ordinal else (epoch,)
+    def _make_drawn(self, ordinal: int) -> CellFates:
+        parts = (self._now.epoch, ordinal) if ordinal else (self._now.epoch,)
         key = stream_key(self._key, f"{self.mechanism.name} of the programming", *parts)
         n_drawn = self._n_cells - self._n_own
         return CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -104,7 +105,13 @@ def write_verify_of(technology: Technology) -> WriteVerify:
     mean = technology.verify_pulses_mean
     if mean is None:
         mean = OperationCosts.preset(OPERATION_COSTS).verify_pulses
-    return WriteVerify(mean, technology.verify_pulses_most)
+    return _write_verify(mean, technology.verify_pulses_most)
+
+
+@functools.cache
+def _write_verify(mean_pulses: float, most_pulses: int) -> WriteVerify:
+    """Return the way of writing, one for all who write so."""
+    return WriteVerify(mean_pulses, most_pulses)
 
 
 def endurance_of(technology: Technology) -> LifeDistribution:
@@ -167,31 +174,29 @@ class Factors:
         return cls(*(float(np.exp(sigma * own)) for sigma, own in zip(sigmas, z, strict=True)))
 
 
-def soft_mechanisms(
-    technology: Technology,
-    factors: Factors,
-    clock: AgeingClock,
-    pulses: Callable[[int], float],
-    tiling: Tiling,
+def retention(technology: Technology, factors: Factors, clock: AgeingClock) -> Retention:
+    """Return how time makes the cells of a device lose their state; ``clock``: seconds at the reference temperature of the technology."""
+    return Retention(
+        retention_of(technology).scaled(factors.retention),
+        technology.retention_cell_share,
+        int(technology.retention_fails_to == "lrs"),
+        clock,
+        technology.soft_fault_step == "level",
+    )
+
+
+def disturbs(
+    technology: Technology, factors: Factors, pulses: Callable[[int], float], tiling: Tiling
 ) -> tuple[SoftMechanism, ...]:
-    """Return what makes the cells of a bank lose their state.
+    """Return how reading and writing make the cells of a bank lose their state.
 
     Parameters
     ----------
-    clock : seconds at the reference temperature of the technology
     pulses : read pulses of a cell of the bank since the start, by the time in ns
     tiling : where the bank's cells lie
     """
     one_level = technology.soft_fault_step == "level"
-    mechanisms: list[SoftMechanism] = [
-        Retention(
-            retention_of(technology).scaled(factors.retention),
-            technology.retention_cell_share,
-            int(technology.retention_fails_to == "lrs"),
-            clock,
-            one_level,
-        )
-    ]
+    mechanisms: list[SoftMechanism] = []
     if (by_reads := read_disturb_of(technology)) is not None:
         mechanisms.append(
             ReadDisturb(

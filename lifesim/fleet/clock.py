@@ -6,9 +6,14 @@ then the visits of devices, and last of all the cloud hands out work, so that no
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from typing import Any
+
 import simpy
 
 from lifesim.timeunits import NS_PER_S
+
+Process = Generator[simpy.Event, Any, Any]
 
 NORMAL = 1  # simpy.events.NORMAL
 TEST = 2
@@ -38,3 +43,14 @@ class Moment(simpy.Event):
 def wait(env: simpy.Environment, delay_ns: int, priority: int = NORMAL) -> Moment:
     """Return an event that happens after ``delay_ns``, in its place among the events of that instant."""
     return Moment(env, delay_ns, priority)
+
+
+def run(process: Process) -> None:
+    """Run a process for whose end nobody waits, from now on: a simpy.Process without the events with which one begins and ends."""
+
+    def go_on(_: simpy.Event | None) -> None:
+        event = next(process, None)
+        if event is not None:
+            event.callbacks.append(go_on)
+
+    go_on(None)

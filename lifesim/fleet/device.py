@@ -1,4 +1,4 @@
-"""One device's life as a process: serve, visit, diagnose, refresh, wait for the cloud, be reprogrammed, retire, be replaced.
+"""One device's life: serve, visit, diagnose, refresh, wait for the cloud, be reprogrammed, retire, be replaced.
 
 Two ways to serve give the same record, byte for byte: *skip-ahead* asks for the findings of a window of visits at once, when the first of
 them begins, and sleeps until the first finding (the window doubles while nothing happens); *stepped* wakes at every visit. The second is the
@@ -7,7 +7,7 @@ oracle of the first. A window is announced as soon as it is known, so that those
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,14 +16,12 @@ import simpy
 from lifesim.crossbar.cost import Writing
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
-from lifesim.fleet.clock import TEST, wait
+from lifesim.fleet.clock import TEST, Moment, Process, run, wait
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
 LONGEST_WINDOW = 32  # visits evaluated in one call; more would waste work when an alarm comes first
-
-Process = Generator[simpy.Event, Any, Any]
 
 
 class Twin(Examinee, Protocol):
@@ -71,9 +69,13 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Surroundings:
-    """What the devices of a group have in common: the world that they live in, and what they do in it."""
+    """What the devices of a group have in common: the world that they live in, and what they do in it.
+
+    ``make_unit`` is called with the device's number, a generation (0, then 1 for the first replacement, ...) and the time at which it starts.
+    """
 
     env: simpy.Environment
+    make_unit: Callable[[int, int, int], Unit]
     schedule: Schedule
     costs: VisitCosts
     policy: Policy
@@ -89,16 +91,14 @@ class Surroundings:
 
 
 class Device:
-    """The process of what stands in one slot; ``number`` orders slots where several act at one instant. All that happens goes to ``record``.
+    """What stands in one slot; ``number`` orders slots where several act at one instant. All that happens goes to ``record``.
 
-    Parameters
-    ----------
-    make_unit : called with a generation (0, then 1 for the first replacement, ...) and the time at which it starts
+    While something is going on, such as a repair, that is a process. While the device serves or waits, all that the event loop has of it is a timer.
     """
 
     __slots__ = (
-        "env", "number", "record", "twin", "_around", "_make_unit", "_power_cuts", "_next_visit", "_generation", "_inbox", "_bell_rings",
-        "_asleep", "_known_map", "_solved_map", "_told_map", "_sent", "_alarm_unresolved", "_least_score", "_waiting", "_call_at",
+        "env", "number", "record", "twin", "_around", "_power_cuts", "_next_visit", "_generation", "_inbox", "_bell_rings",
+        "_asleep", "_timer", "_window", "_finding", "_known_map", "_solved_map", "_told_map", "_sent", "_alarm_unresolved", "_least_score", "_waiting", "_call_at",
         "_failed_redeployments",
     )  # fmt: skip
 
@@ -106,7 +106,6 @@ class Device:
         self,
         around: Surroundings,
         number: int,
-        make_unit: Callable[[int, int], Unit],
         power_cuts: PowerCuts,
         record: DeviceRecord,
     ):
@@ -114,16 +113,18 @@ class Device:
         self.number = number
         self.record = record
         self._around = around
-        self._make_unit = make_unit
         self._power_cuts = power_cuts
         self._next_visit = 0  # visits below are accounted for
         self._generation = -1
         self._inbox: simpy.Event | None = None  # made when somebody looks for it
         self._bell_rings = False  # there is something to see to besides the inbox
-        self._asleep: simpy.Event | None = (
-            None  # what the process waits for, or has waited for, while it can be disturbed
+        self._asleep = (
+            False  # nothing is going on, and nothing will until the timer, if there is one, or a disturbance
         )
-        around.env.process(self._live())
+        self._timer: Moment | None = None
+        if record.commissioned_ns:
+            self._enter(State.UNCOMMISSIONED)
+        wait(around.env, record.commissioned_ns).callbacks.append(self._begin)
 
     @property
     def inbox(self) -> simpy.Event:
@@ -157,36 +158,45 @@ class Device:
 
     # -- the life --
 
-    def _live(self) -> Process:
-        if self.record.commissioned_ns:
-            self._enter(State.UNCOMMISSIONED)
-            yield wait(self.env, self.record.commissioned_ns)
+    def _begin(self, _: simpy.Event) -> None:
+        run(self._start())
+
+    def _start(self) -> Process:
+        """Start with a unit fresh from the factory."""
+        self._install_unit()
+        yield from self._take_baseline()
+        yield from self._live()
+
+    def _live(self, finding: Finding | None = None) -> Process:
+        """See to what a visit has found, then to inbox and bell as long as there is something; then serve."""
+        if finding is not None:
+            yield from self._act_on(finding)
         while True:
-            self._install_unit()
-            yield from self._take_baseline()
-            while self._failed_redeployments < self._around.policy.retire_after:
-                finding = yield from self._serve()
-                self._stop_serving(finding)
-                if finding is not None:
-                    yield from self._act_on(finding)
-                elif self._mail:
-                    yield from self._redeploy()
-                else:
-                    yield from self._see_to_bell()
-            self._miss_visits_before(self.env.now)
-            self._enter(State.RETIRED)
-            self._end_stretch()
-            self._cancel_call()
-            self.log("retirement", self._failed_redeployments)
-            if self._around.policy.replace_after_ns is None:
+            if self._failed_redeployments >= self._around.policy.retire_after:
+                self._retire()
+                if (replace_after_ns := self._around.policy.replace_after_ns) is not None:
+                    yield wait(self.env, replace_after_ns)
+                    self.log("replacement", self._generation + 1)
+                    yield from self._start()
                 return
-            yield wait(self.env, self._around.policy.replace_after_ns)
-            self.log("replacement", self._generation + 1)
+            elif self._mail:
+                yield from self._redeploy()
+            elif self._bell_rings:
+                yield from self._see_to_bell()
+            else:
+                break
+        self._serve()
+
+    def _retire(self) -> None:
+        self._miss_visits_before(self.env.now)
+        self._enter(State.RETIRED)
+        self._end_stretch()
+        self._cancel_call()
+        self.log("retirement", self._failed_redeployments)
 
     def _install_unit(self) -> None:
-        """Start with a unit fresh from the factory."""
         self._generation += 1
-        unit = self._make_unit(self._generation, self.env.now)
+        unit = self._around.make_unit(self.number, self._generation, self.env.now)
         self.twin: Twin = unit.twin
         self._known_map: FaultMap = unit.known
         self._solved_map = unit.known  # what the redeployment in the backup was made for
@@ -397,84 +407,106 @@ class Device:
 
     # -- serving --
 
-    def _serve(self) -> Process:
-        """Serve until a visit finds something (return it) or the inbox or the bell asks for attention (return None)."""
-        if self._disturbed:
-            return iter(())
+    def _serve(self) -> None:
+        """Fall asleep until a visit finds something, or the inbox or the bell asks for attention."""
+        self._asleep, self._timer = True, None
         if self._waiting and self._around.policy.offline_while_waiting:
             self._end_stretch()
             self._enter(State.OFFLINE)
-            return self._wait_for_disturbance()
-        segment = self._enter(State.SERVING)
+            return
+        segment, grid = self._enter(State.SERVING), self.record.grid
         segment.known = self._alarm_unresolved
-        if self.record.grid is None:
-            return self._wait_for_disturbance()
+        if grid is None:
+            return
         self._miss_visits_before(self.env.now)
-        segment.first_visit = self._next_visit
-        return self._step() if self._around.stepped else self._skip_ahead()
+        first = segment.first_visit = self._next_visit
+        self._window, self._finding = 1, None
+        last = grid.first_at_or_after(self._around.horizon_ns)
+        if self.twin.sees_ahead and first < last and not self._around.stepped:
+            self._look(grid.ends_ns(first, last))
+        self._sleep()
 
-    def _stop_serving(self, finding: Finding | None) -> None:
+    def _sleep(self) -> None:
+        """Sleep until visit ``_next_visit`` begins: it finds ``_finding``; or it is the first of a window that is looked into when it begins."""
+        grid, around = self.record.grid, self._around
+        if self._finding is None and not around.stepped and (ends_ns := self._window_ends_ns()):
+            around.schedule.foresee(self.twin, ends_ns)
+        self._timer = wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST)
+        self._timer.callbacks.append(self._visit)
+
+    def _window_ends_ns(self) -> range:
+        grid, first = self.record.grid, self._next_visit
+        last = grid.first_at_or_after(self._around.horizon_ns)
+        return grid.ends_ns(first, min(first + self._window, last))
+
+    def _look(self, ends_ns: range) -> None:
+        """Ask what the next visits find, and go on to the first that finds something, or to the one beyond them."""
+        self._finding = finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score)
+        self._next_visit += finding.position if finding else len(ends_ns)
+
+    def _visit(self, _: simpy.Event) -> None:
+        """The visit begins until which the device has slept."""
+        if self._around.stepped:
+            self._step()
+            return
+        if self._finding is None:
+            begun = self._next_visit
+            self._look(self._window_ends_ns())
+            self._window = min(2 * self._window, LONGEST_WINDOW)
+            if self._finding is None or self._next_visit > begun:
+                self._sleep()
+                return
+        self._wake(self._finding)
+
+    def _step(self) -> None:
+        grid = self.record.grid
+        ends_ns = [grid.end_ns(self._next_visit)]
+        finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score)
+        if finding is not None:
+            self._wake(finding)
+            return
+        self._asleep = False  # a visit that has begun is ended first
+        wait(self.env, grid.visit_ns, TEST).callbacks.append(self._end_step)
+
+    def _end_step(self, _: simpy.Event) -> None:
+        self._next_visit += 1
+        if self._disturbed:
+            self._wake()
+            return
+        self._asleep = True
+        self._sleep()
+
+    def _disturb(self, _: simpy.Event) -> None:
+        """Wake the device if it is asleep."""
+        if not self._asleep:
+            return
+        self._asleep = False
+        if self._timer is not None:
+            self._timer.callbacks.clear()
+        wait(self.env, 0).callbacks.append(self._break_off)
+
+    def _break_off(self, _: simpy.Event) -> None:
+        """Serving ends before its time: visits that have been slept through have found nothing, and one that has begun is ended first."""
+        segment, grid, now_ns = self.record.segments[-1], self.record.grid, self.env.now
+        if segment.state is State.SERVING and grid is not None and not self._around.stepped:
+            self._next_visit = max(segment.first_visit, grid.first_at_or_after(now_ns))
+            in_progress = self._next_visit - 1
+            if in_progress >= segment.first_visit and grid.end_ns(in_progress) > now_ns:
+                wait(self.env, grid.end_ns(in_progress) - now_ns, TEST).callbacks.append(
+                    lambda _: self._wake()
+                )
+                return
+        self._wake()
+
+    def _wake(self, finding: Finding | None = None) -> None:
+        """There is something to see to: what a visit has found, or inbox or bell."""
+        self._asleep, self._timer = False, None
         segment = self.record.segments[-1]
         if segment.state is State.SERVING:
             segment.end_visit = self._next_visit
         if finding is not None:
             self._next_visit += 1  # the visit that found something is no longer part of serving
-
-    def _wait_for_disturbance(self) -> Process:
-        yield self._sleep(self.env.event())
-
-    def _skip_ahead(self) -> Process:
-        env, grid, schedule, twin = self.env, self.record.grid, self._around.schedule, self.twin
-        first, last = self._next_visit, grid.first_at_or_after(self._around.horizon_ns)
-        window, finding = 1, None
-        if twin.sees_ahead and first < last:
-            finding = schedule.first_finding(twin, grid.ends_ns(first, last), self._least_score)
-            self._next_visit = first + finding.position if finding else last
-        while True:
-            begin = self._next_visit
-            # Visits before ``begin`` find nothing. It finds ``finding``; or a window begins with it, which is looked into when it does.
-            if finding is None and begin < last:
-                ends_ns = grid.ends_ns(begin, min(begin + window, last))
-                schedule.foresee(twin, ends_ns)
-            yield self._sleep(wait(env, grid.start_ns(begin) - env.now, TEST))
-            if self._disturbed:
-                break
-            if finding is None:
-                finding = schedule.first_finding(twin, ends_ns, self._least_score)
-                self._next_visit += finding.position if finding else len(ends_ns)
-                window = min(2 * window, LONGEST_WINDOW)
-            if finding and self._next_visit == begin:
-                return finding
-        self._next_visit = max(first, grid.first_at_or_after(env.now))
-        in_progress = self._next_visit - 1
-        if in_progress >= first and grid.end_ns(in_progress) > env.now:
-            yield wait(env, grid.end_ns(in_progress) - env.now, TEST)
-        return None
-
-    def _step(self) -> Process:
-        env, grid, schedule = self.env, self.record.grid, self._around.schedule
-        while True:
-            yield self._sleep(wait(env, grid.start_ns(self._next_visit) - env.now, TEST))
-            if self._disturbed:
-                return None
-            finding = schedule.first_finding(self.twin, [grid.end_ns(self._next_visit)], self._least_score)
-            if finding:
-                return finding
-            self._next_visit += 1
-            yield wait(env, grid.visit_ns, TEST)
-            if self._disturbed:
-                return None
-
-    def _sleep(self, until: simpy.Event) -> simpy.Event:
-        """Return what the process waits for if it goes on at ``until``, or as soon as it is disturbed."""
-        self._asleep = until
-        return until
-
-    def _disturb(self, _: simpy.Event) -> None:
-        """Wake the process if it is asleep: what follows on the event that it waits for follows now."""
-        if self._asleep is not None and self._asleep.callbacks:
-            now = wait(self.env, 0)
-            now.callbacks, self._asleep.callbacks = self._asleep.callbacks, []
+        run(self._live(finding))
 
     @property
     def _disturbed(self) -> bool:

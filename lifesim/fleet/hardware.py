@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from lifesim.crossbar.bank import Bank
+from lifesim.crossbar.bank import Bank, populations_of
 from lifesim.crossbar.cost import (
     Cost,
     OperationCosts,
@@ -22,6 +23,7 @@ from lifesim.crossbar.cost import (
 )
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.march import MARCH_TESTS, all_levels, extreme_levels
 from lifesim.detection.schedules import (
     BlindRefresh,
@@ -38,13 +40,14 @@ from lifesim.fleet.cells import (
     BankPlan,
     Factors,
     Layout,
+    disturbs,
     encoding_of,
     endurance_of,
     factory_defects,
     layer_drift,
     line_defects,
     make_layout,
-    soft_mechanisms,
+    retention,
     wear_of,
     write_verify_of,
 )
@@ -54,6 +57,7 @@ from lifesim.fleet.keys import device_key
 from lifesim.fleet.silicon import Silicon, Warming
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.physics.disturb import pulses_per_inference
+from lifesim.physics.fates import Populations
 from lifesim.physics.usage import Usage, usage
 from lifesim.scenario.models import Group, Scenario
 from lifesim.streams import first_uniform, generator
@@ -212,28 +216,38 @@ def make_silicon(
     environment = make_environment(group, scenario, name, slot)
     clock = environment.clock(technology.retention_reference_c, technology.activation_energy_ev)
     lines = line_defects(technology, key("lines"), plans, born_ns, to_ns(scenario.horizon_s))
+    by_time = (retention(technology, factors, clock),)  # one for all banks of the device
+    mechanisms = [
+        by_time
+        + disturbs(technology, factors, read_pulses(group, hardware, scenario, name, slot, plan), plan.tiling)
+        for plan in plans
+    ]
+    ends = list(itertools.accumulate(map(populations_of, mechanisms), initial=0))
+    populations = Populations(ends[-1])
     banks = []
-    for plan, line_failures in zip(plans, lines, strict=True):
+    for plan, soft, first, line_failures in zip(plans, mechanisms, ends, lines, strict=False):
         from_factory = factory_defects(technology, key("fabrication", plan.name), plan)
-        pulses = read_pulses(group, hardware, scenario, name, slot, plan)
         banks.append(
             Bank(
                 key("bank", plan.name),
                 plan.n_cells,
                 wear,
-                soft_mechanisms(technology, factors, clock, pulses, plan.tiling),
+                soft,
                 reload_period_ns(plan.reloads_per_day),
                 layers=len(plan.layers),
                 top_level=hardware.encoding.top_level,
                 defects=([from_factory] if from_factory else []) + line_failures,
                 write=write_verify_of(technology),
+                populations=populations,
+                first_population=first,
             )
         )
     layers = hardware.architecture.crossbar_layers
-    drift_clock = environment.clock(technology.drift_reference_c, technology.activation_energy_ev)
-    drift = layer_drift(
-        technology, hardware.encoding, layers, [key("drift", layer.name) for layer in layers], drift_clock
-    )
+    drift: tuple[LayerDrift, ...] = ()
+    if technology.drift != "none":
+        drift_clock = environment.clock(technology.drift_reference_c, technology.activation_energy_ev)
+        keys = [key("drift", layer.name) for layer in layers]
+        drift = layer_drift(technology, hardware.encoding, layers, keys, drift_clock)
     per_k = technology.temperature_coefficient_per_k * technology.reference_tracking_residue
     warming = Warming(per_k, environment.temperature_c) if per_k else None
     return Silicon(tuple(banks), hardware.layout.regions, hardware.encoding, drift, warming)

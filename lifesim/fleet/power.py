@@ -18,6 +18,8 @@ class PowerCuts:
     nothing has to be drawn before what is asked for.
     """
 
+    __slots__ = ("_key", "_period_ns")
+
     def __init__(self, key: int, per_year: float):
         self._key = key
         self._period_ns = to_ns(_PER_PERIOD * S_PER_YEAR / per_year) if per_year else None
@@ -35,3 +37,7 @@ class PowerCuts:
         """Return the cuts of a period, in ns since its beginning."""
         rng = generator(stream_key(self._key, period))
         return rng.integers(self._period_ns, size=rng.poisson(_PER_PERIOD))
+
+
+NO_CUTS = PowerCuts(0, 0.0)
+"""A place where the power never goes."""

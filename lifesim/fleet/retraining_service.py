@@ -15,8 +15,9 @@ from typing import Any, Literal
 import simpy
 
 from lifesim.crossbar.faults import FaultMap
+from lifesim.fleet.clock import Process
 from lifesim.fleet.cloud import Cloud, Job
-from lifesim.fleet.device import Device, Process
+from lifesim.fleet.device import Device
 from lifesim.fleet.link import Direction, Link
 from lifesim.fleet.outages import Outages
 from lifesim.fleet.redeployment import Redeployment, Retraining, prepare

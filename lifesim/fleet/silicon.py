@@ -222,6 +222,8 @@ class Silicon:
 
     def map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
         """Return cells and levels of each bank as a map of the layers that lie there."""
+        if not any(len(cells) for cells, _ in of_banks):
+            return FaultMap.empty(len(self.regions), self.encoding)
         cells = [
             np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in self.regions
         ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import gc
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
@@ -11,16 +10,17 @@ from dataclasses import dataclass
 
 import simpy
 
+from lifesim.crossbar.faults import FaultMap
 from lifesim.fleet.build import Plan, make_grid, make_plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
-from lifesim.fleet.connections import make_backhauls, make_link, make_service
+from lifesim.fleet.connections import Line, make_backhauls, make_link, make_service
 from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.environment import commissioned_ns
 from lifesim.fleet.hardware import make_diagnosis, make_silicon
 from lifesim.fleet.keys import device_key
 from lifesim.fleet.lookahead import Lookahead
-from lifesim.fleet.power import PowerCuts
+from lifesim.fleet.power import NO_CUTS, PowerCuts
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
 from lifesim.fleet.twin import DeviceTwin, Equipment
@@ -78,22 +78,16 @@ def simulate(
     horizon_ns = to_ns(scenario.horizon_s)
     service = make_service(env, scenario, executor)
     backhauls = make_backhauls(env, scenario)
-    devices = []
+    devices: list[Device] = []
     for plan in plans.values():
-        around = Surroundings(env, plan.schedule, plan.costs, plan.policy, service, horizon_ns, stepped)
         equipment = make_equipment(plan, torch_device, lookahead)
-        slots = _Slots(plan, equipment, scenario, service, around)
-        task = plan.task(scenario, torch_device)
+        line = backhauls.get(plan.group.backhaul)
+        slots = _Slots(plan, equipment, scenario, service, env, line, torch_device, len(devices))
+        around = Surroundings(
+            env, slots.unit, plan.schedule, plan.costs, plan.policy, slots, horizon_ns, stepped
+        )
         for slot in range(plan.group.count):
-            device = slots.device(len(devices), slot)
-            link = make_link(
-                env,
-                plan.group.link,
-                device_key(scenario.seed, plan.name, slot, "link"),
-                backhauls.get(plan.group.backhaul),
-            )
-            key = device_key(scenario.seed, plan.name, slot, "service")
-            service.open_desk(Desk(device, link, plan.model, plan.layer_cells, task, key))
+            device = slots.device(around, slot)
             on_record(device.record)
             devices.append(device)
     with lookahead or contextlib.nullcontext():
@@ -126,45 +120,66 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Slots:
-    """The slots of one group: what all their devices have in common."""
+    """The slots of one group: what comes into them, and what the cloud keeps for them.
 
-    plan: Plan
-    equipment: Equipment
-    scenario: Scenario
-    service: RetrainingService
-    around: Surroundings
+    Of the fleet's devices, these are numbers ``first`` and following. What a device may never need, such as a link, is made when it does.
+    """
 
-    def device(self, number: int, slot: int) -> Device:
-        """Return the device in a slot, which is number ``number`` of the fleet."""
-        plan, seed = self.plan, self.scenario.seed
-        return Device(
-            self.around,
-            number,
-            functools.partial(self.unit, number, slot),
-            PowerCuts(device_key(seed, plan.name, slot, "power cuts"), plan.group.site.power_cuts_per_year),
-            DeviceRecord(
-                plan.name,
-                number,
-                make_grid(plan, seed, slot),
-                commissioned_ns(plan.group, self.scenario, plan.name, slot),
-            ),
-        )
+    def __init__(
+        self,
+        plan: Plan,
+        equipment: Equipment,
+        scenario: Scenario,
+        cloud: RetrainingService,
+        env: simpy.Environment,
+        line: Line | None,
+        torch_device: str,
+        first: int,
+    ):
+        self._plan = plan
+        self._equipment = equipment
+        self._scenario = scenario
+        self._cloud = cloud
+        self._env = env
+        self._line = line
+        self._task = plan.task(scenario, torch_device)
+        self._first = first
+        self._served: set[int] = set()
 
-    def unit(self, number: int, slot: int, generation: int, time_ns: int) -> Unit:
+    def device(self, around: Surroundings, slot: int) -> Device:
+        """Return the device in a slot."""
+        plan, seed = self._plan, self._scenario.seed
+        cuts_per_year = plan.group.site.power_cuts_per_year
+        cuts = PowerCuts(self._key(slot, "power cuts"), cuts_per_year) if cuts_per_year else NO_CUTS
+        commissioned = commissioned_ns(plan.group, self._scenario, plan.name, slot)
+        record = DeviceRecord(plan.name, self._first + slot, make_grid(plan, seed, slot), commissioned)
+        return Device(around, self._first + slot, cuts, record)
+
+    def unit(self, number: int, generation: int, time_ns: int) -> Unit:
         """Return a device fresh from the factory, the how-manieth in its slot."""
-        plan = self.plan
-        if generation:
-            self.service.renew_desk(number, plan.model)
-        silicon = make_silicon(plan.group, plan.hardware, self.scenario, plan.name, slot, generation, time_ns)
-        twin = DeviceTwin(
-            silicon,
-            plan.model,
-            plan.test_set,
-            self.equipment,
-            device_key(self.scenario.seed, plan.name, slot, "read noise", generation=generation),
-            time_ns,
+        plan, slot = self._plan, number - self._first
+        if number in self._served:
+            self._cloud.renew_desk(number, plan.model)
+        silicon = make_silicon(
+            plan.group, plan.hardware, self._scenario, plan.name, slot, generation, time_ns
         )
+        noise_key = self._key(slot, "read noise", generation)
+        twin = DeviceTwin(silicon, plan.model, plan.test_set, self._equipment, noise_key, time_ns)
         # The factory test has found what was stuck when the device was programmed for the first time.
         return Unit(twin, silicon.stuck_map(twin.programmed, time_ns))
+
+    def request(self, device: Device, fault_map: FaultMap) -> None:
+        """Pass a device's map on to the cloud, which opens a desk for whoever calls for the first time."""
+        if device.number not in self._served:
+            self._served.add(device.number)
+            self._cloud.open_desk(self._desk(device))
+        self._cloud.request(device, fault_map)
+
+    def _desk(self, device: Device) -> Desk:
+        plan, slot = self._plan, device.number - self._first
+        link = make_link(self._env, plan.group.link, self._key(slot, "link"), self._line)
+        return Desk(device, link, plan.model, plan.layer_cells, self._task, self._key(slot, "service"))
+
+    def _key(self, slot: int, purpose: str, generation: int = 0) -> int:
+        return device_key(self._scenario.seed, self._plan.name, slot, purpose, generation=generation)

@@ -28,6 +28,8 @@ from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
 
+_NO_CELLS = np.empty(0, np.int64)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Equipment:
@@ -65,7 +67,7 @@ class DeviceTwin:
     ):
         self.silicon = silicon
         self.model = model
-        self.programmed = tuple(Programmed(started_ns, 0, 1) for _ in silicon.banks)
+        self.programmed = (Programmed(started_ns, 0, 1),) * len(silicon.banks)
         self.test_set = test_set
         self.golden = test_set.golden
         self._equipment = equipment
@@ -285,7 +287,7 @@ class DeviceTwin:
         return self._first_read_at[time_ns]
 
     def _no_cells(self) -> tuple[np.ndarray, ...]:
-        return tuple(np.empty(0, np.int64) for _ in self.model.codes)
+        return (_NO_CELLS,) * len(self.model.codes)
 
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
         return self._differing(self.snapshot().held_at(time_ns).read_codes())

@@ -105,56 +105,36 @@ _NO_FATES = CellFates(0, 0, Weibull(1.0, 1.0))
 
 
 class Populations:
-    """The fates of several populations of cells, most of which never see a failure: until then, each is one double.
+    """The fates of several populations of cells, by number, most of which never see a failure: until then, each is one double."""
 
-    The first ``lasting`` numbers are of populations for life, the next ``passing`` ones of the programming that was asked about last.
-    """
+    __slots__ = ("_safe", "_seen")
 
-    __slots__ = ("_safe", "_seen", "_lasting", "_programming")
-
-    def __init__(self, lasting: int, passing: int):
-        self._safe = array(
-            "d", bytes(8 * (lasting + passing))
-        )  # exposures; 0 for what nobody has asked about
+    def __init__(self, numbers: int):
+        self._safe = array("d", bytes(8 * numbers))  # exposures; 0 for what nobody has asked about
         self._seen: dict[tuple[int, int], CellFates] | None = None
-        self._lasting = lasting
-        self._programming = 0
 
-    def fates(self, number: int, exposure: float, make: Callable[[], CellFates]) -> CellFates:
-        """Return fates that tell what fails up to ``exposure``: of population ``number``, as ``make`` makes them, or of none where nothing does."""
-        if exposure < self._safe[number]:
+    def fates(self, number: int, exposure: float, make: Callable[[], CellFates], part: int = 0) -> CellFates:
+        """Return fates that tell what fails up to ``exposure``: of population ``number``, as ``make`` makes them, or of none where nothing does.
+
+        ``part``: 0 for the whole population; there may be other parts.
+        """
+        if not part and exposure < self._safe[number]:
             return _NO_FATES
-        fates = self._known(number, 0)
+        fates = self._seen.get((number, part)) if self._seen else None
         if fates is None:
             fates = make()
-            self._safe[number] = fates.safe_exposure
-            if exposure < self._safe[number]:
-                return _NO_FATES
-            self._keep(number, 0, fates)
+            if not part:
+                self._safe[number] = fates.safe_exposure
+                if exposure < self._safe[number]:
+                    return _NO_FATES
+            if self._seen is None:
+                self._seen = {}
+            self._seen[number, part] = fates
         return fates
 
-    def fates_of(
-        self, programming: int, ordinal: int, number: int, exposure: float, make: Callable[[], CellFates]
-    ) -> CellFates:
-        """Return the same of a population of a programming; or of single cells that have been written since, ``ordinal`` from 1."""
-        if programming != self._programming:
-            self._programming = programming
-            for passing in range(self._lasting, len(self._safe)):
-                self._safe[passing] = 0.0
-            if self._seen:
-                self._seen = {k: fates for k, fates in self._seen.items() if k[0] < self._lasting}
-        if not ordinal:
-            return self.fates(number, exposure, make)
-        fates = self._known(number, ordinal)
-        if fates is None:
-            fates = make()
-            self._keep(number, ordinal, fates)
-        return fates
-
-    def _known(self, number: int, ordinal: int) -> CellFates | None:
-        return self._seen.get((number, ordinal)) if self._seen else None
-
-    def _keep(self, number: int, ordinal: int, fates: CellFates) -> None:
-        if self._seen is None:
-            self._seen = {}
-        self._seen[number, ordinal] = fates
+    def forget(self, numbers: range) -> None:
+        """From now on these numbers are of other populations."""
+        for number in numbers:
+            self._safe[number] = 0.0
+        if self._seen:
+            self._seen = {of: fates for of, fates in self._seen.items() if of[0] not in numbers} or None

@@ -16,12 +16,13 @@ from lifesim.crossbar.cost import Cost
 from lifesim.detection.schedules import Periodic, VisitCosts
 from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.policy import Policy
+from lifesim.fleet.power import NO_CUTS
 from lifesim.fleet.records import DeviceRecord, Grid
 from lifesim.fleet.simulation import piling_up
 from lifesim.streams import stream_key
 from lifesim.timeunits import NS_PER_S, S_PER_DAY, S_PER_YEAR
 from tests.benchmarks import harness
-from tests.support.exponential import NO_FAULTS, ExponentialTwin, NoCuts
+from tests.support.exponential import NO_FAULTS, ExponentialTwin
 
 _RIVAL = Path(__file__).with_name("rivals") / "cimba_model.py"
 _MEANS_Y = (10.0, 2.0)
@@ -105,8 +106,15 @@ def lived(task: Task, stepped: bool) -> list[DeviceRecord]:
     read, diagnosis, programming = (
         Cost(seconds * NS_PER_S, 0.0, 0) for seconds in (task.visit_s, task.diagnosis_s, task.programming_s)
     )
+
+    def make_unit(number: int, generation: int, time_ns: int) -> Unit:
+        twin = ExponentialTwin(stream_key("event loop", number), task.mean_s * NS_PER_S, time_ns)
+        twin.programming_ns = programming.latency_ns
+        return Unit(twin, NO_FAULTS)
+
     around = Surroundings(
         env,
+        make_unit,
         Periodic(task.interval_s * NS_PER_S),
         VisitCosts(read, read, diagnosis, programming, 0, 0),
         Policy(offline_while_waiting=False, retire_after=1),
@@ -123,17 +131,8 @@ def lived(task: Task, stepped: bool) -> list[DeviceRecord]:
 
 def _device(task: Task, around: Surroundings, slot: int) -> Device:
     interval_ns = around.schedule.interval_ns
-
-    def make_unit(generation: int, time_ns: int) -> Unit:
-        twin = ExponentialTwin(stream_key("event loop", slot), task.mean_s * NS_PER_S, time_ns)
-        twin.programming_ns = around.costs.programming.latency_ns
-        return Unit(twin, NO_FAULTS)
-
     grid = Grid(interval_ns * slot // task.devices, interval_ns, around.visit_ns)
-    return Device(around, slot, make_unit, _NO_CUTS, DeviceRecord("devices", slot, grid))
-
-
-_NO_CUTS = NoCuts()
+    return Device(around, slot, NO_CUTS, DeviceRecord("devices", slot, grid))
 
 
 def counts_of(records: list[DeviceRecord]) -> Counts:

@@ -88,7 +88,7 @@ class BruteForce:
         self._bank = make_bank(**settings)  # opened up for its limits, and asked nothing else
         self._n = settings["n"]
         self._endurance = limits_by_cell(self._bank.wear_fates(np.inf), self._n)
-        self._own = limits_by_cell(self._bank.soft_fates()[0].own(np.inf), self._n)
+        self._own = limits_by_cell(self._bank.soft_fates(Programmed(0, 0, 1))[0].own(np.inf), self._n)
         self._period = settings["reload_period_ns"]
         self._life = [*life, (10**30, 0, 10**30)]
         self._now, self._programmed_ns, self._epoch, self._operations, self._next_reload = 0, 0, 0, 1, 1
@@ -104,7 +104,9 @@ class BruteForce:
                 self._next_reload += 1  # the device was halted, or just programmed
         self._reload_until(time_ns)
         age_s = CLOCK.at(time_ns / NS_PER_S) - CLOCK.at(self._programmed_ns / NS_PER_S)
-        drawn = limits_by_cell(self._bank.soft_fates()[0].drawn(self._epoch, 0, np.inf), self._n)
+        drawn = limits_by_cell(
+            self._bank.soft_fates(Programmed(0, self._epoch, 1))[0].drawn(0, np.inf), self._n
+        )
         stuck = {cell for cell in range(self._n) if self._endurance[cell] <= self._operations}
         expired = {cell for cell in range(self._n) if min(self._own[cell], drawn[cell]) <= age_s}
         return stuck, expired, self._operations

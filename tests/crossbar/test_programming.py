@@ -79,7 +79,7 @@ class BruteForce:
         limits = limits_by_cell(bank.wear_fates(np.inf))
         stuck = set(np.flatnonzero(limits <= self.cycles * bank.wear.cycles_per_operation).tolist())
         soft = []
-        for fates in bank.soft_fates():
+        for fates in bank.soft_fates(Programmed(0, self._epoch, 1)):
             own, expired = limits_by_cell(fates.own(np.inf)), set()
             for cell in range(N):
                 since = self.written_ns[cell]
@@ -88,7 +88,7 @@ class BruteForce:
                     "read disturb": pulses(time_ns) - pulses(since),
                     "write disturb": self.half_selects[cell],
                 }[fates.mechanism.name]
-                drawn = limits_by_cell(fates.drawn(*self.programming[cell], np.inf))[cell]
+                drawn = limits_by_cell(fates.drawn(self.programming[cell][1], np.inf))[cell]
                 if min(own[cell], drawn) <= exposure:
                     expired.add(cell)
             soft.append(expired)
@@ -149,11 +149,11 @@ def test_a_halt_before_cells_are_rewritten_is_not_counted_twice():
     halted = bank.resumed(Programmed(0, 0, 1), 10 * DAY_NS, 30 * DAY_NS).patched(cells, 30 * DAY_NS)
     again = bank.resumed(halted, 40 * DAY_NS, 70 * DAY_NS)
     # Read pulses since day 30: ten days until the second halt, thirty after it.
-    expected = make_bank().soft_fates()[1]
     now = Programmed(0, 0, 1).patched(cells, 0)
+    expected = make_bank().soft_fates(now)[1]
     assert (
         bank.faults_at(again, 100 * DAY_NS).soft[1].cells.tolist()
-        == expected.expired(now, 40 * DAY_NS).tolist()
+        == expected.expired(40 * DAY_NS).tolist()
         != []
     )
 

@@ -2,6 +2,7 @@
 independent draws.
 """
 
+import functools
 import math
 
 import numpy as np
@@ -77,31 +78,24 @@ def test_no_cell_fails_below_the_safe_exposure_and_one_fails_soon_above(key, n, 
 @given(
     st.integers(0, 2**64),
     st.lists(
-        st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 2), st.floats(0.0, 0.3)),
+        st.tuples(st.integers(0, 3), st.integers(0, 2), st.booleans(), st.floats(0.0, 0.3)),
         min_size=1,
         max_size=30,
     ),
 )
 def test_populations_answer_as_each_would_alone(key, questions):
-    """Two for life, two of whatever programming is asked about; and those of cells written since."""
-    populations = Populations(2, 2)
+    """Four, of which the last two are others from time to time; and parts of them."""
+    populations, others = Populations(4), 0
 
-    def make(number, programming, ordinal):
-        return CellFates(stream_key(key, number, programming, ordinal), 40, Weibull(1.0, 1.0))
+    def make(number, part):
+        return CellFates(stream_key(key, number, part, others if number > 1 else 0), 40, UNIT)
 
-    for number, programming, ordinal, exposure in questions:
-        if number < 2:
-            programming = ordinal = 0
-            asked = populations.fates(number, exposure, lambda n=number: make(n, 0, 0))
-        else:
-            asked = populations.fates_of(
-                programming,
-                ordinal,
-                number,
-                exposure,
-                lambda n=number, p=programming, o=ordinal: make(n, p, o),
-            )
-        alone = make(number, programming, ordinal)
+    for number, part, change, exposure in questions:
+        if change:
+            others += 1
+            populations.forget(range(2, 4))
+        asked = populations.fates(number, exposure, functools.partial(make, number, part), part)
+        alone = make(number, part)
         assert asked.failed_by(exposure).tolist() == alone.failed_by(exposure).tolist()
         assert asked.limits_by(exposure).tolist() == alone.limits_by(exposure).tolist()
 
@@ -113,7 +107,7 @@ def test_populations_without_failures_keep_no_fates():
         made.append(CellFates(1, 1000, UNIT))
         return made[-1]
 
-    populations, first = Populations(1, 0), CellFates(1, 1000, UNIT).limit_of_rank(0)
+    populations, first = Populations(1), CellFates(1, 1000, UNIT).limit_of_rank(0)
     for share in (0.0, 0.5, 0.99, 0.2):
         assert populations.fates(0, share * first, make).count_by(share * first) == 0
     assert len(made) == 1 and made[0].count_by(0.0) == 0

@@ -120,13 +120,15 @@ def live(
     again = Cost(again_ns, 0.0, 1)
     costs = VisitCosts(read, read, diagnosis, programming, baseline_reads, rereads, again)
 
-    def make_unit(generation: int, time_ns: int) -> Unit:
+    def make_unit(number: int, generation: int, time_ns: int) -> Unit:
         made = twin(generation, time_ns) if callable(twin) else twin
         made.programming_ns = programming_ns
         return Unit(made, NO_FAULTS)
 
-    around = Surroundings(env, schedule, costs, policy, service and service(env, grid), horizon_ns, stepped)
-    device = Device(around, 0, make_unit, power_cuts, DeviceRecord("group", 0, grid, commissioned_ns))
+    around = Surroundings(
+        env, make_unit, schedule, costs, policy, service and service(env, grid), horizon_ns, stepped
+    )
+    device = Device(around, 0, power_cuts, DeviceRecord("group", 0, grid, commissioned_ns))
     env.run(until=horizon_ns)
     device.finish()
     return device.record
