@@ -10,6 +10,7 @@ that break). Soft faults: see :mod:`lifesim.crossbar.soft`; and *unwritten* cell
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +21,7 @@ from lifesim.crossbar.programming import Programmed, among
 from lifesim.crossbar.soft import SoftFates, SoftMechanism
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import LifeDistribution, Weibull
-from lifesim.physics.fates import CellFates, Populations
+from lifesim.physics.fates import CellFates, Failures, Populations
 from lifesim.streams import stream_key, uniforms
 
 _UNIT_EXPONENTIAL = Weibull(1.0, 1.0)
@@ -214,7 +215,28 @@ class Bank:
         in_force = sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0
         soft = [fates.key(time_ns) for fates in self.soft_fates(now)]
         first, late = self._worn_by(now)
-        return (first, late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
+        return (len(first), late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
+
+    def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[Hashable]:
+        """Return :meth:`faults_key` of each time; while nothing changes in a resident bank, at the cost of two."""
+        if self.reload_period_ns is not None or not all(map(operator.le, times_ns, times_ns[1:])):
+            return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
+        keys: list[Hashable] = [None] * len(times_ns)
+
+        def fill(first: int, key: Hashable, last: int, last_key: Hashable) -> None:
+            keys[first], keys[last] = key, last_key
+            if key == last_key:  # a bank only ages: what is the same at both ends is the same all the time
+                keys[first:last] = [key] * (last - first)
+            elif last - first > 1:
+                middle = (first + last) // 2
+                middle_key = self.faults_key(programmed, times_ns[middle])
+                fill(first, key, middle, middle_key)
+                fill(middle, middle_key, last, last_key)
+
+        if times_ns:
+            first_key, last_key = (self.faults_key(programmed, times_ns[end]) for end in (0, -1))
+            fill(0, first_key, len(times_ns) - 1, last_key)
+        return keys
 
     def overlay(self, programmed: Programmed, time_ns: int) -> list[Written]:
         """Return what stands over what was programmed: unwritten cells at HRS, expired ones where they have gone, stuck ones at their level.
@@ -229,7 +251,7 @@ class Bank:
             levels = (UP if mechanism.fails_to else DOWN) if mechanism.one_level else end
             parts += [Written(cells, levels) for cells in fates.expired_parts(time_ns)]
         first, late = self._worn_by(now)
-        parts.append(Written(self._first_worn(first), self.worn_levels))
+        parts.append(Written(first, self.worn_levels))
         if len(late):
             parts.append(Written(late, self.worn_levels))
         return parts + [Written(d.cells, d.levels) for d in self.defects if d.time_ns <= time_ns]
@@ -239,8 +261,7 @@ class Bank:
 
         A line that breaks takes its cells over from wear, wear takes none over from fabrication.
         """
-        first, late = self._worn_by(programmed)
-        worn = np.concatenate([self._first_worn(first), late])
+        worn = np.concatenate(self._worn_by(programmed))
         levels = self.worn_levels(worn)
         for defect in self.defects:
             if defect.time_ns > time_ns:
@@ -296,30 +317,23 @@ class Bank:
             for i, mechanism in enumerate(self.soft)
         ]
 
-    def wear_fates(self, exposure: float) -> CellFates:
-        """Return fates that tell which cells have worn out by ``exposure``."""
-        return self._populations.fates(self._first_population, exposure, self._make_wear_fates)
+    def worn(self, exposure: float) -> Failures:
+        """Return failures by wear that reach ``exposure``."""
+        return self._populations.failures(self._first_population, exposure, self._make_wear_fates)
 
-    def _make_wear_fates(self) -> CellFates:
-        return CellFates(stream_key(self._key, "endurance"), self.n_cells, self.wear.limits)
+    def _make_wear_fates(self, known: Failures) -> CellFates:
+        return CellFates(stream_key(self._key, "endurance"), self.n_cells, self.wear.limits, known=known)
 
-    def _worn_by(self, programmed: Programmed) -> tuple[int, np.ndarray]:
-        """Return how many cells have worn out with the bank, and which later ones (int32), as they were written more often."""
+    def _worn_by(self, programmed: Programmed) -> tuple[np.ndarray, np.ndarray]:
+        """Return the cells (int32) that have worn out with the bank, and the later ones that have, as they were written more often."""
         exposure, extra = self.wear.exposure(programmed), programmed.extra
-        first = self.wear_fates(exposure).count_by(exposure)
+        first = self.worn(exposure).failed_by(exposure)
         if not extra.goes:
             return first, _NO_CELLS
-        cycles = self.wear.cycles_per_operation
-        bound = exposure + extra.bound * cycles
-        fates = self.wear_fates(bound)
-        if fates.count_by(bound) == first:
-            return first, _NO_CELLS
-        late, limits = fates.failed_by(bound)[first:], fates.limits_by(bound)[first:]
-        return first, late[limits <= exposure + extra.of(late) * cycles]
-
-    def _first_worn(self, count: int) -> np.ndarray:
-        """Return the first cells to wear out (int32), of those that have been counted."""
-        return self.wear_fates(math.inf).first(count) if count else _NO_CELLS
+        bound = exposure + extra.bound * self.wear.cycles_per_operation
+        failures = self.worn(bound)
+        late, limits = failures.failed_by(bound)[len(first) :], failures.limits_by(bound)[len(first) :]
+        return first, late[limits <= exposure + extra.of(late) * self.wear.cycles_per_operation]
 
     def _given_up(self, epoch: int, ordinal: int = 0, cells: int | None = None) -> np.ndarray:
         """Return which cells a programming leaves unwritten (int32); of a patch: which of its ``cells`` cells, by position."""

@@ -17,7 +17,7 @@ import numpy as np
 from lifesim.crossbar.programming import Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
-from lifesim.physics.fates import CellFates, Populations
+from lifesim.physics.fates import CellFates, Failures, Populations
 from lifesim.physics.permutation import permute
 from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
@@ -184,14 +184,14 @@ class SoftFates:
             *[self._key_of(patch.ordinal, self._exposure_of(patch, reading)) for patch in now.patches],
         )
 
-    def own(self, exposure: float) -> CellFates:
-        """Return fates that tell which cells with a limit of their own have failed by ``exposure``."""
-        return self._populations.fates(self._own, exposure, self._make_own)
+    def own(self, exposure: float) -> Failures:
+        """Return failures that reach ``exposure`` of the cells with a limit of their own."""
+        return self._populations.failures(self._own, exposure, self._make_own)
 
-    def drawn(self, ordinal: int, exposure: float) -> CellFates:
-        """Return the same of the cells whose limits the programming has drawn; of single cells written since, for ``ordinal`` from 1."""
+    def drawn(self, ordinal: int, exposure: float) -> Failures:
+        """Return those of the cells whose limits the programming has drawn; of single cells written since, for ``ordinal`` from 1."""
         make = functools.partial(self._make_drawn, ordinal)
-        return self._populations.fates(self._drawn, exposure, make, ordinal)
+        return self._populations.failures(self._drawn, exposure, make, ordinal)
 
     def _reading(self, time_ns: int) -> float:
         reading = self.mechanism.reading(time_ns)
@@ -220,10 +220,10 @@ class SoftFates:
             pulses = self.mechanism.pulses_per_write
             bound += half_selects.most() * pulses
         parts = []
-        for fates in (self.own(bound), self.drawn(ordinal, bound)):
-            cells = fates.failed_by(bound)
+        for failures in (self.own(bound), self.drawn(ordinal, bound)):
+            cells = failures.failed_by(bound)
             if half_selects is not None and len(cells):
-                cells = cells[fates.limits_by(bound) <= exposure + half_selects.of(cells) * pulses]
+                cells = cells[failures.limits_by(bound) <= exposure + half_selects.of(cells) * pulses]
             parts.append(cells)
         return np.concatenate(parts)
 
@@ -231,15 +231,15 @@ class SoftFates:
     def _n_own(self) -> int:
         return round(self.mechanism.cell_share * self._n_cells)
 
-    def _make_own(self) -> CellFates:
+    def _make_own(self, known: Failures) -> CellFates:
         key = stream_key(self._key, f"{self.mechanism.name} of the cell")
-        return CellFates(key, self._n_own, self.mechanism.limits, self._place_own)
+        return CellFates(key, self._n_own, self.mechanism.limits, self._place_own, known)
 
-    def _make_drawn(self, ordinal: int) -> CellFates:
+    def _make_drawn(self, ordinal: int, known: Failures) -> CellFates:
         parts = (self._now.epoch, ordinal) if ordinal else (self._now.epoch,)
         key = stream_key(self._key, f"{self.mechanism.name} of the programming", *parts)
         n_drawn = self._n_cells - self._n_own
-        return CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn)
+        return CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn, known)
 
     def _place_own(self, indices: np.ndarray) -> np.ndarray:
         key = stream_key(self._key, f"{self.mechanism.name} population")

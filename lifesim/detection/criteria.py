@@ -26,8 +26,13 @@ class Golden:
     def of(cls, confidences: np.ndarray) -> Golden:
         """Return the golden scores of ``confidences`` [m, classes]."""
         rounded = _thousandths(confidences)
-        classes = rounded.argmax(axis=-1)
-        return cls(classes.astype(np.int16), np.take_along_axis(rounded, classes[:, None], axis=-1)[:, 0])
+        return cls(rounded.argmax(axis=-1).astype(np.int16), rounded.max(axis=-1))
+
+    def is_that_of(self, other: Golden) -> bool:
+        """Return whether both are the same scores."""
+        return np.array_equal(self.classes, other.classes) and np.array_equal(
+            self.thousandths, other.thousandths
+        )
 
 
 def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> np.ndarray:

@@ -143,9 +143,14 @@ def read_disturb_of(technology: Technology) -> Lognormal | None:
     ).limits(technology.read_voltage_v)
 
 
+@functools.cache
+def _cycles_per_write(write: WriteVerify, pulse_share: float) -> float:
+    return 1.0 + pulse_share * (write.pulses_per_cell - 1.0)
+
+
 def wear_of(technology: Technology, limits: LifeDistribution) -> Wear:
     """Return what programming does to cells with these limits."""
-    per_write = 1.0 + technology.verify_pulse_wear_share * (write_verify_of(technology).pulses_per_cell - 1.0)
+    per_write = _cycles_per_write(write_verify_of(technology), technology.verify_pulse_wear_share)
     return Wear(
         limits,
         technology.wear_stuck_at_1_share,

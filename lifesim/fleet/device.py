@@ -278,10 +278,10 @@ class Device:
             yield wait(self.env, done_ns)
             self.twin.interrupt(cut_ns, done_ns, latency_ns, changes_only)
             done = pulses * done_ns // latency_ns
-            self.record.programmings.append(Programming(self.env.now, done, changes_only))
+            self.record.add_programming(Programming(self.env.now, done, changes_only))
             self.log("power_cut", done_ns)
         yield wait(self.env, latency_ns)
-        self.record.programmings.append(Programming(self.env.now, pulses, changes_only))
+        self.record.add_programming(Programming(self.env.now, pulses, changes_only))
         program = self.twin.program_changes if changes_only else self.twin.program
         program(self.env.now)
 
@@ -540,5 +540,5 @@ class Device:
     def _miss_visits_before(self, time_ns: int) -> None:
         visit = self.record.grid.first_at_or_after(time_ns) if self.record.grid else 0
         if visit > self._next_visit:
-            self.record.missed_visits.append((self._next_visit, visit))
+            self.record.add_missed_visits(self._next_visit, visit)
             self._next_visit = visit

@@ -6,6 +6,7 @@ Observation is deferred. The simulation steers by scores alone and records *segm
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
@@ -116,7 +117,15 @@ class DeviceRecord:
     segments: list[Segment] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
-    programmings: list[Programming] = field(default_factory=list)
-    missed_visits: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # [first, end) of visits that fell where it was not serving
+    programmings: Sequence[Programming] = ()
+    missed_visits: Sequence[tuple[int, int]] = ()  # [first, end) of visits that fell where it was not serving
+
+    def add_programming(self, programming: Programming) -> None:
+        if not self.programmings:  # most devices are never written again
+            self.programmings = []
+        self.programmings.append(programming)
+
+    def add_missed_visits(self, first: int, end: int) -> None:
+        if not self.missed_visits:
+            self.missed_visits = []
+        self.missed_visits.append((first, end))

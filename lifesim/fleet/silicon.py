@@ -197,11 +197,12 @@ class Silicon:
         """
         beneath = beneath or ((),) * len(self.regions)
         banks = list(zip(self.banks, programmed, strict=True))
-        keys: list[Hashable] = [None] * len(banks)
+        keys: Sequence[Hashable] = [None] * len(banks)
         parts: list[list[Written]] = [[] for _ in banks]
         layers: list[tuple[Written, ...]] = [()] * len(self.regions)
-        for time_ns in times_ns:
-            before, keys = keys, [bank.faults_key(p, time_ns) for bank, p in banks]
+        all_keys = [bank.faults_keys(p, times_ns) for bank, p in banks]
+        for time_ns, now in zip(times_ns, zip(*all_keys, strict=True), strict=True):
+            before, keys = keys, now
             changed = [old is None or new != old for new, old in zip(keys, before, strict=True)]
             parts = [
                 bank.overlay(p, time_ns) if new else old

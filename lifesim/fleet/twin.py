@@ -7,8 +7,9 @@ other twins, such as one that fails at exponential times.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
@@ -28,7 +29,18 @@ from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
 
-_NO_CELLS = np.empty(0, np.int64)
+_NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
+
+
+@functools.cache
+def _no_cells(layers: int) -> tuple[np.ndarray, ...]:
+    return (np.empty(0, np.int64),) * layers
+
+
+@functools.lru_cache(maxsize=64)
+def _as_new(started_ns: int, banks: int) -> tuple[Programmed, ...]:
+    """Return what the first programming leaves in each bank: the same for all devices that start together."""
+    return (Programmed(started_ns, 0, 1),) * banks
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +65,7 @@ class DeviceTwin:
 
     __slots__ = (
         "silicon", "model", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
-        "_halted_ns", "_first_read_at", "_passes_at", "_announced",
+        "_halted_ns", "_first_read_at", "_announced",
     )  # fmt: skip
 
     def __init__(
@@ -67,17 +79,16 @@ class DeviceTwin:
     ):
         self.silicon = silicon
         self.model = model
-        self.programmed = (Programmed(started_ns, 0, 1),) * len(silicon.banks)
+        self.programmed = _as_new(started_ns, len(silicon.banks))
         self.test_set = test_set
         self.golden = test_set.golden
         self._equipment = equipment
         self._noise_key = noise_key
-        self._known_wrong = self._no_cells()
-        self._changed = self._no_cells()  # cells of the backup that differ from what was programmed last
+        self._known_wrong = _no_cells(len(model.codes))
+        self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
         self._halted_ns = 0
-        # Visits looked into already; they hold until cells, pictures or baseline change.
-        self._first_read_at: dict[int, tuple[bool, int]] = {}
-        self._passes_at: dict[int, bool] = {}
+        # First reads of visits to come; they hold until cells, pictures or baseline change.
+        self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
         self._announced: Announcement | None = None
 
     sees_ahead = False
@@ -101,21 +112,23 @@ class DeviceTwin:
             self._announced = lookahead.announce(self._look_into, times_ns)
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        self._settle(times_ns)
+        passes_at = self._settle(times_ns)
         position, lowest = next(
             (
                 (position, found)
                 for position, time_ns in enumerate(times_ns)
-                if not self._passes_at.get(time_ns)
+                if not passes_at.get(time_ns)
                 for alarm, found in [self._first_read(time_ns)]
                 if alarm and found >= least_score
             ),
             (None, 0),
         )
         if position is None:
+            self._first_read_at = _NOTHING_READ
             return None
         rereads = range(1, self.rule.rereads + 1)
-        if not self.noise.sigma and not self.silicon.warming:  # any further read, at whatever temperature, is the first again
+        if not self.noise.sigma and not self.silicon.warming:
+            # Any further read, at whatever temperature, is the first again.
             return Finding(position, Outcome.ALARM, 1 + len(rereads), lowest, True)
         if rereads:
             weights = self._weights(times_ns[position])
@@ -135,9 +148,10 @@ class DeviceTwin:
     def read_goldens(self, time_ns: int) -> None:
         weights = self._weights(time_ns)
         reads = range(self.rule.baseline_reads if self.noise.sigma else 1)  # without noise they are all alike
-        self.golden = Golden.of(
-            self._read([weights] * len(reads), [(time_ns, read) for read in reads]).mean(axis=0)
-        )
+        read = self._read([weights] * len(reads), [(time_ns, read) for read in reads])
+        golden = Golden.of(read.mean(axis=0))
+        # Devices that show what they should keep nothing of their own.
+        self.golden = self.test_set.golden if golden.is_that_of(self.test_set.golden) else golden
         self._forget()
 
     def read_back(self, time_ns: int) -> None:
@@ -203,7 +217,7 @@ class DeviceTwin:
         self.programmed = tuple(
             p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
-        self._changed = self._no_cells()
+        self._changed = _no_cells(len(self.model.codes))
         self._forget()
 
     @property
@@ -215,7 +229,7 @@ class DeviceTwin:
         """Write only the cells in which the backup has changed since the last programming; ends at ``time_ns``."""
         self.resume(time_ns)
         self._patch(self._changed, time_ns)
-        self._changed = self._no_cells()
+        self._changed = _no_cells(len(self.model.codes))
 
     def _patch(self, cells: Sequence[np.ndarray], time_ns: int) -> None:
         """Write single cells, given by layer."""
@@ -244,14 +258,14 @@ class DeviceTwin:
         """Whether reads differ from those of the backup in few cells alone."""
         return not (self.silicon.drift or self.silicon.warming)
 
-    def _settle(self, times_ns: Sequence[int]) -> None:
-        """Have these visits looked into, with all that other devices have announced."""
+    def _settle(self, times_ns: Sequence[int]) -> dict[int, bool]:
+        """Have these visits looked into, with all that other devices have announced; return which surely pass, as far as that is known."""
         if self._announced is None and len(times_ns) > 1:
             self.foresee(times_ns)
-        if self._announced is not None:
-            passes = self._announced.result()
-            self._passes_at = dict(zip(self._announced.times_ns, passes, strict=True))
-            self._announced = None
+        if self._announced is None:
+            return {}
+        announced, self._announced = self._announced, None
+        return dict(zip(announced.times_ns, announced.result(), strict=True))
 
     def _look_into(self, times_ns: Sequence[int]) -> Callable[[], np.ndarray]:
         """Return what finds out which visits surely pass."""
@@ -271,8 +285,7 @@ class DeviceTwin:
         )
 
     def _forget(self) -> None:
-        self._first_read_at.clear()
-        self._passes_at = {}
+        self._first_read_at = _NOTHING_READ
         if self._announced is not None:
             self._announced.withdraw()
             self._announced = None
@@ -280,14 +293,11 @@ class DeviceTwin:
     def _first_read(self, time_ns: int) -> tuple[bool, int]:
         """Return whether the first read of a visit alarms, and its score."""
         if time_ns not in self._first_read_at:
-            self._first_read_at = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
+            to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
             read = self._read([self._weights(time_ns)], [(time_ns, 0)])[0]
             seen = bool(self.rule.alarms(self.golden, read)), int(score(self.golden, read))
-            self._first_read_at[time_ns] = seen
+            self._first_read_at = {**to_come, time_ns: seen}
         return self._first_read_at[time_ns]
-
-    def _no_cells(self) -> tuple[np.ndarray, ...]:
-        return (_NO_CELLS,) * len(self.model.codes)
 
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
         return self._differing(self.snapshot().held_at(time_ns).read_codes())

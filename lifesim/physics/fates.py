@@ -8,13 +8,14 @@ population stores nothing but what has been asked for, and looking more or less 
 from __future__ import annotations
 
 import math
+import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 
 import numpy as np
 
-from lifesim.physics.distributions import LifeDistribution, Weibull
+from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.permutation import permute
 from lifesim.streams import first_uniform, stream_key, uniforms
 
@@ -22,18 +23,74 @@ _FIRST_BLOCK = 4
 _GROWTH = 16  # a block adds a sixteenth: few cells are known before they fail, each for 12 bytes
 _CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
 
-_NO_LIMITS = array("d")
-_NO_CELLS = array("i")
+
+class Failures:
+    """The first cells of a population to fail, as far as they are known: limits, ascending, and cells.
+
+    All of it is one string of bytes, twelve for each cell and eight that say where the enumeration stands, as there may be many populations in which
+    little fails.
+    """
+
+    __slots__ = ("packed",)
+
+    def __init__(self, packed: bytes):
+        self.packed = packed
+
+    @classmethod
+    def of(cls, hazard: float, limits: bytes, cells: bytes) -> Failures:
+        """Return the failures with these limits (doubles) and cells (int32), the last of which has a cumulative ``hazard``; inf: there are no more."""
+        return cls(_DOUBLE.pack(hazard) + limits + cells)
+
+    def __len__(self) -> int:
+        return (len(self.packed) - 8) // 12
+
+    @property
+    def hazard(self) -> float:
+        return _DOUBLE.unpack_from(self.packed)[0]
+
+    def reach(self, exposure: float) -> bool:
+        """Return whether all that fails by ``exposure`` is known."""
+        known = len(self)
+        if not known:
+            return self.hazard == math.inf
+        return exposure < _DOUBLE.unpack_from(self.packed, 8 * known)[0] or self.hazard == math.inf
+
+    def count_by(self, exposure: float) -> int:
+        """Return how many cells have a limit of at most ``exposure``, which is reached."""
+        known = len(self)
+        return bisect_right(memoryview(self.packed)[8 : 8 + 8 * known].cast("d"), exposure) if known else 0
+
+    def failed_by(self, exposure: float) -> np.ndarray:
+        """Return the cells whose limit is at most ``exposure``, in the order in which they fail (int32)."""
+        return self.first(self.count_by(exposure))
+
+    def first(self, count: int) -> np.ndarray:
+        """Return the first ``count`` cells to fail (int32)."""
+        return np.frombuffer(self.packed, np.int32, count, 8 + 8 * len(self)) if count else _NO_CELLS
+
+    def limits_by(self, exposure: float) -> np.ndarray:
+        """Return the limits of the cells of :meth:`failed_by`, ascending: for cells whose exposures differ, up to the largest of them."""
+        return self.limits(self.count_by(exposure))
+
+    def limits(self, count: int) -> np.ndarray:
+        """Return the limits of the first ``count`` cells to fail, ascending."""
+        return np.frombuffer(self.packed, np.float64, count, 8) if count else np.empty(0)
+
+
+_DOUBLE = struct.Struct("d")
+_NO_CELLS = np.empty(0, np.int32)
+_NONE_KNOWN = Failures.of(0.0, b"", b"")
+_NONE_EVER = Failures.of(math.inf, b"", b"")
 
 
 class CellFates:
     """The limits of ``n`` cells, enumerated lazily from the smallest up.
 
     Parameters: ``key`` names the stream; ``n`` the number of cells; ``distribution`` their limits; ``place`` maps ``range(n)`` to
-    cell indices where the population is only a part of a bank (default: the indices themselves).
+    cell indices where the population is only a part of a bank (default: the indices themselves); ``known`` is what has been enumerated.
     """
 
-    __slots__ = ("n", "distribution", "_place", "_key", "_hazard", "_limits", "_cells")
+    __slots__ = ("n", "distribution", "_place", "_key", "known")
 
     def __init__(
         self,
@@ -41,41 +98,37 @@ class CellFates:
         n: int,
         distribution: LifeDistribution,
         place: Callable[[np.ndarray], np.ndarray] | None = None,
+        known: Failures = _NONE_KNOWN,
     ):
         self.n = n
         self.distribution = distribution
         self._place = place
         self._key = key
-        self._hazard = 0.0  # cumulative hazard of the last limit enumerated
-        # Plain arrays: a search takes a fraction of the time that numpy takes, and no header is kept beside them.
-        self._limits = _NO_LIMITS
-        self._cells = _NO_CELLS
+        self.known = known
+
+    def until(self, exposure: float) -> Failures:
+        """Return failures that reach ``exposure``."""
+        while not self.known.reach(exposure):
+            self._enumerate_more()
+        return self.known
 
     def failed_by(self, exposure: float) -> np.ndarray:
         """Return the cells whose limit is at most ``exposure``, in the order in which they fail (int32)."""
-        return self.first(self.count_by(exposure))
-
-    def first(self, count: int) -> np.ndarray:
-        """Return the first ``count`` cells to fail, of those that :meth:`count_by` has counted (int32)."""
-        return np.frombuffer(self._cells, np.int32, count) if count else np.empty(0, np.int32)
+        return self.until(exposure).failed_by(exposure)
 
     def count_by(self, exposure: float) -> int:
         """Return how many cells have a limit of at most ``exposure``."""
-        limits = self._limits
-        while len(limits) < self.n and (not limits or limits[-1] <= exposure):
-            limits = self._enumerate_more()
-        return bisect_right(limits, exposure)
+        return self.until(exposure).count_by(exposure)
 
     def limit_of_rank(self, rank: int) -> float:
         """Return the limit of the cell that fails as number ``rank`` (from 0); infinity beyond the last cell."""
-        while len(self._limits) <= rank and len(self._limits) < self.n:
+        while len(self.known) <= rank and self.known.hazard < math.inf:
             self._enumerate_more()
-        return self._limits[rank] if rank < self.n else math.inf
+        return float(self.known.limits(rank + 1)[rank]) if rank < len(self.known) else math.inf
 
     def limits_by(self, exposure: float) -> np.ndarray:
-        """Return the limits of the cells of :meth:`failed_by`, ascending: for cells whose exposures differ, up to the largest of them."""
-        count = self.count_by(exposure)
-        return np.frombuffer(self._limits, np.float64, count) if count else np.empty(0)
+        """Return the limits of the cells of :meth:`failed_by`, ascending."""
+        return self.until(exposure).limits_by(exposure)
 
     @property
     def safe_exposure(self) -> float:
@@ -85,56 +138,78 @@ class CellFates:
         first = -math.log(first_uniform(stream_key(self._key, "spacing"))) / self.n
         return _CLOSE * self.distribution.limit_at(first)
 
-    def _enumerate_more(self) -> array[float]:
-        done = len(self._limits)
-        ranks = np.arange(done, min(self.n, done + max(_FIRST_BLOCK, done // _GROWTH)))
+    def _enumerate_more(self) -> None:
+        done = len(self.known)
+        end = min(self.n, done + max(_FIRST_BLOCK, done // _GROWTH))
+        if not self.n:
+            self.known = _NONE_EVER
+            return
+        ranks = np.arange(done, end)
         spacings = -np.log(uniforms(stream_key(self._key, "spacing"), ranks)) / (self.n - ranks)
         # The running sum starts from the last value and adds one spacing after the other, so block sizes cannot show.
-        spacings[0] += self._hazard
+        spacings[0] += self.known.hazard
         hazards = np.cumsum(spacings)
-        self._hazard = float(hazards[-1])
         cells = permute(stream_key(self._key, "cell"), self.n, ranks)
         placed = self._place(cells) if self._place else cells
-        # New arrays, as large as they must be: views of the old ones may be about.
-        self._cells = self._cells + array("i", placed.astype(np.int32).tobytes())
-        self._limits = self._limits + array("d", self.distribution.limit(hazards).tobytes())
-        return self._limits
-
-
-_NO_FATES = CellFates(0, 0, Weibull(1.0, 1.0))
+        self.known = Failures.of(
+            float(hazards[-1]) if end < self.n else math.inf,
+            self.known.limits(done).tobytes() + self.distribution.limit(hazards).tobytes(),
+            self.known.first(done).tobytes() + placed.astype(np.int32).tobytes(),
+        )
 
 
 class Populations:
-    """The fates of several populations of cells, by number, most of which never see a failure: until then, each is one double."""
+    """The failures of several populations of cells, by number, in most of which nothing ever fails: until then, each is one double."""
 
-    __slots__ = ("_safe", "_seen")
+    __slots__ = ("_safe", "_known", "_parts")
 
     def __init__(self, numbers: int):
         self._safe = array("d", bytes(8 * numbers))  # exposures; 0 for what nobody has asked about
-        self._seen: dict[tuple[int, int], CellFates] | None = None
+        self._known: list[bytes | None] | None = None
+        self._parts: dict[tuple[int, int], bytes] | None = None
 
-    def fates(self, number: int, exposure: float, make: Callable[[], CellFates], part: int = 0) -> CellFates:
-        """Return fates that tell what fails up to ``exposure``: of population ``number``, as ``make`` makes them, or of none where nothing does.
+    def failures(
+        self, number: int, exposure: float, make: Callable[[Failures], CellFates], part: int = 0
+    ) -> Failures:
+        """Return failures of population ``number`` that reach ``exposure``. ``make`` gives its fates, of which so much is known.
 
         ``part``: 0 for the whole population; there may be other parts.
         """
         if not part and exposure < self._safe[number]:
-            return _NO_FATES
-        fates = self._seen.get((number, part)) if self._seen else None
-        if fates is None:
-            fates = make()
-            if not part:
-                self._safe[number] = fates.safe_exposure
-                if exposure < self._safe[number]:
-                    return _NO_FATES
-            if self._seen is None:
-                self._seen = {}
-            self._seen[number, part] = fates
-        return fates
+            return _NONE_EVER
+        packed = self._get(number, part)
+        known = Failures(packed) if packed else _NONE_KNOWN
+        if known.reach(exposure):
+            return known
+        fates = make(known)
+        if not (part or packed):
+            self._safe[number] = fates.safe_exposure
+            if exposure < self._safe[number]:
+                return _NONE_EVER
+        known = fates.until(exposure)
+        self._put(number, part, known.packed)
+        return known
 
     def forget(self, numbers: range) -> None:
         """From now on these numbers are of other populations."""
         for number in numbers:
             self._safe[number] = 0.0
-        if self._seen:
-            self._seen = {of: fates for of, fates in self._seen.items() if of[0] not in numbers} or None
+            if self._known is not None:
+                self._known[number] = None
+        if self._parts is not None:
+            self._parts = {of: packed for of, packed in self._parts.items() if of[0] not in numbers} or None
+
+    def _get(self, number: int, part: int) -> bytes | None:
+        if part:
+            return self._parts.get((number, part)) if self._parts is not None else None
+        return self._known[number] if self._known is not None else None
+
+    def _put(self, number: int, part: int, packed: bytes) -> None:
+        if part:
+            if self._parts is None:
+                self._parts = {}
+            self._parts[number, part] = packed
+            return
+        if self._known is None:
+            self._known = [None] * len(self._safe)
+        self._known[number] = packed

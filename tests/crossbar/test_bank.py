@@ -77,7 +77,7 @@ def ask(bank, left, time_ns):
 
 def limits_by_cell(fates, n):
     limits = np.full(n, np.inf)
-    limits[fates.failed_by(np.inf)] = [fates.limit_of_rank(rank) for rank in range(fates.n)]
+    limits[fates.failed_by(np.inf)] = fates.limits_by(np.inf)
     return limits
 
 
@@ -87,7 +87,7 @@ class BruteForce:
     def __init__(self, settings, life):
         self._bank = make_bank(**settings)  # opened up for its limits, and asked nothing else
         self._n = settings["n"]
-        self._endurance = limits_by_cell(self._bank.wear_fates(np.inf), self._n)
+        self._endurance = limits_by_cell(self._bank.worn(np.inf), self._n)
         self._own = limits_by_cell(self._bank.soft_fates(Programmed(0, 0, 1))[0].own(np.inf), self._n)
         self._period = settings["reload_period_ns"]
         self._life = [*life, (10**30, 0, 10**30)]
@@ -277,6 +277,34 @@ def test_equal_keys_are_equal_faults(seed, life, days, reload_period_ns, write, 
                 assert faults == other_faults
             elif one is other and reload_period_ns is None and not with_defects and not one.extra.goes:
                 assert faults != other_faults
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.integers(0, 2**64),
+    programmings(),
+    st.lists(st.integers(0, 900), max_size=40).map(sorted) | st.lists(st.integers(0, 900), max_size=9),
+    st.sampled_from([None, None, 3 * DAY_NS]),
+    st.booleans(),
+)
+def test_the_keys_of_many_times_are_those_of_each(seed, life, days, reload_period_ns, with_defects):
+    bank = keyed_bank(seed, reload_period_ns, with_defects=with_defects)
+    begin_ns, programmed = states_of(bank, life)[-1]
+    times_ns = [begin_ns + day * DAY_NS for day in days]
+    assert bank.faults_keys(programmed, times_ns) == [bank.faults_key(programmed, t) for t in times_ns]
+
+
+def test_where_nothing_changes_many_times_cost_two():
+    asked = []
+
+    class Asked(Bank):
+        def faults_key(self, programmed, time_ns):
+            asked.append(time_ns)
+            return super().faults_key(programmed, time_ns)
+
+    bank = Asked(1, 60, Wear(Weibull(1e9, 2.0), 0.8), (Retention(Lognormal(1e12, 1.0), 0.5, 0, CLOCK),))
+    keys = bank.faults_keys(Programmed(0, 0, 1), range(0, 500 * DAY_NS, DAY_NS))
+    assert len(keys) == 500 and len(set(keys)) == 1 and len(asked) == 2
 
 
 def test_keys_tell_apart_programmings_in_which_as_many_cells_have_failed():

@@ -76,7 +76,7 @@ class BruteForce:
 
     def faults(self, time_ns):
         bank = self._bank
-        limits = limits_by_cell(bank.wear_fates(np.inf))
+        limits = limits_by_cell(bank.worn(np.inf))
         stuck = set(np.flatnonzero(limits <= self.cycles * bank.wear.cycles_per_operation).tolist())
         soft = []
         for fates in bank.soft_fates(Programmed(0, self._epoch, 1)):

@@ -305,7 +305,7 @@ def test_every_visit_is_uneventful_or_eventful_or_missed(life):
     record, _ = record_of(life, stepped=False)
     grid = record.grid
     if grid is None:
-        assert record.missed_visits == []
+        assert not record.missed_visits
         return
     absent = [s for s in record.segments if s.state in (State.UNCOMMISSIONED, State.RETIRED)]
     every = {
@@ -431,7 +431,7 @@ def test_a_quiet_life_by_hand(stepped):
     (segment,) = record.segments
     assert (segment.state, segment.start_ns, segment.end_ns) == (State.SERVING, 0, 1000)
     assert (segment.first_visit, segment.end_visit) == (0, 10)
-    assert record.missed_visits == [] and record.events == []
+    assert not record.missed_visits and record.events == []
 
 
 @pytest.mark.parametrize("stepped", [False, True])
@@ -481,7 +481,7 @@ def test_a_redeployment_at_the_edges_of_a_visit_by_hand(stepped, arrival, expect
         ("REFRESHING", 50, 55),
     ]
     assert got[4:6] == expected
-    assert record.missed_visits == missed
+    assert list(record.missed_visits) == missed
     assert got[6:] == [("TESTING", got[5][2], got[5][2] + 10), ("SERVING", got[5][2] + 10, 260)], "verified"
 
 

@@ -217,7 +217,7 @@ def test_a_retired_device_is_replaced_after_the_lead_time_by_another(stepped):
     ]  # fmt: skip
     assert [s.generation for s in record.stretches] == [0, 0, 0, 1, 1, 1, 1]
     assert cloud.calls == [(25, 1), (425, 1)], "to the replacement its one fault is new"
-    assert record.missed_visits == [], "of visits while nothing is there, none is missed"
+    assert not record.missed_visits, "of visits while nothing is there, none is missed"
     assert [e.amount for e in record.events if e.kind == "replacement"] == [1]
 
 
@@ -228,7 +228,7 @@ def test_before_it_is_commissioned_a_device_does_not_exist(stepped):
         ("UNCOMMISSIONED", 0, 130), ("SERVING", 130, 200), ("DIAGNOSING", 200, 220),
     ]  # fmt: skip
     assert record.stretches[0].start_ns == 130
-    assert record.missed_visits == [] and cloud.calls == [(225, 1), (325, 2)]
+    assert not record.missed_visits and cloud.calls == [(225, 1), (325, 2)]
     nothing, _ = lived(Policy(False, 9), stepped=stepped, commissioned_ns=130, horizon_ns=100)
     assert states(nothing) == [("UNCOMMISSIONED", 0, 100)] and nothing.stretches == []
 

@@ -87,32 +87,49 @@ def test_populations_answer_as_each_would_alone(key, questions):
     """Four, of which the last two are others from time to time; and parts of them."""
     populations, others = Populations(4), 0
 
-    def make(number, part):
-        return CellFates(stream_key(key, number, part, others if number > 1 else 0), 40, UNIT)
+    def make(number, part, known):
+        return CellFates(stream_key(key, number, part, others if number > 1 else 0), 40, UNIT, known=known)
 
     for number, part, change, exposure in questions:
         if change:
             others += 1
             populations.forget(range(2, 4))
-        asked = populations.fates(number, exposure, functools.partial(make, number, part), part)
-        alone = make(number, part)
+        asked = populations.failures(number, exposure, functools.partial(make, number, part), part)
+        alone = make(number, part, CellFates(0, 1, UNIT).known)
         assert asked.failed_by(exposure).tolist() == alone.failed_by(exposure).tolist()
         assert asked.limits_by(exposure).tolist() == alone.limits_by(exposure).tolist()
 
 
-def test_populations_without_failures_keep_no_fates():
-    made = []
+def test_populations_without_failures_ask_once_and_keep_a_double():
+    asked = []
 
-    def make():
-        made.append(CellFates(1, 1000, UNIT))
-        return made[-1]
+    def make(known):
+        asked.append(known)
+        return CellFates(1, 1000, UNIT, known=known)
 
     populations, first = Populations(1), CellFates(1, 1000, UNIT).limit_of_rank(0)
-    for share in (0.0, 0.5, 0.99, 0.2):
-        assert populations.fates(0, share * first, make).count_by(share * first) == 0
-    assert len(made) == 1 and made[0].count_by(0.0) == 0
-    assert populations.fates(0, first, make).count_by(first) == 1
-    assert populations.fates(0, first, make) is populations.fates(0, 2 * first, make)
+    for share in (0.5, 0.99, 0.0, 0.2):
+        assert populations.failures(0, share * first, make).count_by(share * first) == 0
+    assert len(asked) == 1
+    assert populations.failures(0, first, make).count_by(first) == 1
+    assert populations.failures(0, 1.01 * first, make).count_by(1.01 * first) >= 1 and len(asked) == 2
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 2**64), st.integers(1, 400), st.integers(0, 400))
+def test_what_is_known_of_a_population_takes_twelve_bytes_a_cell_and_few_more(key, n, failed):
+    """Beyond those that have failed, a sixteenth is known, or four."""
+    fates = CellFates(key, n, UNIT)
+    exposure = fates.limit_of_rank(min(failed, n) - 1) if failed else 0.0
+    count = CellFates(key, n, UNIT).count_by(exposure)
+    known = CellFates(key, n, UNIT).until(exposure)
+    assert count <= len(known) <= min(n, max(count + 4, count * 17 // 16 + 1))
+    assert len(known.packed) == 8 + 12 * len(known)
+    assert CellFates(key, n, UNIT, known=known).count_by(math.inf) == n, "it goes on from there"
+    assert (
+        CellFates(key, n, UNIT, known=known).limits_by(math.inf).tolist()
+        == fates.limits_by(math.inf).tolist()
+    )
 
 
 def test_no_cells_never_fail():
