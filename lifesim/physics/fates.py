@@ -19,8 +19,7 @@ from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.permutation import permute
 from lifesim.streams import first_uniform, stream_key, uniforms
 
-_FIRST_BLOCK = 4
-_GROWTH = 16  # a block adds a sixteenth: few cells are known before they fail, each for 12 bytes
+_LEAST_BLOCK = 4
 _CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
 
 
@@ -107,9 +106,11 @@ class CellFates:
         self.known = known
 
     def until(self, exposure: float) -> Failures:
-        """Return failures that reach ``exposure``."""
+        """Return failures that reach ``exposure``, with no more cells than that takes."""
         while not self.known.reach(exposure):
-            self._enumerate_more()
+            expected = self.n * -math.expm1(-float(self.distribution.hazard(exposure)))
+            missing = expected + 2.0 * math.sqrt(expected) - len(self.known)
+            self._learn(max(_LEAST_BLOCK, math.ceil(missing)), exposure)
         return self.known
 
     def failed_by(self, exposure: float) -> np.ndarray:
@@ -123,7 +124,7 @@ class CellFates:
     def limit_of_rank(self, rank: int) -> float:
         """Return the limit of the cell that fails as number ``rank`` (from 0); infinity beyond the last cell."""
         while len(self.known) <= rank and self.known.hazard < math.inf:
-            self._enumerate_more()
+            self._learn(rank + 1 - len(self.known), math.inf)
         return float(self.known.limits(rank + 1)[rank]) if rank < len(self.known) else math.inf
 
     def limits_by(self, exposure: float) -> np.ndarray:
@@ -138,22 +139,25 @@ class CellFates:
         first = -math.log(first_uniform(stream_key(self._key, "spacing"))) / self.n
         return _CLOSE * self.distribution.limit_at(first)
 
-    def _enumerate_more(self) -> None:
-        done = len(self.known)
-        end = min(self.n, done + max(_FIRST_BLOCK, done // _GROWTH))
+    def _learn(self, cells: int, exposure: float) -> None:
+        """Enumerate so many more cells, and keep those up to the first that does not fail by ``exposure``."""
         if not self.n:
             self.known = _NONE_EVER
             return
-        ranks = np.arange(done, end)
+        done = len(self.known)
+        ranks = np.arange(done, min(self.n, done + cells))
         spacings = -np.log(uniforms(stream_key(self._key, "spacing"), ranks)) / (self.n - ranks)
         # The running sum starts from the last value and adds one spacing after the other, so block sizes cannot show.
         spacings[0] += self.known.hazard
         hazards = np.cumsum(spacings)
-        cells = permute(stream_key(self._key, "cell"), self.n, ranks)
-        placed = self._place(cells) if self._place else cells
+        limits = self.distribution.limit(hazards)
+        kept = min(len(limits), int(np.searchsorted(limits, exposure, side="right")) + 1)
+        placed = permute(stream_key(self._key, "cell"), self.n, ranks[:kept])
+        if self._place:
+            placed = self._place(placed)
         self.known = Failures.of(
-            float(hazards[-1]) if end < self.n else math.inf,
-            self.known.limits(done).tobytes() + self.distribution.limit(hazards).tobytes(),
+            float(hazards[kept - 1]) if done + kept < self.n else math.inf,
+            self.known.limits(done).tobytes() + limits[:kept].tobytes(),
             self.known.first(done).tobytes() + placed.astype(np.int32).tobytes(),
         )
 
