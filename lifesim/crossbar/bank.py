@@ -215,7 +215,8 @@ class Bank:
         in_force = sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0
         soft = [fates.key(time_ns) for fates in self.soft_fates(now)]
         first, late = self._worn_by(now)
-        return (len(first), late.tobytes(), in_force, self.unwritten(now).tobytes(), now.patches, *soft)
+        patched_ns = tuple(patch.time_ns for patch in now.patches)  # there is one at a time
+        return (len(first), late.tobytes(), in_force, self.unwritten(now).tobytes(), patched_ns, *soft)
 
     def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[Hashable]:
         """Return :meth:`faults_key` of each time; while nothing changes in a resident bank, at the cost of two."""

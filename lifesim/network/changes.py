@@ -17,7 +17,7 @@ from lifesim.crossbar.encoding import BITS_PER_WEIGHT, Encoding
 from lifesim.crossbar.overlay import UP, Overlay, Written
 from lifesim.network.model import Model
 
-_MOST_PARTS = 254  # that a byte counts
+_MOST_PARTS = 2**16 - 2  # that two bytes count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +60,7 @@ class Transitions:
         self._stamp = np.zeros(len(self._base), np.int32)
         self._stamps = 0
         # The part, from 1, that stands on top of each cell.
-        self._on_top = np.zeros(len(self._base) * encoding.cells_per_weight, np.uint8)
+        self._on_top = np.zeros(len(self._base) * encoding.cells_per_weight, np.uint16)
 
     def between(self, states: Iterable[Overlay], independent: bool) -> Changes:
         """Return the changes from state to state, or from the model to each."""

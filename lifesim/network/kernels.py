@@ -111,15 +111,13 @@ def _restore(layers: Any, ops: Any, act: Any, golden: Any, touched: Any) -> None
         for index in range(layer[FIRST_OP], layer[END_OP]):
             op = ops[index]
             n = op[COUNT]
-            if not op[SPATIAL]:
-                _restore_flat(act, golden, touched, op[TO], op[TO_FLAGS], n)
-            elif op[BY_FEATURE]:
-                _restore_runs(
-                    act, golden, touched, op[TO], PIECE, op[TO_FLAGS], n * op[TO_ROWS] * op[TO_COLUMNS]
-                )
-            else:
+            if op[SPATIAL]:
                 run = (op[TO_ROWS] + 2 * op[TO_PAD]) * (op[TO_COLUMNS] + 2 * op[TO_PAD]) * PIECE
+                if op[BY_FEATURE]:
+                    run, n = PIECE, n * op[TO_ROWS] * op[TO_COLUMNS]
                 _restore_runs(act, golden, touched, op[TO], run, op[TO_FLAGS], n)
+            else:
+                _restore_flat(act, golden, touched, op[TO], op[TO_FLAGS], n)
 
 
 @_compiled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import subprocess
@@ -98,10 +99,8 @@ def idle_bytes(case: Case, devices: int, held: Callable[[], int]) -> int:
         seen.append(held())
         raise _Alive
 
-    try:
+    with contextlib.suppress(_Alive):
         simulate(scenario, plans, InProcessExecutor(), on_progress=look)
-    except _Alive:
-        pass
     return seen[0]
 
 

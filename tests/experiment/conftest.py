@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,6 +16,7 @@ from lifesim.fleet import connections
 from lifesim.fleet.build import Plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.link import Link
+from lifesim.fleet.retraining_service import Desk, RetrainingService
 from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
 from lifesim.scenario.load import load_scenario
 from lifesim.scenario.models import Scenario
@@ -26,13 +26,13 @@ FLEET = Path(__file__).with_name("fleet.toml")
 
 @dataclass(frozen=True)
 class Lived:
-    """A run taken apart; ``links`` are in no file."""
+    """A run taken apart; ``links``, by number of the devices that have ever called the cloud, are in no file."""
 
     scenario: Scenario
     plans: dict[str, Plan]
     edges_ns: list[int]
     fleet: FleetRecord
-    links: list[Link]
+    links: dict[int, Link]
     observed: list[Observed]
     accounts: list[DeviceAccount]
 
@@ -49,16 +49,16 @@ def scenario() -> Scenario:
 
 @pytest.fixture(scope="session")
 def lived(scenario: Scenario) -> Lived:
-    links: list[Link] = []
+    links: dict[int, Link] = {}
 
-    class NotedLink(Link):
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            links.append(self)
+    class NotedService(RetrainingService):
+        def open_desk(self, desk: Desk) -> None:
+            super().open_desk(desk)
+            links[desk.device.number] = desk.link
 
     plans, edges_ns, executor = make_plans(scenario), report_times_ns(scenario), InProcessExecutor()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connections, "Link", NotedLink)
+        patch.setattr(connections, "RetrainingService", NotedService)
         fleet = simulate(scenario, plans, executor)
     observed = observe(fleet, edges_ns, to_ns(scenario.spec.resolution_s), executor)
     accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
