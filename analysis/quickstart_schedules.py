@@ -2,7 +2,7 @@
 
     python analysis/quickstart_schedules.py
 
-Takes twice as long as quickstart alone. Results go to results/schedules/<schedule>/, the picture to
+Takes three times as long as quickstart alone. Results go to results/schedules/<schedule>/, the picture to
 docs/quickstart.png.
 """
 
