@@ -10,15 +10,15 @@ that break). Soft faults: see :mod:`lifesim.crossbar.soft`; and *unwritten* cell
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from lifesim.crossbar.overlay import DOWN, UP, Written
 from lifesim.crossbar.programming import Programmed, among
-from lifesim.crossbar.soft import SoftFates, SoftMechanism
+from lifesim.crossbar.soft import SoftFates, SoftMechanism, expired_by
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import LifeDistribution, Weibull
 from lifesim.physics.fates import CellFates, Failures, Populations
@@ -90,10 +90,20 @@ class BankFaults:
         """The cells that have lost their state, by whatever mechanism (a cell may be in it more than once)."""
         return np.concatenate([s.cells for s in self.soft]) if self.soft else _NO_CELLS
 
-    @property
-    def any(self) -> bool:
-        """Whether there are any."""
-        return any(len(c) for c in (self.stuck, self.unwritten, *(s.cells for s in self.soft)))
+
+class FaultsKey(NamedTuple):
+    """What tells the faults of a bank apart from those of other times (:meth:`Bank.faults_key`): mostly counts.
+
+    ``worn``: cells that have worn out with the bank; ``late``: the later ones, as bytes of int32. ``in_force``: defects. ``soft``: of each mechanism what
+    :meth:`lifesim.crossbar.soft.SoftFates.key` returns.
+    """
+
+    worn: int
+    late: bytes
+    in_force: int
+    unwritten: bytes
+    patched_ns: tuple[int, ...]
+    soft: tuple[Hashable, ...]
 
 
 def populations_of(soft: Sequence[SoftMechanism]) -> int:
@@ -205,39 +215,58 @@ class Bank:
         )
         return BankFaults(stuck, levels, soft, self.unwritten(now))
 
-    def faults_key(self, programmed: Programmed, time_ns: int) -> Hashable:
+    def faults_key(self, programmed: Programmed, time_ns: int) -> FaultsKey:
         """Return what tells the faults of one time apart from those of others, without listing them: equal keys mean equal faults.
 
         Counts of the cells that have failed, in the order in which they do. Now and then the keys of equal faults differ: after a programming that
         expires the very cells that one before did, or when a cell wears out on a line that is broken.
         """
         now = self.at(programmed, time_ns)
-        in_force = sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0
-        soft = [fates.key(time_ns) for fates in self.soft_fates(now)]
+        soft = tuple(fates.key(time_ns) for fates in self.soft_fates(now))
         first, late = self._worn_by(now)
         patched_ns = tuple(patch.time_ns for patch in now.patches)  # there is one at a time
-        return (len(first), late.tobytes(), in_force, self.unwritten(now).tobytes(), patched_ns, *soft)
+        unwritten = self.unwritten(now).tobytes()
+        return FaultsKey(len(first), late.tobytes(), self._in_force(time_ns), unwritten, patched_ns, soft)
 
-    def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[Hashable]:
-        """Return :meth:`faults_key` of each time; while nothing changes in a resident bank, at the cost of two."""
-        if self.reload_period_ns is not None or not all(map(operator.le, times_ns, times_ns[1:])):
+    def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
+        """Return :meth:`faults_key` of each time, sooner."""
+        many_histories = programmed.patches or any(m.half_selects(programmed) is not None for m in self.soft)
+        if many_histories or not times_ns:
             return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
-        keys: list[Hashable] = [None] * len(times_ns)
+        if self.reload_period_ns is None:
+            worn, late, _, unwritten, patched_ns, _ = self.faults_key(programmed, times_ns[0])
+            soft = [fates.keys(times_ns) for fates in self.soft_fates(programmed)]
+            return [
+                FaultsKey(worn, late, self._in_force(time_ns), unwritten, patched_ns, tuple(of_mechanisms))
+                for time_ns, *of_mechanisms in zip(times_ns, *soft, strict=True)
+            ]
+        if programmed.idle or programmed.extra.goes or self.write.failure_probability >= _NEGLIGIBLE:
+            return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
+        return self._keys_between_reloads(programmed, times_ns)
 
-        def fill(first: int, key: Hashable, last: int, last_key: Hashable) -> None:
-            keys[first], keys[last] = key, last_key
-            if key == last_key:  # a bank only ages: what is the same at both ends is the same all the time
-                keys[first:last] = [key] * (last - first)
-            elif last - first > 1:
-                middle = (first + last) // 2
-                middle_key = self.faults_key(programmed, times_ns[middle])
-                fill(first, key, middle, middle_key)
-                fill(middle, middle_key, last, last_key)
+    def _keys_between_reloads(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
+        """Return :meth:`faults_keys` of a bank that is reloaded, all cells of which have the same history."""
+        states = [self.at(programmed, time_ns) for time_ns in times_ns]
+        exposures = np.array([self.wear.exposure(now) for now in states])
+        worn = self.worn(exposures.max(initial=0.0)).counts_by(exposures).tolist()
+        soft = [
+            fates.keys_since(times_ns, states, lambda now, i=i: self.soft_fates(now)[i])
+            for i, fates in enumerate(self.soft_fates(programmed))
+        ]
+        return [
+            FaultsKey(count, b"", self._in_force(time_ns), b"", (), tuple(of_mechanisms))
+            for time_ns, count, *of_mechanisms in zip(times_ns, worn, *soft, strict=True)
+        ]
 
-        if times_ns:
-            first_key, last_key = (self.faults_key(programmed, times_ns[end]) for end in (0, -1))
-            fill(0, first_key, len(times_ns) - 1, last_key)
-        return keys
+    def count_faulty(self, programmed: Programmed, time_ns: int, key: FaultsKey) -> tuple[int, int]:
+        """Return how many cells are stuck, and how many have expired, at a time that has this key."""
+        if key.in_force or key.patched_ns or any(m.half_selects(programmed) is not None for m in self.soft):
+            faults = self.faults_at(programmed, time_ns)
+            return len(faults.stuck), len(faults.expired)
+        return key.worn + len(key.late) // _NO_CELLS.itemsize, sum(expired_by(of_one) for of_one in key.soft)
+
+    def _in_force(self, time_ns: int) -> int:
+        return sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0
 
     def overlay(self, programmed: Programmed, time_ns: int) -> list[Written]:
         """Return what stands over what was programmed: unwritten cells at HRS, expired ones where they have gone, stuck ones at their level.

@@ -8,7 +8,7 @@ programming; the others are drawn by each programming.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,7 +17,7 @@ import numpy as np
 from lifesim.crossbar.programming import Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
-from lifesim.physics.fates import CellFates, Failures, Populations
+from lifesim.physics.fates import CellFates, Failures, Populations, none_fails
 from lifesim.physics.permutation import permute
 from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
@@ -184,6 +184,43 @@ class SoftFates:
             *[self._key_of(patch.ordinal, self._exposure_of(patch, reading)) for patch in now.patches],
         )
 
+    def keys(self, times_ns: Sequence[int]) -> list[Hashable]:
+        """Return :meth:`key` of many times, where all cells were written together and nothing but time matters."""
+        first, last = min(times_ns), max(times_ns)
+        earliest, latest = self.key(first), self.key(last)
+        if earliest == latest:  # cells only age: what is the same at both ends is the same all the time
+            return [earliest] * len(times_ns)
+        epoch, begin = self._now.epoch, self.mechanism.reading(self._now.time_ns)
+        exposures = np.array([self._reading(time_ns) - begin for time_ns in times_ns])
+        own, drawn = (failures.counts_by(exposures).tolist() for failures in self._both(exposures.max()))
+        return [_key(*counts, epoch) for counts in zip(own, drawn, strict=True)]
+
+    def keys_since(
+        self,
+        times_ns: Sequence[int],
+        states: Sequence[Programmed],
+        fates_of: Callable[[Programmed], SoftFates],
+    ) -> list[Hashable]:
+        """Return :meth:`key` of many times, each since the programming of all cells that left its state; ``fates_of`` states.
+
+        Of cells with a limit of their own the beginning is known. What each programming has drawn is looked at only if it may have expired a cell.
+        """
+        reading, limits = self.mechanism.reading, self.mechanism.limits
+        exposures = np.array(
+            [reading(t) - reading(now.time_ns) for t, now in zip(times_ns, states, strict=True)]
+        )
+        largest = exposures.max(initial=0.0)
+        own = self.own(largest).counts_by(exposures).tolist()
+        safe = none_fails(
+            [self._drawn_key(now.epoch) for now in states],
+            self._n_cells - self._n_own,
+            float(limits.hazard(largest)),
+        )
+        return [
+            count if sure else fates_of(now).key(time_ns)
+            for time_ns, now, count, sure in zip(times_ns, states, own, safe, strict=True)
+        ]
+
     def own(self, exposure: float) -> Failures:
         """Return failures that reach ``exposure`` of the cells with a limit of their own."""
         return self._populations.failures(self._own, exposure, self._make_own)
@@ -192,6 +229,9 @@ class SoftFates:
         """Return those of the cells whose limits the programming has drawn; of single cells written since, for ``ordinal`` from 1."""
         make = functools.partial(self._make_drawn, ordinal)
         return self._populations.failures(self._drawn, exposure, make, ordinal)
+
+    def _both(self, exposure: float, ordinal: int = 0) -> tuple[Failures, Failures]:
+        return self.own(exposure), self.drawn(ordinal, exposure)
 
     def _reading(self, time_ns: int) -> float:
         reading = self.mechanism.reading(time_ns)
@@ -211,7 +251,7 @@ class SoftFates:
             # Which of those below the bound have expired, the exposure decides.
             own = (exposure,) if self.own(bound).count_by(bound) else 0
             drawn = (exposure,) if self.drawn(ordinal, bound).count_by(bound) else 0
-        return (own, drawn, self._now.epoch) if drawn else own
+        return _key(own, drawn, self._now.epoch)
 
     def _failed(self, ordinal: int, exposure: float) -> np.ndarray:
         half_selects = self.mechanism.half_selects(self._now)
@@ -220,7 +260,7 @@ class SoftFates:
             pulses = self.mechanism.pulses_per_write
             bound += half_selects.most() * pulses
         parts = []
-        for failures in (self.own(bound), self.drawn(ordinal, bound)):
+        for failures in self._both(bound, ordinal):
             cells = failures.failed_by(bound)
             if half_selects is not None and len(cells):
                 cells = cells[failures.limits_by(bound) <= exposure + half_selects.of(cells) * pulses]
@@ -236,10 +276,12 @@ class SoftFates:
         return CellFates(key, self._n_own, self.mechanism.limits, self._place_own, known)
 
     def _make_drawn(self, ordinal: int, known: Failures) -> CellFates:
-        parts = (self._now.epoch, ordinal) if ordinal else (self._now.epoch,)
-        key = stream_key(self._key, f"{self.mechanism.name} of the programming", *parts)
+        key = self._drawn_key(self._now.epoch, *((ordinal,) if ordinal else ()))
         n_drawn = self._n_cells - self._n_own
         return CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn, known)
+
+    def _drawn_key(self, *programming: int) -> int:
+        return stream_key(self._key, f"{self.mechanism.name} of the programming", *programming)
 
     def _place_own(self, indices: np.ndarray) -> np.ndarray:
         key = stream_key(self._key, f"{self.mechanism.name} population")
@@ -247,3 +289,13 @@ class SoftFates:
 
     def _place_drawn(self, indices: np.ndarray) -> np.ndarray:
         return self._place_own(indices + self._n_own)
+
+
+def _key(own: Hashable, drawn: Hashable, epoch: int) -> Hashable:
+    """Return a key of how many cells with a limit of their own have expired, and of those whose limit the programming has drawn."""
+    return (own, drawn, epoch) if drawn else own
+
+
+def expired_by(key: Hashable) -> int:
+    """Return how many cells have expired by a key, where all were written together and nothing but time matters."""
+    return sum(key[:2]) if isinstance(key, tuple) else key

@@ -11,7 +11,7 @@ of a piece of time that differ and all that bisection asks for, so that crossing
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -34,7 +34,6 @@ from lifesim.experiment.judging import (
 from lifesim.fleet.build import Plan
 from lifesim.fleet.keys import device_key
 from lifesim.fleet.records import Stretch
-from lifesim.fleet.silicon import Held
 from lifesim.fleet.simulation import FleetRecord
 from lifesim.network.changes import Changes, Transitions
 
@@ -176,15 +175,15 @@ class _Judge:
         for group, of_group in groupby(points, key=self._group):
             plan, batch = self._fleet.plans[group], []
             enough = self._rules[group].pieces if exactly else 1
-            for point in of_group:
-                state, held = self._look_up(point)
+            for point in self._looked_up(of_group):
                 done += 1
+                state = self._state[point]
                 if state in taken or self._judgements[state].pieces >= enough:
                     continue
                 taken.add(state)
-                batch.append((state, point, held))
+                batch.append((state, point))
                 dense = len(batch) * 2 * plan.model.architecture.weights >= _BYTES_PER_TASK
-                if dense if self._is_dense(held) else len(batch) >= _STATES_PER_TASK:
+                if dense if self._is_dense(plan) else len(batch) >= _STATES_PER_TASK:
                     self._submit(plan, batch, exactly)
                     batch = []
                     on_progress(done / len(points))
@@ -237,22 +236,33 @@ class _Judge:
             known.setdefault(point[:2], []).append((point[2], self._estimate(point)[0]))
         return known
 
-    def _look_up(self, point: Point) -> tuple[int, Held]:
-        """Return the number of the state at a point, and what the cells hold then."""
-        device, i, time_ns = point
-        record = self._fleet.devices[device]
-        held = record.stretches[i].snapshot.held_at(time_ns)
-        # Without faults all devices with the same model are alike.
-        where = None if held.as_new else (device, record.stretches[i].generation)
-        state = self._numbers.setdefault((record.group, where, held.key), len(self._judgements))
-        if state == len(self._judgements):
-            clean = held.as_new and held.model.digest == self._fleet.plans[record.group].model.digest
-            self._judgements.append(as_new(self._rules[record.group]) if clean else Judgement())
-            self._found_at.append(point)
-        self._state[point], self._cells[point] = state, (held.stuck_cells, held.expired_cells)
-        return state, held
+    def _looked_up(self, points: Iterable[Point]) -> Iterator[Point]:
+        for _, of_stretch in groupby(points, key=lambda point: point[:2]):
+            same = list(of_stretch)
+            self._look_up(same)
+            yield from same
 
-    def _submit(self, plan: Plan, batch: list[tuple[int, Point, Held]], exactly: bool) -> None:
+    def _look_up(self, points: Sequence[Point]) -> None:
+        """Number the states at points of one stretch that have not been looked up, and note what cells they have lost."""
+        points = [point for point in points if point not in self._state]
+        if not points:
+            return
+        device, i, _ = points[0]
+        record, stretch = self._fleet.devices[device], self._stretch(points[0])
+        model = stretch.snapshot.model
+        conditions = stretch.snapshot.conditions([time_ns for *_, time_ns in points])
+        for point, condition in zip(points, conditions, strict=True):
+            # Without faults all devices with the same model are alike.
+            where = None if condition.as_new else (device, stretch.generation)
+            state = self._numbers.setdefault((record.group, where, condition.key), len(self._judgements))
+            if state == len(self._judgements):
+                clean = condition.as_new and model.digest == self._fleet.plans[record.group].model.digest
+                self._judgements.append(as_new(self._rules[record.group]) if clean else Judgement())
+                self._found_at.append(point)
+            self._state[point] = state
+            self._cells[point] = condition.stuck_cells, condition.expired_cells
+
+    def _submit(self, plan: Plan, batch: list[tuple[int, Point]], exactly: bool) -> None:
         rule = self._rules[plan.name]
         all_at_once = exactly or looks(rule) == (rule.pieces,)
 
@@ -263,9 +273,8 @@ class _Judge:
         for (_, _, key), of_run in groupby(
             batch, key=lambda item: (item[1][0], self._stretch(item[1]).generation, order_key(item[0]))
         ):
-            points, held = zip(*((point, held) for _, point, held in of_run), strict=True)
-            runs.append(Run(self._states(plan, points, held), key))
-        states = [state for state, *_ in batch]
+            runs.append(Run(self._states(plan, [point for _, point in of_run]), key))
+        states = [state for state, _ in batch]
         future = self._executor.submit(
             judge_states,
             plan.model,
@@ -279,10 +288,10 @@ class _Judge:
         self._tasks.append((states, future))
         self._collect(_TASKS_WAITING)
 
-    def _states(self, plan: Plan, points: Sequence[Point], held: Sequence[Held]) -> Changes | list[Weights]:
+    def _states(self, plan: Plan, points: Sequence[Point]) -> Changes | list[Weights]:
         """Return states of one device in the order of time."""
-        if self._is_dense(held[0]):
-            return [h.weights() for h in held]
+        if self._is_dense(plan):
+            return [self._stretch(point).snapshot.held_at(point[2]).weights() for point in points]
         if plan.name not in self._transitions:
             self._transitions[plan.name] = Transitions(plan.model, plan.hardware.encoding)
         overlays = (
@@ -293,9 +302,9 @@ class _Judge:
         )
         return self._transitions[plan.name].between(overlays, independent=False)
 
-    def _is_dense(self, held: Held) -> bool:
+    def _is_dense(self, plan: Plan) -> bool:
         """Whether states are given by all their weights: where all of them drift, and for the plain path."""
-        return self._plain or bool(held.silicon.drift)
+        return self._plain or plan.group.technology.drift != "none"
 
     def _stretch(self, point: Point) -> Stretch:
         return self._fleet.devices[point[0]].stretches[point[1]]

@@ -29,6 +29,10 @@ class Snapshot:
         """Return what the cells hold at ``time_ns``."""
         return self.silicon.held_at(self.model, self.programmed, time_ns)
 
+    def conditions(self, times_ns: Sequence[int]) -> list[Condition]:
+        """Return what is wrong at each time."""
+        return self.silicon.conditions(self.model, self.programmed, times_ns)
+
     def overlays(self, times_ns: Sequence[int], base: Model | None = None) -> Iterator[Overlay]:
         """Return what stands over the backup at each time (see :meth:`Silicon.overlays`).
 
@@ -59,35 +63,36 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """What is wrong with a device at a moment, without listing it.
+
+    Equal ``key`` means equal weights, on one device. ``as_new``: whether they are those of the backup, on whatever device.
+    """
+
+    key: tuple
+    stuck_cells: int
+    expired_cells: int
+    as_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """The faults of one moment; weights are worked out on demand. Equal ``key`` means equal weights, on one device."""
+    """What the cells hold at one moment; all of it is worked out on demand."""
 
     model: Model
     silicon: Silicon
     programmed: tuple[Programmed, ...]  # reloads included
     time_ns: int
-    faults: tuple[BankFaults, ...]
 
     @property
-    def key(self) -> tuple:
-        drifting = (
-            (self.time_ns, *((p.time_ns, p.epoch) for p in self.programmed)) if self.silicon.drift else ()
-        )
+    def faults(self) -> tuple[BankFaults, ...]:
+        """The faulty cells of each bank."""
         banks = zip(self.silicon.banks, self.programmed, strict=True)
-        return (self.model.digest, *(bank.faults_key(p, self.time_ns) for bank, p in banks), *drifting)
+        return tuple(bank.faults_at(p, self.time_ns) for bank, p in banks)
 
     @property
-    def as_new(self) -> bool:
-        """Whether the weights are those of the backup, on whatever device."""
-        return not (self.silicon.drift or any(f.any for f in self.faults))
-
-    @property
-    def stuck_cells(self) -> int:
-        return sum(len(f.stuck) for f in self.faults)
-
-    @property
-    def expired_cells(self) -> int:
-        return sum(len(f.expired) for f in self.faults)
+    def condition(self) -> Condition:
+        return self.silicon.conditions(self.model, self.programmed, [self.time_ns])[0]
 
     def overlay(self) -> Overlay:
         """Return what stands over the backup, layer by layer."""
@@ -137,8 +142,11 @@ class Held:
         return self.programmed[self.silicon.regions[layer][0].bank]
 
     def _stuck(self, layer: int) -> np.ndarray:
-        regions = self.silicon.regions[layer]
-        return np.concatenate([self.faults[r.bank].stuck.astype(np.int64) + r.first_cell for r in regions])
+        regions, banks = self.silicon.regions[layer], self.silicon.banks
+        stuck = [banks[r.bank].stuck_at(self.programmed[r.bank], self.time_ns)[0] for r in regions]
+        return np.concatenate(
+            [cells.astype(np.int64) + r.first_cell for cells, r in zip(stuck, regions, strict=True)]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +193,26 @@ class Silicon:
 
     def held_at(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> Held:
         now = tuple(b.at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
-        faults = tuple(b.faults_at(p, time_ns) for b, p in zip(self.banks, now, strict=True))
-        return Held(model, self, now, time_ns, faults)
+        return Held(model, self, now, time_ns)
+
+    def conditions(
+        self, model: Model, programmed: tuple[Programmed, ...], times_ns: Sequence[int]
+    ) -> list[Condition]:
+        """Return what is wrong at each time."""
+        banks = list(zip(self.banks, programmed, strict=True))
+        found = []
+        for time_ns, keys in zip(
+            times_ns, zip(*(bank.faults_keys(p, times_ns) for bank, p in banks), strict=True), strict=True
+        ):
+            counts = [bank.count_faulty(p, time_ns, key) for (bank, p), key in zip(banks, keys, strict=True)]
+            stuck, expired = (sum(of_banks) for of_banks in zip(*counts, strict=True))
+            drifting: tuple[object, ...] = ()
+            if self.drift:
+                now = (bank.at(p, time_ns) for bank, p in banks)
+                drifting = (time_ns, *((p.time_ns, p.epoch) for p in now))
+            as_new = not (self.drift or stuck or expired or any(key.unwritten for key in keys))
+            found.append(Condition((model.digest, *keys, *drifting), stuck, expired, as_new))
+        return found
 
     def overlays(
         self, programmed: tuple[Programmed, ...], times_ns: Sequence[int], beneath: Overlay | None = None

@@ -11,7 +11,7 @@ import math
 import struct
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -59,6 +59,10 @@ class Failures:
         known = len(self)
         return bisect_right(memoryview(self.packed)[8 : 8 + 8 * known].cast("d"), exposure) if known else 0
 
+    def counts_by(self, exposures: np.ndarray) -> np.ndarray:
+        """Return :meth:`count_by` of many exposures, all of which are reached (int64)."""
+        return np.searchsorted(self.limits(len(self)), exposures, side="right")
+
     def failed_by(self, exposure: float) -> np.ndarray:
         """Return the cells whose limit is at most ``exposure``, in the order in which they fail (int32)."""
         return self.first(self.count_by(exposure))
@@ -74,6 +78,17 @@ class Failures:
     def limits(self, count: int) -> np.ndarray:
         """Return the limits of the first ``count`` cells to fail, ascending."""
         return np.frombuffer(self.packed, np.float64, count, 8) if count else np.empty(0)
+
+
+def none_fails(keys: Sequence[int], n: int, hazard: float) -> list[bool]:
+    """Return of which populations of ``n`` cells, of these streams, it is certain that none has failed by a cumulative hazard of the distribution."""
+    # The first spacing, of which one in the size of the last bits is not certain.
+    bound = math.exp(-hazard * n) * _CLOSE
+    return [first_uniform(_spacing_key(key)) < bound for key in keys]
+
+
+def _spacing_key(key: int) -> int:
+    return stream_key(key, "spacing")
 
 
 _DOUBLE = struct.Struct("d")
@@ -136,7 +151,7 @@ class CellFates:
         """An exposure below which no cell fails, close to the smallest limit: known without enumerating any."""
         if not self.n:
             return math.inf
-        first = -math.log(first_uniform(stream_key(self._key, "spacing"))) / self.n
+        first = -math.log(first_uniform(_spacing_key(self._key))) / self.n
         return _CLOSE * self.distribution.limit_at(first)
 
     def _learn(self, cells: int, exposure: float) -> None:
@@ -146,7 +161,7 @@ class CellFates:
             return
         done = len(self.known)
         ranks = np.arange(done, min(self.n, done + cells))
-        spacings = -np.log(uniforms(stream_key(self._key, "spacing"), ranks)) / (self.n - ranks)
+        spacings = -np.log(uniforms(_spacing_key(self._key), ranks)) / (self.n - ranks)
         # The running sum starts from the last value and adds one spacing after the other, so block sizes cannot show.
         spacings[0] += self.known.hazard
         hazards = np.cumsum(spacings)

@@ -7,6 +7,7 @@ import math
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from lifesim.experiment.observation import Observed, Sample, _bisect, _Judge, _s
 from lifesim.experiment.paired import Tally
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.records import DeviceRecord, State, Stretch
+from lifesim.fleet.silicon import Condition
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
 
@@ -88,7 +90,8 @@ def test_samples_are_the_truth_at_the_report_times_at_which_a_device_was_running
                 assert sample.accuracy == sample.full_accuracy == correct / 1000
                 assert sample.in_spec == (correct >= lived.plans[record.group].required_correct)
                 assert sample.accuracy_se == 0.0
-                assert (sample.stuck_cells, sample.expired_cells) == (held.stuck_cells, held.expired_cells)
+                assert sample.stuck_cells == sum(len(f.stuck) for f in held.faults)
+                assert sample.expired_cells == sum(len(f.expired) for f in held.faults)
         assert len(samples) == len(lived.observed[number].samples)
 
 
@@ -126,7 +129,7 @@ def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -
         as_deployed = held.model.digest == lived.plans[record.group].model.digest
         if any(faulty) or not as_deployed:
             truly.add((record.group, number if any(faulty) else None, held.model.digest, faulty))
-            keys.add((record.group, number if any(faulty) else None, held.key))
+            keys.add((record.group, number if any(faulty) else None, held.condition.key))
     # States are told apart by how they came about: a few are the same.
     assert len(truly) <= len(keys) == sum(asked) < len(points)
     assert sum(asked) < 1.2 * len(truly)
@@ -184,18 +187,18 @@ def test_what_is_found_depends_on_the_seed_alone(
 # -- devices made up for the purpose --
 
 
-class MadeUpState:
-    """What a made-up device holds: so many stuck cells, and weights that get so many pictures right."""
+class MadeUp:
+    """The snapshot of a device that is in one condition all the time, with such ``weights``."""
 
-    expired_cells = 0
+    def __init__(self, condition: Condition, weights: Any, digest: str) -> None:
+        self.model = SimpleNamespace(digest=digest)
+        self._condition, self._weights = condition, weights
 
-    def __init__(self, faults: int, correct: int, digest: str) -> None:
-        self.key, self.stuck_cells, self._correct = (digest, faults), faults, correct
-        self.as_new = not faults
-        self.model = SimpleNamespace(architecture=SimpleNamespace(weights=1), digest=digest)
+    def conditions(self, times_ns: list[int]) -> list[Condition]:
+        return [self._condition] * len(times_ns)
 
-    def weights(self) -> int:
-        return self._correct
+    def held_at(self, time_ns: int) -> SimpleNamespace:
+        return SimpleNamespace(weights=lambda: self._weights)
 
 
 class Reader(Executor):
@@ -226,14 +229,13 @@ def made_up_fleet(
     for number, stretches in enumerate(devices):
         record = DeviceRecord("all", number, None)
         for start_ns, end_ns, faults, correct in stretches:
-            state = MadeUpState(faults, correct, digest)
-            snapshot = SimpleNamespace(held_at=lambda time_ns, state=state: state)
-            record.stretches.append(Stretch(start_ns, end_ns, snapshot))
+            condition = Condition((digest, faults), faults, 0, not faults)
+            record.stretches.append(Stretch(start_ns, end_ns, MadeUp(condition, correct, digest)))
         records.append(record)
     plan = SimpleNamespace(
         name="all",
         model=SimpleNamespace(architecture=SimpleNamespace(weights=1), digest=clean),
-        group=SimpleNamespace(network=SimpleNamespace(data="")),
+        group=SimpleNamespace(network=SimpleNamespace(data=""), technology=SimpleNamespace(drift="none")),
         hardware=SimpleNamespace(encoding=None),
         spec_pictures=100,
         spec_correct=90,
@@ -351,21 +353,13 @@ def vectors() -> Vectors:
     for device in range(devices):
         record = DeviceRecord("all", device, None)
         for i, start_ns in enumerate(times_ns):
-            held = SimpleNamespace(
-                key=(device, i),
-                as_new=False,
-                stuck_cells=1,
-                expired_cells=0,
-                model=SimpleNamespace(digest="retrained"),
-                weights=lambda vector=right[device, i]: vector,
-            )
-            snapshot = SimpleNamespace(held_at=lambda time_ns, held=held: held)
+            snapshot = MadeUp(Condition((device, i), 1, 0, False), right[device, i], "retrained")
             record.stretches.append(Stretch(start_ns, start_ns + 50, snapshot))
         records.append(record)
     plan = SimpleNamespace(
         name="all",
         model=SimpleNamespace(architecture=SimpleNamespace(weights=1 << 17), digest="clean"),
-        group=SimpleNamespace(network=SimpleNamespace(data=None)),
+        group=SimpleNamespace(network=SimpleNamespace(data=None), technology=SimpleNamespace(drift="none")),
         hardware=SimpleNamespace(encoding=None),
         spec_pictures=pictures,
         spec_correct=pictures - wrong,

@@ -89,8 +89,8 @@ def test_codes_are_what_they_are_by_definition(options, times):
             held.codes(), codes_cell_by_cell(held.faults, options["fails_to"]), strict=True
         ):
             assert got.dtype == np.int16 and np.array_equal(got, expected)
-        assert held.stuck_cells == sum(len(set(f.stuck.tolist())) for f in held.faults)
-        assert held.expired_cells == sum(len(set(f.expired.tolist())) for f in held.faults)
+        assert held.condition.stuck_cells == sum(len(set(f.stuck.tolist())) for f in held.faults)
+        assert held.condition.expired_cells == sum(len(set(f.expired.tolist())) for f in held.faults)
 
 
 @settings(deadline=None, max_examples=30)
@@ -109,7 +109,7 @@ def test_asked_in_any_order_or_daily_the_codes_of_a_moment_are_the_same(options,
     def ask(device, time_ns):
         programmed = [p for since_ns, p in snapshots if since_ns <= time_ns][-1]
         held = Snapshot(device, MODEL, programmed).held_at(time_ns)
-        return held.key, [codes.tolist() for codes in held.codes()]
+        return held.condition.key, [codes.tolist() for codes in held.codes()]
 
     answers = [ask(silicon, time_ns) for time_ns in times]
     daily = make_silicon(**options)
@@ -154,14 +154,14 @@ def test_a_march_test_finds_the_stuck_cells_of_the_operations_so_far(options, on
     found = silicon.stuck_map(programmed, 0)
     held = silicon.held_at(MODEL, programmed, 0)
     assert [c.tolist() for c in found.cells] == [sorted(f.stuck.tolist()) for f in held.faults]
-    assert held.expired_cells == 0
+    assert held.condition.expired_cells == 0
     for got, expected in zip(held.codes(), apply_map(MODEL.codes, found), strict=True):
         assert np.array_equal(got, expected)
 
 
 def test_without_faults_the_codes_are_the_backups():
     held = make_silicon(scale=1e30, median_days=1e30).held_at(MODEL, (NEW, NEW), 3650 * DAY_NS)
-    assert held.stuck_cells == held.expired_cells == 0
+    assert held.condition.stuck_cells == held.condition.expired_cells == 0
     assert all(np.array_equal(a, b) for a, b in zip(held.codes(), MODEL.codes, strict=True))
     assert all(not codes.flags.writeable for codes in held.codes()), "not even copied"
 
@@ -176,7 +176,7 @@ def test_a_reloaded_layer_wears_and_a_resident_one_drifts():
 def test_another_model_is_another_key_on_the_same_silicon():
     silicon, other = make_silicon(), make_model(2)
     one, two = (silicon.held_at(model, (NEW, NEW), 100 * DAY_NS) for model in (MODEL, other))
-    assert one.key[0] != two.key[0] and one.key[1:] == two.key[1:]
+    assert one.condition.key[0] != two.condition.key[0] and one.condition.key[1:] == two.condition.key[1:]
     assert [f.expired.tolist() for f in one.faults] == [f.expired.tolist() for f in two.faults]
 
 
@@ -184,7 +184,10 @@ def test_another_model_is_another_key_on_the_same_silicon():
 def test_equal_keys_on_one_device_need_equal_epochs_only_where_something_drawn_has_expired(day):
     """Reloads without faults keep the key, so that observation need not evaluate the network again."""
     silicon = make_silicon(scale=1e30, median_days=1e30, reload_periods=(DAY_NS, DAY_NS))
-    assert silicon.held_at(MODEL, (NEW, NEW), day * DAY_NS).key == silicon.held_at(MODEL, (NEW, NEW), 0).key
+    assert (
+        silicon.held_at(MODEL, (NEW, NEW), day * DAY_NS).condition.key
+        == silicon.held_at(MODEL, (NEW, NEW), 0).condition.key
+    )
 
 
 @settings(deadline=None, max_examples=60)

@@ -69,7 +69,7 @@ def as_told(record: DeviceRecord) -> tuple:
         (
             s.start_ns,
             s.end_ns,
-            s.snapshot.held_at(s.end_ns).key,
+            s.snapshot.held_at(s.end_ns).condition.key,
             [as_written(p) for p in s.snapshot.programmed],
         )
         for s in record.stretches

@@ -287,7 +287,7 @@ def test_whatever_the_power_cuts_off_the_device_holds_what_was_intended_in_the_e
         twin.interrupt(time_ns, done_ns, 1000, changes_only)
     (twin.program_changes if changes_only else twin.program)(time_ns + 1000)
     held = twin.snapshot().held_at(time_ns + 1000)
-    assert held.stuck_cells == 0 and twin.model.digest == new.digest
+    assert held.condition.stuck_cells == 0 and twin.model.digest == new.digest
     for codes, intended in zip(held.codes(), new.codes, strict=True):
         assert np.array_equal(codes, intended)
     if changes_only:
