@@ -52,10 +52,10 @@ class Wear:
     cycles_per_operation: float = 1.0
     cycles_per_reload: float = 1.0
 
-    def exposure(self, programmed: Programmed) -> float:
-        """Return the cycles that every cell of the bank has had."""
-        others = programmed.operations - programmed.reloads
-        return others * self.cycles_per_operation + programmed.reloads * self.cycles_per_reload
+    def exposure(self, programmed: Programmed, more_reloads: int = 0) -> float:
+        """Return the cycles that every cell of the bank has had, after so many operations more that come from reloads."""
+        others, reloads = programmed.operations - programmed.reloads, programmed.reloads + more_reloads
+        return others * self.cycles_per_operation + reloads * self.cycles_per_reload
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,13 +246,23 @@ class Bank:
 
     def _keys_between_reloads(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
         """Return :meth:`faults_keys` of a bank that is reloaded, all cells of which have the same history."""
-        states = [self.at(programmed, time_ns) for time_ns in times_ns]
-        exposures = np.array([self.wear.exposure(now) for now in states])
+        period_ns = self.reload_period_ns
+        first = max(programmed.time_ns, programmed.resumed_ns) // period_ns
+        reloads = [max(time_ns // period_ns - first, 0) for time_ns in times_ns]
+        begins_ns = [(first + n) * period_ns if n else programmed.time_ns for n in reloads]
+        epochs = [programmed.epoch + n for n in reloads]
+        exposures = np.array([self.wear.exposure(programmed, n * self.layers) for n in reloads])
         worn = self.worn(exposures.max(initial=0.0)).counts_by(exposures).tolist()
-        soft = [
-            fates.keys_since(times_ns, states, lambda now, i=i: self.soft_fates(now)[i])
-            for i, fates in enumerate(self.soft_fates(programmed))
-        ]
+        soft = []
+        for i, fates in enumerate(self.soft_fates(programmed)):
+            keys, sure = fates.keys_since(times_ns, begins_ns, epochs)
+            # What is not sure is looked at closely, with what that reload has drawn.
+            soft.append(
+                [
+                    key if known else self.soft_fates(self.at(programmed, time_ns))[i].key(time_ns)
+                    for key, known, time_ns in zip(keys, sure, times_ns, strict=True)
+                ]
+            )
         return [
             FaultsKey(count, b"", self._in_force(time_ns), b"", (), tuple(of_mechanisms))
             for time_ns, count, *of_mechanisms in zip(times_ns, worn, *soft, strict=True)

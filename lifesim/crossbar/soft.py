@@ -196,30 +196,21 @@ class SoftFates:
         return [_key(*counts, epoch) for counts in zip(own, drawn, strict=True)]
 
     def keys_since(
-        self,
-        times_ns: Sequence[int],
-        states: Sequence[Programmed],
-        fates_of: Callable[[Programmed], SoftFates],
-    ) -> list[Hashable]:
-        """Return :meth:`key` of many times, each since the programming of all cells that left its state; ``fates_of`` states.
+        self, times_ns: Sequence[int], begins_ns: Sequence[int], epochs: Sequence[int]
+    ) -> tuple[list[Hashable], list[bool]]:
+        """Return :meth:`key` of many times, each since a programming of all cells of its own; and whether it is sure.
 
-        Of cells with a limit of their own the beginning is known. What each programming has drawn is looked at only if it may have expired a cell.
+        It is as long as the programming has drawn no limit so short that the cell has expired.
         """
-        reading, limits = self.mechanism.reading, self.mechanism.limits
+        reading = self.mechanism.reading
         exposures = np.array(
-            [reading(t) - reading(now.time_ns) for t, now in zip(times_ns, states, strict=True)]
+            [reading(t) - reading(begin) for t, begin in zip(times_ns, begins_ns, strict=True)]
         )
         largest = exposures.max(initial=0.0)
-        own = self.own(largest).counts_by(exposures).tolist()
-        safe = none_fails(
-            [self._drawn_key(now.epoch) for now in states],
-            self._n_cells - self._n_own,
-            float(limits.hazard(largest)),
-        )
-        return [
-            count if sure else fates_of(now).key(time_ns)
-            for time_ns, now, count, sure in zip(times_ns, states, own, safe, strict=True)
-        ]
+        keys = self.own(largest).counts_by(exposures).tolist()
+        hazard = float(self.mechanism.limits.hazard(largest))
+        drawn = [self._drawn_key(epoch) for epoch in epochs]
+        return keys, none_fails(drawn, self._n_cells - self._n_own, hazard)
 
     def own(self, exposure: float) -> Failures:
         """Return failures that reach ``exposure`` of the cells with a limit of their own."""

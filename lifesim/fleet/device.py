@@ -21,6 +21,7 @@ from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
+FIRST_WINDOW = 8  # visits: a few at a time cost little more than one
 LONGEST_WINDOW = 32  # visits evaluated in one call; more would waste work when an alarm comes first
 
 
@@ -420,7 +421,7 @@ class Device:
             return
         self._miss_visits_before(self.env.now)
         first = segment.first_visit = self._next_visit
-        self._window, self._finding = 1, None
+        self._window, self._finding = FIRST_WINDOW, None
         last = grid.first_at_or_after(self._around.horizon_ns)
         if self.twin.sees_ahead and first < last and not self._around.stepped:
             self._look(grid.ends_ns(first, last))
