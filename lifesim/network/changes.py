@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numba
 import numpy as np
 
-from lifesim.crossbar.encoding import BITS_PER_WEIGHT, Encoding
-from lifesim.crossbar.overlay import UP, Overlay, Written
+from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.overlay import Overlay, Written
+from lifesim.network.changes_kernels import COLUMNS, FIRST, LEVEL, OF_EACH, Copy, Found, States, go_through
 from lifesim.network.model import Model
 
 _MOST_PARTS = 2**16 - 2  # that two bytes count
+_MOST_CELLS = 2**31  # of a layer: that four bytes count
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,94 +51,70 @@ class Transitions:
 
     def __init__(self, model: Model, encoding: Encoding):
         sizes = [c.size for c in model.codes]
+        per_weight = encoding.cells_per_weight
+        if max(sizes) * per_weight > _MOST_CELLS:
+            raise ValueError(f"{max(sizes)} weights in one layer")
         self._encoding = encoding
-        self._first = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        self._scales = np.repeat([f.scale for f in model.formats], sizes).astype(np.float32)
-        self._base = encoding.patterns(np.concatenate([c.reshape(-1) for c in model.codes])).copy()
-        self._current = self._base.copy()
-        self._before = self._base.copy()
-        self._stamp = np.zeros(len(self._base), np.int32)
-        self._stamps = 0
-        # The part, from 1, that stands on top of each cell.
-        self._on_top = np.zeros(len(self._base) * encoding.cells_per_weight, np.uint16)
+        self._first_cells = (np.cumsum([0, *sizes[:-1]]) * per_weight).tolist()
+        base = encoding.patterns(np.concatenate([c.reshape(-1) for c in model.codes])).copy()
+        self._copy = Copy(
+            base,
+            base.copy(),
+            np.zeros(len(base), np.uint8),
+            np.zeros(len(base) * per_weight, np.uint16),
+            np.array([f.scale for f in model.formats], np.float32),
+            encoding.bits_per_cell,
+            int(encoding.patterns(np.zeros(1, np.int16))[0]),
+        )
 
     def between(self, states: Iterable[Overlay], independent: bool) -> Changes:
         """Return the changes from state to state, or from the model to each."""
-        overlays = list(states)
-        layers = [
-            self._of_layer(layer, [overlay[layer] for overlay in overlays], independent)
-            for layer in range(len(self._first) - 1)
-        ]
-        counts = np.stack([count for *_, count in layers], axis=1)
-        ends = np.cumsum(counts).reshape(counts.shape)
-        bounds = np.concatenate([ends - counts, ends[:, -1:]], axis=1)
-        places = np.empty(int(counts.sum()), np.int64)
-        patterns = np.empty(len(places), np.uint16)
-        for layer, (found, shown, count) in enumerate(layers):
-            # From one layer after the other to one state after the other.
-            to = np.repeat(bounds[:, layer] - (np.cumsum(count) - count), count) + np.arange(len(found))
-            places[to], patterns[to] = found, shown
-        codes = self._encoding.codes(patterns)
-        # Exact, as in FixedPoint.dequantise: a code has 16 bits, a scale is a power of two.
-        values = codes * self._scales[places]
-        return Changes(bounds, places, codes, values, independent)
+        laid_out = self._laid_out(list(states), independent)
+        room = (1 if independent else 3) * len(laid_out.cells) + 1
+        bounds = np.empty((len(laid_out.table) + 1, len(self._first_cells) + 1), np.int64)
+        found = Found(np.empty(room, np.int64), np.empty(room, np.int16), np.empty(room, np.float32))
+        found = go_through(self._copy, laid_out, independent, found, bounds)
+        count = bounds[-1, 0]  # what follows leads back to the model
+        return Changes(bounds[:-1], *(array[:count] for array in found), independent)
 
-    def _of_layer(
-        self, layer: int, states: Sequence[Sequence[Written]], independent: bool
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the weights that change and what then stands in their cells, state after state, and how many are of each state."""
-        places, patterns = [_NO_CELLS], [_NO_PATTERNS]
-        counts = np.zeros(len(states), np.int64)
-        standing, begin = _NO_CELLS, 0
-        while begin < len(states):
-            end = begin + 1
-            while not independent and end < len(states) and _grows(states[end - 1], states[end]):
-                end += 1
-            found, shown, count = self._grow(layer, states[begin:end], standing)
-            places.append(found)
-            patterns.append(shown)
-            counts[begin : begin + len(count)] = count
-            begin += len(count)
-            standing = _cells_of(states[begin - 1])
-            if independent:
-                self._clear(layer, standing)
-                standing = _NO_CELLS
-        self._clear(layer, standing)
-        return np.concatenate(places), np.concatenate(patterns), counts
-
-    def _grow(
-        self, layer: int, states: Sequence[Sequence[Written]], standing: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Clear what is ``standing``, and go through states of which each only adds cells to the one before; or through the first of them."""
-        last = states[-1]
-        if len(last) > _MOST_PARTS:
-            raise ValueError(f"{len(last)} kinds of faults in one layer")
-        cells, levels = _cells_of(last), np.concatenate([_NO_LEVELS, *(part.levels_from(0) for part in last)])
-        lengths = np.array([[len(part.cells) for part in parts] for parts in states], np.int64)
-        lengths = lengths.reshape(len(states), len(last))
-        first_cells = np.cumsum(lengths[-1]) - lengths[-1]
-        moves = np.array([False, *(_moves(part) for part in last)])
-        places, patterns = (
-            np.empty(len(cells) + len(standing), np.int64),
-            np.empty(len(cells) + len(standing), np.uint16),
+    def _laid_out(self, states: Sequence[Overlay], independent: bool) -> States:
+        """Return states as the kernels take them; those of a layer of which each only adds cells to the one before share the cells of the last."""
+        cells, levels = [_NO_CELLS], [_NO_LEVELS]
+        parts: list[tuple[int, ...]] = []
+        table: list[tuple[int, int, bool]] = []
+        n_layers, n_cells, n_levels = len(self._first_cells), 0, 0
+        later: Overlay | None = None
+        for state in reversed(states):
+            for layer, (written, first_cell) in enumerate(zip(state, self._first_cells, strict=True)):
+                begin = len(parts)
+                if later is not None and _grows(written, later[layer]):
+                    last_begin, last_end, _ = table[-n_layers]
+                    for part, of_last in zip(written, parts[last_begin:last_end], strict=True):
+                        parts.append((of_last[FIRST], len(part.cells), *of_last[LEVEL:]))
+                    table.append((begin, len(parts), True))
+                    continue
+                if not independent and len(written) > _MOST_PARTS:
+                    raise ValueError(f"{len(written)} kinds of faults in one layer")
+                for part in written:
+                    count = len(part.cells)
+                    if independent and not count:
+                        continue
+                    level, first_level = part.levels, n_levels
+                    if not isinstance(level, int):
+                        level = OF_EACH
+                        levels.append(part.levels_from(0))
+                        n_levels += count
+                    parts.append((n_cells, count, level, first_level, first_cell + part.first_cell, 0))
+                    cells.append(part.cells)
+                    n_cells += count
+                table.append((begin, len(parts), False))
+            later = None if independent else state
+        return States(
+            np.concatenate(cells, dtype=np.int32),
+            np.concatenate(levels, dtype=np.uint8, casting="unsafe"),
+            np.array(parts, np.int64).reshape(-1, COLUMNS),
+            np.array(table, np.int64).reshape(len(states), n_layers, 3)[::-1].copy(),
         )
-        ends = np.zeros(len(states), np.int64)
-        encoding = self._encoding
-        done = _go_through(
-            self._base, self._current, self._before, self._stamp, self._stamps, self._on_top, self._first[layer],
-            standing, cells, levels, first_cells, lengths, moves, encoding.bits_per_cell, encoding.top_level,
-            places, patterns, ends,
-        )  # fmt: skip
-        self._stamps += len(states)
-        count = int(ends[done - 1])
-        return places[:count], patterns[:count], np.diff(ends[:done], prepend=0)
-
-    def _clear(self, layer: int, cells: np.ndarray) -> None:
-        """Take everything off ``cells``."""
-        per_weight, first = self._encoding.cells_per_weight, int(self._first[layer])
-        weights = cells // per_weight + first
-        self._current[weights] = self._base[weights]
-        self._on_top[cells + first * per_weight] = 0
 
 
 def _grows(old: Sequence[Written], new: Sequence[Written]) -> bool:
@@ -170,90 +146,5 @@ def _begins(old: Written, new: Written) -> bool:
     return np.array_equal(old.cells, new.cells[:n])
 
 
-def _moves(part: Written) -> bool:
-    """Whether a part moves what is beneath it."""
-    if isinstance(part.levels, np.ndarray):
-        return bool((part.levels >= UP).any())
-    return isinstance(part.levels, int) and part.levels >= UP
-
-
-def _cells_of(parts: Sequence[Written]) -> np.ndarray:
-    return np.concatenate([_NO_CELLS, *(part.cells.astype(np.int64) + part.first_cell for part in parts)])
-
-
-@numba.njit(nogil=True, cache=True)
-def _go_through(
-    base: Any, current: Any, before: Any, stamp: Any, stamps: int, on_top: Any, first: int,
-    standing: Any, cells: Any, levels: Any, first_cells: Any, lengths: Any, moves: Any, bits: int, top: int,
-    places: Any, patterns: Any, ends: Any,
-) -> int:  # fmt: skip
-    """Clear what is ``standing``, then go through the states; of state s and part i, ``lengths[s, i]`` cells from ``first_cells[i]`` on are written.
-
-    The weights that change and what their cells then show go to ``places`` and ``patterns``, those of state s until ``ends[s]``. Returns how many
-    states have been gone through: not all if in one a cell should have been written before another part moved it.
-    """
-    # Divisions by shifts: they are done for every cell.
-    to_weight = 4 if bits == 1 else 3
-    digit = BITS_PER_WEIGHT // bits - 1
-    to_bits = bits - 1
-    found = 0
-    for s in range(len(lengths)):
-        now = stamps + s + 1
-        begun = found
-        if s == 0:
-            for i in range(len(standing)):
-                weight = first + (standing[i] >> to_weight)
-                on_top[(first << to_weight) + standing[i]] = 0
-                if stamp[weight] != now:
-                    stamp[weight] = now
-                    before[weight] = current[weight]
-                    current[weight] = base[weight]
-                    places[found] = weight
-                    found += 1
-        conflict = False
-        for part in range(lengths.shape[1]):
-            for i in range(
-                first_cells[part] + (lengths[s - 1, part] if s else 0), first_cells[part] + lengths[s, part]
-            ):
-                cell = (first << to_weight) + cells[i]
-                if on_top[cell] > part + 1:
-                    conflict |= moves[on_top[cell]]
-                    continue
-                on_top[cell] = part + 1
-                weight = cell >> to_weight
-                if stamp[weight] != now:
-                    stamp[weight] = now
-                    before[weight] = current[weight]
-                    places[found] = weight
-                    found += 1
-                shift = (cells[i] & digit) << to_bits
-                pattern = np.int64(current[weight])
-                level = np.int64(levels[i])
-                if level > top:
-                    held = (pattern >> shift) & top
-                    level = min(held + 1, top) if level == UP else max(held - 1, 0)
-                current[weight] = np.uint16((pattern & ~(top << shift)) | (level << shift))
-        if conflict:
-            for i in range(begun, found):
-                current[places[i]] = before[places[i]]
-            for part in range(lengths.shape[1]):
-                for i in range(
-                    first_cells[part] + lengths[s - 1, part], first_cells[part] + lengths[s, part]
-                ):
-                    on_top[(first << to_weight) + cells[i]] = 0
-            return s
-        # Of those that were written, the ones that show it.
-        kept = begun
-        for i in range(begun, found):
-            weight = places[i]
-            if current[weight] != before[weight]:
-                places[kept], patterns[kept] = weight, current[weight]
-                kept += 1
-        found = kept
-        ends[s] = found
-    return len(lengths)
-
-
-_NO_CELLS = np.empty(0, np.int64)
-_NO_PATTERNS = np.empty(0, np.uint16)
+_NO_CELLS = np.empty(0, np.int32)
 _NO_LEVELS = np.empty(0, np.uint8)
