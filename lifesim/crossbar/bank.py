@@ -18,7 +18,7 @@ import numpy as np
 
 from lifesim.crossbar.overlay import DOWN, UP, Written
 from lifesim.crossbar.programming import Programmed, among
-from lifesim.crossbar.soft import SoftFates, SoftMechanism, expired_by
+from lifesim.crossbar.soft import Aged, SoftFates, SoftMechanism, expired_by, key_of
 from lifesim.crossbar.verify import WriteVerify
 from lifesim.physics.distributions import LifeDistribution, Weibull
 from lifesim.physics.fates import CellFates, Failures, Populations
@@ -89,6 +89,19 @@ class BankFaults:
     def expired(self) -> np.ndarray:
         """The cells that have lost their state, by whatever mechanism (a cell may be in it more than once)."""
         return np.concatenate([s.cells for s in self.soft]) if self.soft else _NO_CELLS
+
+
+class _Aged(NamedTuple):
+    """What has failed in a bank at many times: worn out with the bank, and later ones; left unwritten; expired, two parts of each mechanism.
+
+    ``sure`` (bool): at which times nothing else has expired.
+    """
+
+    worn: Aged
+    late: np.ndarray
+    unwritten: np.ndarray
+    soft: list[list[Aged]]
+    sure: np.ndarray
 
 
 class FaultsKey(NamedTuple):
@@ -230,43 +243,78 @@ class Bank:
 
     def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
         """Return :meth:`faults_key` of each time, sooner."""
-        many_histories = programmed.patches or any(m.half_selects(programmed) is not None for m in self.soft)
-        if many_histories or not times_ns:
+        aged = self._aged(programmed, times_ns)
+        if aged is None:
             return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
-        if self.reload_period_ns is None:
-            worn, late, _, unwritten, patched_ns, _ = self.faults_key(programmed, times_ns[0])
-            soft = [fates.keys(times_ns) for fates in self.soft_fates(programmed)]
-            return [
-                FaultsKey(worn, late, self._in_force(time_ns), unwritten, patched_ns, tuple(of_mechanisms))
-                for time_ns, *of_mechanisms in zip(times_ns, *soft, strict=True)
+        late, unwritten = aged.late.tobytes(), aged.unwritten.tobytes()
+        soft = [
+            [
+                key_of(*counts, programmed.epoch)
+                for counts in zip(own.counts.tolist(), drawn.counts.tolist(), strict=True)
             ]
-        if programmed.idle or programmed.extra.goes or self.write.failure_probability >= _NEGLIGIBLE:
-            return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
-        return self._keys_between_reloads(programmed, times_ns)
+            for own, drawn in aged.soft
+        ]
+        return [
+            FaultsKey(worn, late, self._in_force(time_ns), unwritten, (), tuple(of_mechanisms))
+            if sure
+            else self.faults_key(programmed, time_ns)
+            for time_ns, worn, sure, *of_mechanisms in zip(
+                times_ns, aged.worn.counts.tolist(), aged.sure.tolist(), *soft, strict=True
+            )
+        ]
 
-    def _keys_between_reloads(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
-        """Return :meth:`faults_keys` of a bank that is reloaded, all cells of which have the same history."""
+    def ageing(
+        self, programmed: Programmed, times_ns: Sequence[int]
+    ) -> tuple[list[Written], np.ndarray] | None:
+        """Return :meth:`overlay` of many times: parts, and how many cells of each stand there at each time (int64 [times, parts]).
+
+        None where cells have histories of their own, or other cells with each reload: then there are no such parts.
+        """
+        aged = self._aged(programmed, times_ns)
+        if aged is None or not aged.sure.all():
+            return None
+        always = np.ones(len(times_ns), np.int64)
+        parts, counts = [Written(aged.unwritten, 0)], [len(aged.unwritten) * always]
+        for mechanism, of_mechanism in zip(self.soft, aged.soft, strict=True):
+            parts += [Written(part.cells, self._expired_level(mechanism)) for part in of_mechanism]
+            counts += [part.counts for part in of_mechanism]
+        parts += [Written(aged.worn.cells, self.worn_levels), Written(aged.late, self.worn_levels)]
+        counts += [aged.worn.counts, len(aged.late) * always]
+        for defect in self.defects:
+            parts.append(Written(defect.cells, defect.levels))
+            counts.append(len(defect.cells) * (np.asarray(times_ns) >= defect.time_ns))
+        return parts, np.stack(counts, axis=1)
+
+    def _aged(self, programmed: Programmed, times_ns: Sequence[int]) -> _Aged | None:
+        """Return what has failed at many times, where all cells of the bank have the same history; else None."""
+        if (
+            not times_ns
+            or programmed.patches
+            or any(m.half_selects(programmed) is not None for m in self.soft)
+        ):
+            return None
+        fates = self.soft_fates(programmed)
+        if self.reload_period_ns is None:
+            worn, late = self._worn_by(programmed)
+            soft = [of_one.aged(times_ns) for of_one in fates]
+            counts, sure = np.full(len(times_ns), len(worn)), np.ones(len(times_ns), bool)
+            return _Aged(Aged(worn, counts), late, self.unwritten(programmed), soft, sure)
+        if programmed.idle or programmed.extra.goes or self.write.failure_probability >= _NEGLIGIBLE:
+            return None
         period_ns = self.reload_period_ns
         first = max(programmed.time_ns, programmed.resumed_ns) // period_ns
         reloads = [max(time_ns // period_ns - first, 0) for time_ns in times_ns]
         begins_ns = [(first + n) * period_ns if n else programmed.time_ns for n in reloads]
         epochs = [programmed.epoch + n for n in reloads]
         exposures = np.array([self.wear.exposure(programmed, n * self.layers) for n in reloads])
-        worn = self.worn(exposures.max(initial=0.0)).counts_by(exposures).tolist()
-        soft = []
-        for i, fates in enumerate(self.soft_fates(programmed)):
-            keys, sure = fates.keys_since(times_ns, begins_ns, epochs)
-            # What is not sure is looked at closely, with what that reload has drawn.
-            soft.append(
-                [
-                    key if known else self.soft_fates(self.at(programmed, time_ns))[i].key(time_ns)
-                    for key, known, time_ns in zip(keys, sure, times_ns, strict=True)
-                ]
-            )
-        return [
-            FaultsKey(count, b"", self._in_force(time_ns), b"", (), tuple(of_mechanisms))
-            for time_ns, count, *of_mechanisms in zip(times_ns, worn, *soft, strict=True)
-        ]
+        worn = self.worn(exposures.max())
+        soft, sure = [], np.ones(len(times_ns), bool)
+        for of_one in fates:
+            own, sure_of_one = of_one.aged_since(times_ns, begins_ns, epochs)
+            soft.append([own, Aged(_NO_CELLS, np.zeros(len(times_ns), np.int64))])
+            sure &= sure_of_one
+        aged = Aged(worn.failed_by(exposures.max()), worn.counts_by(exposures))
+        return _Aged(aged, _NO_CELLS, _NO_CELLS, soft, sure)
 
     def count_faulty(self, programmed: Programmed, time_ns: int, key: FaultsKey) -> tuple[int, int]:
         """Return how many cells are stuck, and how many have expired, at a time that has this key."""
@@ -287,14 +335,18 @@ class Bank:
         parts = [Written(self.unwritten(now), 0)]
         for fates in self.soft_fates(now):
             mechanism = fates.mechanism
-            end = self.top_level if mechanism.fails_to else 0
-            levels = (UP if mechanism.fails_to else DOWN) if mechanism.one_level else end
-            parts += [Written(cells, levels) for cells in fates.expired_parts(time_ns)]
+            level = self._expired_level(mechanism)
+            parts += [Written(cells, level) for cells in fates.expired_parts(time_ns)]
         first, late = self._worn_by(now)
         parts.append(Written(first, self.worn_levels))
         if len(late):
             parts.append(Written(late, self.worn_levels))
         return parts + [Written(d.cells, d.levels) for d in self.defects if d.time_ns <= time_ns]
+
+    def _expired_level(self, mechanism: SoftMechanism) -> int:
+        if mechanism.one_level:
+            return UP if mechanism.fails_to else DOWN
+        return self.top_level if mechanism.fails_to else 0
 
     def stuck_at(self, programmed: Programmed, time_ns: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the cells that are stuck (int32), and their levels (uint8).

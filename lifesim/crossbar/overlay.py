@@ -33,3 +33,16 @@ class Written:
 
 Overlay = Sequence[Sequence[Written]]
 """What stands over the cells of each layer, later parts over earlier ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ageing:
+    """What stands over the cells of each layer at many times, where it is the beginnings of the same parts all the time.
+
+    ``layers``: of each its parts, and how many cells of each part stand there at each time (int64 [times, parts]).
+    """
+
+    layers: Sequence[tuple[Sequence[Written], np.ndarray]]
+
+    def __len__(self) -> int:
+        return len(self.layers[0][1])

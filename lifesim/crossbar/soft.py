@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -121,6 +121,13 @@ class WriteDisturb:
         return HalfSelects(self.tiling, [patch.written for patch in now.patches])
 
 
+class Aged(NamedTuple):
+    """Cells (int32) in the order in which they fail, and how many of them have by each of some times (int64)."""
+
+    cells: np.ndarray
+    counts: np.ndarray
+
+
 class SoftFates:
     """The fates of the cells of a bank under one mechanism since it was programmed; made whenever asked, and kept by nobody.
 
@@ -184,33 +191,41 @@ class SoftFates:
             *[self._key_of(patch.ordinal, self._exposure_of(patch, reading)) for patch in now.patches],
         )
 
-    def keys(self, times_ns: Sequence[int]) -> list[Hashable]:
-        """Return :meth:`key` of many times, where all cells were written together and nothing but time matters."""
-        first, last = min(times_ns), max(times_ns)
-        earliest, latest = self.key(first), self.key(last)
-        if earliest == latest:  # cells only age: what is the same at both ends is the same all the time
-            return [earliest] * len(times_ns)
-        epoch, begin = self._now.epoch, self.mechanism.reading(self._now.time_ns)
-        exposures = np.array([self._reading(time_ns) - begin for time_ns in times_ns])
-        own, drawn = (failures.counts_by(exposures).tolist() for failures in self._both(exposures.max()))
-        return [_key(*counts, epoch) for counts in zip(own, drawn, strict=True)]
+    def aged(self, times_ns: Sequence[int]) -> list[Aged]:
+        """Return the expired cells with a limit of their own, and those whose limit the programming has drawn, at many times.
 
-    def keys_since(
+        For where all cells were written together and nothing but time matters.
+        """
+        begin = self.mechanism.reading(self._now.time_ns)
+        first, last = (self._reading(time_ns) - begin for time_ns in (min(times_ns), max(times_ns)))
+        found, exposures = [], None
+        for failures in (self.own(last), self.drawn(0, last)):
+            most = failures.count_by(last)
+            counts = np.full(len(times_ns), most)
+            if failures.count_by(first) != most:  # cells only age: else it is the same all the time
+                if exposures is None:
+                    exposures = np.array([self._reading(time_ns) - begin for time_ns in times_ns])
+                counts = failures.counts_by(exposures)
+            found.append(Aged(failures.first(most), counts))
+        return found
+
+    def aged_since(
         self, times_ns: Sequence[int], begins_ns: Sequence[int], epochs: Sequence[int]
-    ) -> tuple[list[Hashable], list[bool]]:
-        """Return :meth:`key` of many times, each since a programming of all cells of its own; and whether it is sure.
+    ) -> tuple[Aged, np.ndarray]:
+        """Return the expired cells with a limit of their own at many times, each since a programming of all cells of its own.
 
-        It is as long as the programming has drawn no limit so short that the cell has expired.
+        And at which it is sure (bool) that no other cell has expired, as the programming has drawn no limit so short.
         """
         reading = self.mechanism.reading
         exposures = np.array(
             [reading(t) - reading(begin) for t, begin in zip(times_ns, begins_ns, strict=True)]
         )
-        largest = exposures.max(initial=0.0)
-        keys = self.own(largest).counts_by(exposures).tolist()
-        hazard = float(self.mechanism.limits.hazard(largest))
+        longest = exposures.max()
+        failures = self.own(longest)
+        hazard = float(self.mechanism.limits.hazard(longest))
         drawn = [self._drawn_key(epoch) for epoch in epochs]
-        return keys, none_fails(drawn, self._n_cells - self._n_own, hazard)
+        sure = np.array(none_fails(drawn, self._n_cells - self._n_own, hazard))
+        return Aged(failures.failed_by(longest), failures.counts_by(exposures)), sure
 
     def own(self, exposure: float) -> Failures:
         """Return failures that reach ``exposure`` of the cells with a limit of their own."""
@@ -220,9 +235,6 @@ class SoftFates:
         """Return those of the cells whose limits the programming has drawn; of single cells written since, for ``ordinal`` from 1."""
         make = functools.partial(self._make_drawn, ordinal)
         return self._populations.failures(self._drawn, exposure, make, ordinal)
-
-    def _both(self, exposure: float, ordinal: int = 0) -> tuple[Failures, Failures]:
-        return self.own(exposure), self.drawn(ordinal, exposure)
 
     def _reading(self, time_ns: int) -> float:
         reading = self.mechanism.reading(time_ns)
@@ -242,7 +254,7 @@ class SoftFates:
             # Which of those below the bound have expired, the exposure decides.
             own = (exposure,) if self.own(bound).count_by(bound) else 0
             drawn = (exposure,) if self.drawn(ordinal, bound).count_by(bound) else 0
-        return _key(own, drawn, self._now.epoch)
+        return key_of(own, drawn, self._now.epoch)
 
     def _failed(self, ordinal: int, exposure: float) -> np.ndarray:
         half_selects = self.mechanism.half_selects(self._now)
@@ -251,7 +263,7 @@ class SoftFates:
             pulses = self.mechanism.pulses_per_write
             bound += half_selects.most() * pulses
         parts = []
-        for failures in self._both(bound, ordinal):
+        for failures in (self.own(bound), self.drawn(ordinal, bound)):
             cells = failures.failed_by(bound)
             if half_selects is not None and len(cells):
                 cells = cells[failures.limits_by(bound) <= exposure + half_selects.of(cells) * pulses]
@@ -282,7 +294,7 @@ class SoftFates:
         return self._place_own(indices + self._n_own)
 
 
-def _key(own: Hashable, drawn: Hashable, epoch: int) -> Hashable:
+def key_of(own: Hashable, drawn: Hashable, epoch: int) -> Hashable:
     """Return a key of how many cells with a limit of their own have expired, and of those whose limit the programming has drawn."""
     return (own, drawn, epoch) if drawn else own
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.overlay import Overlay
+from lifesim.crossbar.overlay import Ageing, Overlay
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.network.model import Model
@@ -21,7 +21,7 @@ from lifesim.network.walk import slack, walker_of
 def surely_pass(
     model: Model,
     encoding: Encoding,
-    states: Sequence[Overlay],
+    states: Sequence[Overlay | Ageing],
     pictures: np.ndarray,
     golden: Golden,
     rule: TestRule,
@@ -35,7 +35,7 @@ def surely_pass(
     """
     walker = walker_of(model, encoding)
     if walker is None:
-        return np.zeros(len(states), bool)
+        return np.zeros(len(keys), bool)
     if noise.sigma:
         reader = noisy_reader_of(model, encoding, noise.kind)
         logits = reader.logits(walker.changes(states, independent=True), pictures, noise.sigma, keys)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from lifesim.crossbar.bank import Bank, BankFaults
 from lifesim.crossbar.encoding import BIAS, SLC, Encoding
 from lifesim.crossbar.faults import FaultMap, differing_cells
 from lifesim.crossbar.layerdrift import LayerDrift
-from lifesim.crossbar.overlay import Overlay, Written
+from lifesim.crossbar.overlay import Ageing, Overlay, Written
 from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
 
@@ -33,7 +33,7 @@ class Snapshot:
         """Return what is wrong at each time."""
         return self.silicon.conditions(self.model, self.programmed, times_ns)
 
-    def overlays(self, times_ns: Sequence[int], base: Model | None = None) -> Iterator[Overlay]:
+    def overlays(self, times_ns: Sequence[int], base: Model | None = None) -> Sequence[Overlay | Ageing]:
         """Return what stands over the backup at each time (see :meth:`Silicon.overlays`).
 
         With a ``base``, what stands over that model: in which the backup differs from it, and then the faults.
@@ -96,7 +96,7 @@ class Held:
 
     def overlay(self) -> Overlay:
         """Return what stands over the backup, layer by layer."""
-        return next(self.silicon.overlays(self.programmed, [self.time_ns]))
+        return self.silicon.overlay(self.programmed, self.time_ns)
 
     def codes(self) -> tuple[np.ndarray, ...]:
         """Return the codes (int16 per layer): the backup's under the overlay."""
@@ -214,33 +214,35 @@ class Silicon:
             found.append(Condition((model.digest, *keys, *drifting), stuck, expired, as_new))
         return found
 
+    def overlay(
+        self, programmed: tuple[Programmed, ...], time_ns: int, beneath: Overlay | None = None
+    ) -> Overlay:
+        """Return what stands over the backup at one time. ``beneath``: what lies beneath all of it."""
+        parts = [bank.overlay(p, time_ns) for bank, p in zip(self.banks, programmed, strict=True)]
+        return [
+            (*under, *(replace(p, first_cell=first) for bank, first in regions for p in parts[bank]))
+            for regions, under in zip(self.regions, beneath or self._nothing, strict=True)
+        ]
+
     def overlays(
         self, programmed: tuple[Programmed, ...], times_ns: Sequence[int], beneath: Overlay | None = None
-    ) -> Iterator[Overlay]:
-        """Return what stands over the backup at each time; of a layer in which nothing has changed since the time before, the same object.
+    ) -> Sequence[Overlay | Ageing]:
+        """Return :meth:`overlay` of many times: together in one where that can be, else one after the other."""
+        banks = zip(self.banks, programmed, strict=True)
+        aged = [bank.ageing(p, times_ns) for bank, p in banks]
+        if not times_ns or any(of_bank is None for of_bank in aged):
+            return [self.overlay(programmed, time_ns, beneath) for time_ns in times_ns]
+        layers = []
+        for regions, under in zip(self.regions, beneath or self._nothing, strict=True):
+            always = np.array([len(part.cells) for part in under], np.int64)
+            counts = [np.tile(always, (len(times_ns), 1)), *(aged[bank][1] for bank, _ in regions)]
+            parts = (replace(p, first_cell=first) for bank, first in regions for p in aged[bank][0])
+            layers.append(((*under, *parts), np.concatenate(counts, axis=1)))
+        return [Ageing(layers)]
 
-        ``beneath``: what lies beneath all of it.
-        """
-        beneath = beneath or ((),) * len(self.regions)
-        banks = list(zip(self.banks, programmed, strict=True))
-        keys: Sequence[Hashable] = [None] * len(banks)
-        parts: list[list[Written]] = [[] for _ in banks]
-        layers: list[tuple[Written, ...]] = [()] * len(self.regions)
-        all_keys = [bank.faults_keys(p, times_ns) for bank, p in banks]
-        for time_ns, now in zip(times_ns, zip(*all_keys, strict=True), strict=True):
-            before, keys = keys, now
-            changed = [old is None or new != old for new, old in zip(keys, before, strict=True)]
-            parts = [
-                bank.overlay(p, time_ns) if new else old
-                for (bank, p), new, old in zip(banks, changed, parts, strict=True)
-            ]
-            layers = [
-                (*under, *(replace(p, first_cell=first) for bank, first in regions for p in parts[bank]))
-                if any(changed[bank] for bank, _ in regions)
-                else layer
-                for layer, regions, under in zip(layers, self.regions, beneath, strict=True)
-            ]
-            yield tuple(layers)
+    @property
+    def _nothing(self) -> Overlay:
+        return ((),) * len(self.regions)
 
     def stuck_map(self, programmed: tuple[Programmed, ...], time_ns: int) -> FaultMap:
         """Return the stuck cells: what a March test finds, as tests show, where no write fails."""

@@ -271,7 +271,7 @@ class DeviceTwin:
         """Return what finds out which visits surely pass."""
         # With noise every state begins at the model, so the nearer that is the better.
         base = self.model if self.noise.sigma else self._equipment.model or self.model
-        states = list(self.snapshot().overlays(times_ns, base))
+        states = self.snapshot().overlays(times_ns, base)
         return functools.partial(
             surely_pass,
             base,

@@ -8,12 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.overlay import Overlay, Written
-from lifesim.network.changes_kernels import COLUMNS, FIRST, LEVEL, OF_EACH, Copy, Found, States, go_through
+from lifesim.crossbar.overlay import Ageing, Overlay, Written
+from lifesim.network.changes_kernels import (
+    COLUMNS,
+    COUNT,
+    FIRST,
+    FIRST_CELL,
+    FIRST_LEVEL,
+    LEVEL,
+    OF_EACH,
+    Copy,
+    Found,
+    States,
+    go_through,
+)
 from lifesim.network.model import Model
 
 _MOST_PARTS = 2**16 - 2  # that two bytes count
@@ -67,15 +80,62 @@ class Transitions:
             int(encoding.patterns(np.zeros(1, np.int16))[0]),
         )
 
-    def between(self, states: Iterable[Overlay], independent: bool) -> Changes:
-        """Return the changes from state to state, or from the model to each."""
-        laid_out = self._laid_out(list(states), independent)
-        room = (1 if independent else 3) * len(laid_out.cells) + 1
+    def between(self, states: Iterable[Overlay | Ageing], independent: bool) -> Changes:
+        """Return the changes from state to state, or from the model to each; an ageing is as many states as it has times."""
+        chapters: list[States] = []
+        for aged, of_a_kind in groupby(states, key=lambda state: isinstance(state, Ageing)):
+            same = list(of_a_kind)
+            chapters += map(self._aged, same) if aged else [self._laid_out(same, independent)]
+        laid_out = _joined(chapters or [self._laid_out([], independent)])
+        kinds = int((laid_out.table[:, :, 1] - laid_out.table[:, :, 0]).max(initial=0))
+        if kinds > _MOST_PARTS and not independent:
+            raise ValueError(f"{kinds} kinds of faults in one layer")
+        room = int(laid_out.parts[:, COUNT].sum()) if independent else 3 * len(laid_out.cells)
         bounds = np.empty((len(laid_out.table) + 1, len(self._first_cells) + 1), np.int64)
-        found = Found(np.empty(room, np.int64), np.empty(room, np.int16), np.empty(room, np.float32))
+        found = Found(*(np.empty(room + 1, dtype) for dtype in (np.int64, np.int16, np.float32)))
         found = go_through(self._copy, laid_out, independent, found, bounds)
         count = bounds[-1, 0]  # what follows leads back to the model
         return Changes(bounds[:-1], *(array[:count] for array in found), independent)
+
+    def _aged(self, ageing: Ageing) -> States:
+        """Return the states of an ageing as the kernels take them."""
+        cells, levels, parts = [_NO_CELLS], [_NO_LEVELS], [np.empty((0, COLUMNS), np.int64)]
+        n_times, n_cells, n_levels, n_parts = len(ageing), 0, 0, 0
+        table = np.zeros((n_times, len(self._first_cells), 3), np.int64)
+        for layer, ((written, counts), first_cell) in enumerate(
+            zip(ageing.layers, self._first_cells, strict=True)
+        ):
+            most = counts.max(axis=0)
+            there = np.flatnonzero(most)
+            rows = np.zeros((len(there), COLUMNS), np.int64)
+            for row, part, count in zip(rows, there.tolist(), most[there].tolist(), strict=True):
+                part = written[part]
+                level, first_level = part.levels, n_levels
+                if not isinstance(level, int):
+                    level = OF_EACH
+                    levels.append(part.levels_from(0)[:count])
+                    n_levels += count
+                row[[FIRST, LEVEL, FIRST_LEVEL, FIRST_CELL]] = (
+                    n_cells,
+                    level,
+                    first_level,
+                    first_cell + part.first_cell,
+                )
+                cells.append(part.cells[:count])
+                n_cells += count
+            of_all = np.tile(rows, (n_times, 1))
+            of_all[:, COUNT] = counts[:, there].reshape(-1)
+            parts.append(of_all)
+            begins = n_parts + np.arange(n_times) * len(there)
+            table[:, layer, 0], table[:, layer, 1] = begins, begins + len(there)
+            table[:-1, layer, 2] = (counts[1:] >= counts[:-1]).all(axis=1)
+            n_parts += len(of_all)
+        return States(
+            np.concatenate(cells, dtype=np.int32),
+            np.concatenate(levels, dtype=np.uint8, casting="unsafe"),
+            np.concatenate(parts),
+            table,
+        )
 
     def _laid_out(self, states: Sequence[Overlay], independent: bool) -> States:
         """Return states as the kernels take them; those of a layer of which each only adds cells to the one before share the cells of the last."""
@@ -93,8 +153,6 @@ class Transitions:
                         parts.append((of_last[FIRST], len(part.cells), *of_last[LEVEL:]))
                     table.append((begin, len(parts), True))
                     continue
-                if not independent and len(written) > _MOST_PARTS:
-                    raise ValueError(f"{len(written)} kinds of faults in one layer")
                 for part in written:
                     count = len(part.cells)
                     if independent and not count:
@@ -115,6 +173,21 @@ class Transitions:
             np.array(parts, np.int64).reshape(-1, COLUMNS),
             np.array(table, np.int64).reshape(len(states), n_layers, 3)[::-1].copy(),
         )
+
+
+def _joined(chapters: Sequence[States]) -> States:
+    """Return chapters one after the other as one."""
+    if len(chapters) == 1:
+        return chapters[0]
+    n_cells = n_levels = n_parts = 0
+    for states in chapters:
+        states.parts[:, FIRST] += n_cells
+        states.parts[:, FIRST_LEVEL] += n_levels
+        states.table[:, :, :2] += n_parts
+        n_cells, n_levels, n_parts = (
+            n_cells + len(states.cells), n_levels + len(states.levels), n_parts + len(states.parts)
+        )  # fmt: skip
+    return States(*(np.concatenate(of_all) for of_all in zip(*chapters, strict=True)))
 
 
 def _grows(old: Sequence[Written], new: Sequence[Written]) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.overlay import Overlay
+from lifesim.crossbar.overlay import Ageing, Overlay
 from lifesim.network import kernels
 from lifesim.network.changes import Changes, Transitions
 from lifesim.network.costs import walking_is_faster
@@ -49,7 +49,7 @@ class Walker:
         self._touched = np.zeros(program.flags, np.uint8)
         self._golden: OrderedDict[bytes, np.ndarray] = OrderedDict()
 
-    def changes(self, states: Iterable[Overlay], *, independent: bool = False) -> Changes:
+    def changes(self, states: Iterable[Overlay | Ageing], *, independent: bool = False) -> Changes:
         """Return by which weights each state differs from the one before (the first: from the model), or all from the model."""
         return self._transitions.between(states, independent)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.overlay import DOWN, UP, Written
+from lifesim.crossbar.overlay import DOWN, UP, Ageing, Written
 from lifesim.network.architecture import Architecture, Dense
 from lifesim.network.changes import Transitions
 from lifesim.network.model import Model
@@ -46,6 +46,25 @@ def random_state(rng, encoding, sizes, before):
     return tuple(state)
 
 
+def beginnings(part, count):
+    levels = part.levels[:count] if isinstance(part.levels, np.ndarray) else part.levels
+    return Written(part.cells[:count], levels, part.first_cell)
+
+
+def random_ageing(rng, encoding, sizes):
+    """The same parts at some times, mostly more and more of them; and these states one by one."""
+    times, layers = rng.integers(1, 6), []
+    for parts in random_state(rng, encoding, sizes, None):
+        most = [len(part.cells) for part in parts]
+        counts = rng.integers(0, np.array(most, np.int64) + 1, (times, len(parts)))
+        layers.append((parts, np.sort(counts, axis=0) if rng.random() < 0.7 else counts))
+    one_by_one = [
+        tuple(tuple(map(beginnings, parts, counts[time].tolist())) for parts, counts in layers)
+        for time in range(times)
+    ]
+    return Ageing(layers), one_by_one
+
+
 @pytest.mark.parametrize("encoding", [Encoding(), Encoding(1, True), Encoding(2, True), Encoding(2)])
 @settings(deadline=None, max_examples=150)
 @given(independent=st.booleans(), seed=st.integers(0, 2**32))
@@ -58,11 +77,16 @@ def test_changes_lead_from_state_to_state(encoding, independent, seed):
     sizes = [c.size for c in codes]
     scales = np.repeat([f.scale for f in model.formats], sizes)
     for _ in range(2):  # nothing is left behind by a first use
-        states = [None]
+        states, told = [], []
         for _ in range(rng.integers(0, 8)):
-            states.append(random_state(rng, encoding, sizes, states[-1]))
-        states = states[1:]
-        changes = transitions.between(iter(states), independent)
+            if rng.random() < 0.2:
+                ageing, one_by_one = random_ageing(rng, encoding, sizes)
+                assert len(ageing) == len(one_by_one)
+                told, states = [*told, ageing], [*states, *one_by_one]
+            else:
+                states.append(random_state(rng, encoding, sizes, states[-1] if states else None))
+                told.append(states[-1])
+        changes = transitions.between(iter(told), independent)
         assert changes.bounds.shape == (len(states), 3) and changes.independent == independent
         new = np.concatenate([c.reshape(-1) for c in model.codes])
         for s, state in enumerate(states):
