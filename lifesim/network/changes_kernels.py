@@ -51,7 +51,7 @@ class States(NamedTuple):
 
 
 class Found(NamedTuple):
-    """Weights (int64, through all layers), and their int16 codes and float32 values; while a state is worked on, their bits before it as codes."""
+    """Weights (int64, through all layers), their int16 codes and float32 values. While a layer is worked on, codes are the bits that were before."""
 
     places: np.ndarray
     codes: np.ndarray
@@ -70,68 +70,70 @@ def go_through(copy: Copy, states: States, independent: bool, found: Found, boun
     count = np.int64(0)  # a literal would have functions compiled twice
     for s in range(n + 1):
         for layer in range(layers):
-            bounds[s, layer] = count
+            bounds[s, layer] = begin = count
             now = states.table[s, layer] if s < n else nothing
             if independent:
-                count = _alone(copy, states, now, independent, copy.scales[layer], found, count)
-                continue
-            before = states.table[s - 1, layer] if s else nothing
-            found = _at_least(found, count + _cells_in(states, now) + _cells_in(states, before) + 1)
-            begin, grows = count, before[_GROWS] != 0
-            if not grows:
-                count = _lift(copy, states, before, found, count)
-            count, conflict = _write(
-                copy, states, now, before if grows else nothing, independent, found, count
-            )
-            if conflict:
-                count = _lift(copy, states, now, found, count)
-                count, _ = _write(copy, states, now, nothing, independent, found, count)
-            count = _keep(copy, copy.scales[layer], independent, found, begin, count)
+                count = _alone(copy, states, now, independent, found, count)
+            else:
+                before = states.table[s - 1, layer] if s else nothing
+                found = _at_least(found, count + _cells_in(states, now) + _cells_in(states, before) + 1)
+                grows = before[_GROWS] != 0
+                if not grows:
+                    count = _lift(copy, states, before, found, count)
+                count, conflict = _write(
+                    copy, states, now, before if grows else nothing, independent, found, count
+                )
+                if conflict:
+                    count = _lift(copy, states, now, found, count)
+                    count, _ = _write(copy, states, now, nothing, independent, found, count)
+                count = _keep(copy, independent, found, begin, count)
+            _value(copy, copy.scales[layer], found.codes[begin:count], found.values[begin:count])
         bounds[s, layers] = count
     return found
 
 
 @_compiled
-def _alone(copy: Any, states: Any, span: Any, independent: bool, scale: float, found: Any, begin: int) -> int:
+def _alone(copy: Any, states: Any, span: Any, independent: bool, found: Any, begin: int) -> int:
     """Find what a layer changes in the model."""
     if span[_END] - span[_BEGIN] == 1:
-        count = _sweep(copy, states, span[_BEGIN], scale, found, begin)
+        count = _sweep(copy, states, span[_BEGIN], found, begin)
         if count >= begin:
             return count
     count, _ = _write(copy, states, span, span, independent, found, begin)
-    return _keep(copy, scale, independent, found, begin, count)
+    return _keep(copy, independent, found, begin, count)
 
 
 @_compiled
-def _sweep(copy: Any, states: Any, row: int, scale: float, found: Any, count: int) -> int:
+def _sweep(copy: Any, states: Any, row: int, found: Any, count: int) -> int:
     """Find what the only part of a layer changes in the model, if its cells come weight by weight; returns -1 if not.
 
-    Nothing has to be noted, and nothing waits for what is in memory: several times as fast. No branch depends on the cells.
+    Nothing has to be noted, and nothing waits for what is in memory: several times as fast. No branch depends on the cells, and places are
+    unsigned: Numba would ask of others whether they count from the end.
     """
-    base, levels, places, codes, values = copy.base, states.levels, found.places, found.codes, found.values
+    base, places, codes = copy.base, found.places, found.codes
     to_weight, digit, to_bits, top = _digits(copy)
-    flip = np.uint16(copy.flip)
     part = states.parts[row]
     cells = states.cells[part[FIRST] : part[FIRST] + part[COUNT]]
-    first_cell, level_of_all, first_level = part[FIRST_CELL], part[LEVEL], part[FIRST_LEVEL]
+    first_cell, level_of_all, of_each = part[FIRST_CELL], part[LEVEL], part[LEVEL] == OF_EACH
+    levels = states.levels[part[FIRST_LEVEL] : part[FIRST_LEVEL] + (part[COUNT] if of_each else 0)]
     last, pattern, differs = np.int64(-1), np.int64(0), np.int64(0)
     for i in range(len(cells)):
         cell = first_cell + cells[i]
         weight = cell >> to_weight
         if weight < last:
             return -1
-        old = np.int64(base[weight])
-        another = np.int64(weight != last)
+        another = weight != last
         count += another & differs
-        pattern ^= (pattern ^ old) & -another
+        old = np.int64(base[np.uint64(weight)])
+        pattern = old if another else pattern
         shift = (cell & digit) << to_bits
-        level = np.int64(levels[first_level + i]) if level_of_all == OF_EACH else level_of_all
+        level = np.int64(levels[i]) if of_each else level_of_all
         if level > top:
             level = _moved(pattern >> shift & top, level, top)
         pattern = pattern & ~(top << shift) | level << shift
         differs = np.int64(pattern != old)
-        code = np.int16(np.uint16(pattern) ^ flip)
-        places[count], codes[count], values[count] = weight, code, np.float32(code) * scale
+        at = np.uint64(count)
+        places[at], codes[at] = weight, np.int16(pattern)
         last = weight
     return count + differs
 
@@ -207,13 +209,9 @@ def _write(
 
 
 @_compiled
-def _keep(copy: Any, scale: float, independent: bool, found: Any, begin: int, end: int) -> int:
-    """Keep of the weights found those that have changed, with what they are now; returns the end of them. If ``independent``, the changes
-    are undone."""
-    current, touched, places, codes, values = (
-        copy.current, copy.touched, found.places, found.codes, found.values
-    )  # fmt: skip
-    flip = np.uint16(copy.flip)
+def _keep(copy: Any, independent: bool, found: Any, begin: int, end: int) -> int:
+    """Keep of the weights found those that have changed, with the bits that are theirs now; if ``independent``, undo the changes. Returns the end."""
+    current, touched, places, codes = copy.current, copy.touched, found.places, found.codes
     count = begin
     for i in range(begin, end):
         weight, old = places[i], np.uint16(codes[i])
@@ -221,10 +219,18 @@ def _keep(copy: Any, scale: float, independent: bool, found: Any, begin: int, en
         touched[weight] = 0
         if independent:
             current[weight] = old
-        code = np.int16(new ^ flip)
-        places[count], codes[count], values[count] = weight, code, np.float32(code) * scale
+        places[count], codes[count] = weight, np.int16(new)
         count += new != old
     return count
+
+
+@_compiled
+def _value(copy: Any, scale: float, codes: Any, values: Any) -> None:
+    """Turn bits into codes, and into values: exact as in FixedPoint.dequantise, as a code has 16 bits and a scale is a power of two."""
+    flip = np.uint16(copy.flip)
+    for i in range(len(codes)):
+        codes[i] = np.int16(np.uint16(codes[i]) ^ flip)
+        values[i] = np.float32(codes[i]) * scale
 
 
 @_compiled

@@ -32,6 +32,7 @@ class Multiplier:
         self.model = model
         self._answer = program.answer
         self._net = tabulate(model, program)
+        self._clean = self._net.weights.copy()
         self._packed = packed_places(self._net)
         self._room = _room_for(program)
         self._golden: OrderedDict[bytes, tuple[np.ndarray, np.ndarray]] = OrderedDict()
@@ -42,15 +43,13 @@ class Multiplier:
         ``changes``: of states; ``visited``: those asked for, ascending; ``pictures``: uint8 [m, channels, height, width].
         """
         out = np.empty((len(visited), len(pictures), self.model.architecture.classes), np.float32)
-        packed, values = self._packed[changes.places], changes.values.copy()
         for first in range(0, len(pictures), k.PIECE):
             piece = pictures[first : first + k.PIECE]
             golden = self._start(piece)
             logits = np.empty((len(visited), k.PIECE, out.shape[2]), np.float32)
             multiply_states(
-                self._net, self._room, golden,
-                changes.bounds, changes.places, packed, values, visited, changes.independent,
-                self._answer, logits,
+                self._net, self._room, golden, self._clean, self._packed,
+                changes.bounds, changes.places, changes.values, visited, changes.independent, self._answer, logits,
             )  # fmt: skip
             out[:, first : first + len(piece)] = logits[:, : len(piece)]
         return out
@@ -68,9 +67,8 @@ class Multiplier:
             for x, answers in zip(pieces, logits, strict=True):
                 self._show(x)
                 multiply_states(
-                    net, self._room, _NOTHING,
-                    nothing, _NO_PLACES, _NOT_PACKED, _NOTHING, _ONLY, True,
-                    self._answer, answers[None],
+                    net, self._room, _NOTHING, net.weights, self._packed,
+                    nothing, _NO_PLACES, _NOTHING, _ONLY, True, self._answer, answers[None],
                 )  # fmt: skip
         return out.reshape(len(copies), -1, out.shape[3])[:, : len(pictures)]
 
@@ -113,13 +111,13 @@ def tabulate(model: Model, program: Program) -> Net:
 
 
 def packed_places(net: Net) -> np.ndarray:
-    """Return where each weight, counted through all layers, lies in a net's ``weights`` (int32)."""
+    """Return where each weight, counted through all layers, lies in a net's ``weights`` (uint32)."""
     parts = []
     for layer, first, taps in zip(net.layers, net.first_weights, np.diff(net.first_taps), strict=False):
         channel = np.arange(layer[k.OUTPUTS])
         of_channel = first + channel // OUTPUTS * (OUTPUTS * taps) + channel % OUTPUTS
         parts.append((np.arange(taps)[:, None] * OUTPUTS + of_channel).reshape(-1))
-    return np.concatenate(parts).astype(np.int32)
+    return np.concatenate(parts).astype(np.uint32)
 
 
 def _taps(layer: np.ndarray) -> np.ndarray:
@@ -175,5 +173,4 @@ def pictures_last(architecture: Architecture, pictures: np.ndarray) -> np.ndarra
 
 _NOTHING = np.empty(0, np.float32)
 _NO_PLACES = np.empty(0, np.int64)
-_NOT_PACKED = np.empty(0, np.int32)
 _ONLY = np.zeros(1, np.int64)

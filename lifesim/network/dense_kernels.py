@@ -25,6 +25,7 @@ _FIRST = np.int64(0)  # a literal would have functions compiled twice
 _INFINITY = 0x7F800000  # the bits from which on a float32 is not finite
 # A weight of the first layer that is corrected takes as long as so many that are multiplied, at each position and besides (measured).
 _CORRECTED, _BESIDES = 8, 24
+_COPIED = 16  # weights are copied in the time in which one is sought out (measured)
 
 
 class Net(NamedTuple):
@@ -67,14 +68,15 @@ def multiply_first(net: Net, act: Any, results: Any) -> None:
 
 @numba.njit(**_options)
 def multiply_states(
-    net: Net, room: Room, golden: Any, bounds: Any, places: Any, packed: Any, values: Any, visited: Any, independent: bool, answer: int, out: Any
+    net: Net, room: Room, golden: Any, clean: Any, packed: Any, bounds: Any, places: Any, values: Any, visited: Any, independent: bool, answer: int,
+    out: Any,
 ) -> None:  # fmt: skip
     """Go from state to state and stop at those ``visited`` (ascending); ``out`` [visited, PIECE, classes] gets their logits, NaN where anything
     on the way was not finite.
 
-    Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]``, which lie at ``packed``, take ``values``, where b is ``bounds``; if
-    ``independent``, they differ from the network itself, else from the state before. ``golden``: the first layer's results of the network itself; if
-    empty, all are worked out.
+    Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]`` take ``values``, where b is ``bounds``; if ``independent``, they differ from
+    the network itself, else from the state before. ``clean``: the network's own weights, to which those of ``net`` return; each weight lies at its
+    number of ``packed``. ``golden``: the first layer's results of the network itself; if empty, all are worked out.
     """
     layer = net.layers[0]
     positions = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
@@ -92,8 +94,9 @@ def multiply_states(
         for passed in range(first, s + 1):
             begin, end = bounds[passed, 0], bounds[passed, len(net.layers)]
             if few:
-                _correct_first(net, room, golden, places[: bounds[passed, 1]], begin, packed, values)
-            exchange(net.weights, packed, values, begin, end)
+                behind = bounds[passed, 1]
+                _correct_first(net, room, golden, packed, places[begin:behind], values[begin:behind])
+            _put(net.weights, packed, places[begin:end], values[begin:end])
         if not few:
             multiply_first(net, room.act, room.first)
             room.differ[:], room.stale[:] = 1, 1
@@ -104,13 +107,12 @@ def multiply_states(
             for c in range(out.shape[2]):
                 out[stop, p, c] = room.act[answer + c * PIECE + p] if finite else np.nan
         if independent:
-            exchange(net.weights, packed, values, bounds[s, 0], bounds[s, len(net.layers)])
+            _take_back(net.weights, clean, packed, places[bounds[s, 0] : bounds[s, len(net.layers)]])
             for channel in range(len(room.differ)):
                 room.stale[channel] |= room.differ[channel]
                 room.differ[channel] = 0
     if not independent and len(visited):
-        for passed in range(visited[-1], -1, -1):
-            exchange(net.weights, packed, values, bounds[passed, 0], bounds[passed, len(net.layers)])
+        _take_back(net.weights, clean, packed, places[: bounds[visited[-1], len(net.layers)]])
 
 
 @numba.njit(**_options)
@@ -138,15 +140,30 @@ def exchange(weights: Any, packed: Any, values: Any, begin: int, end: int) -> No
         weights[at], values[i] = values[i], weights[at]
 
 
+# Places are unsigned: Numba would ask of others whether they count from the end.
 @_compiled
-def _correct_first(
-    net: Net, room: Room, golden: Any, places: Any, begin: int, packed: Any, values: Any
-) -> None:
+def _put(weights: Any, packed: Any, places: Any, values: Any) -> None:
+    for i in range(len(places)):
+        weights[packed[np.uint64(places[i])]] = values[i]
+
+
+@_compiled
+def _take_back(weights: Any, clean: Any, packed: Any, places: Any) -> None:
+    if len(places) * _COPIED > len(weights):
+        copy(weights, clean)
+        return
+    for i in range(len(places)):
+        at = packed[np.uint64(places[i])]
+        weights[at] = clean[at]
+
+
+@_compiled
+def _correct_first(net: Net, room: Room, golden: Any, packed: Any, places: Any, values: Any) -> None:
     """Correct the first layer's channels for weights that are about to change."""
     layer = net.layers[0]
     n, width = layer[k.OUTPUTS], layer[k.OUT_COLUMNS] * PIECE
     size = layer[k.OUT_ROWS] * width
-    for i in range(begin, len(places)):
+    for i in range(len(places)):
         tap, channel = divmod(places[i], n)
         first = channel * size
         room.stale[channel] = 1
@@ -156,7 +173,9 @@ def _correct_first(
         for row in range(layer[k.OUT_ROWS]):
             x = layer[k.SOURCE] + net.taps[tap] + row * layer[k.COLUMNS] * PIECE
             y = first + row * width
-            add(room.first[y : y + width], values[i] - net.weights[packed[i]], room.act[x:])
+            add(
+                room.first[y : y + width], values[i] - net.weights[packed[np.uint64(places[i])]], room.act[x:]
+            )
 
 
 @_compiled

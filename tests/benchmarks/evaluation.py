@@ -213,7 +213,7 @@ def _drifted(name: str, devices: int) -> Contenders:
     x = module.input(pictures)
     copies = [_drifted_weights(model, device) for device in range(devices)]
     laid_out = [module.in_memory_order(copy) for copy in copies]
-    evaluator = Evaluator.of(model, encoding=_MLC)
+    evaluator, walker = Evaluator.of(model, encoding=_MLC), Walker(model, _MLC)
 
     def swap() -> np.ndarray:
         out = []
@@ -222,7 +222,11 @@ def _drifted(name: str, devices: int) -> Contenders:
             out.append(module.confidences(x))
         return np.stack(out)
 
-    return {"swap": swap, "plain": functools.partial(evaluator.confidences, copies, pictures)}
+    def lifesim() -> np.ndarray:
+        return softmax(walker.logits_of_copies(copies, pictures))
+
+    plain = functools.partial(evaluator.confidences, copies, pictures)
+    return {"swap": swap, "plain": plain, "lifesim": lifesim}
 
 
 def as_changes(model: Model, changes: Sequence[Change], independent: bool = True) -> Changes:
