@@ -92,13 +92,13 @@ class BankFaults:
 
 
 class _Aged(NamedTuple):
-    """What has failed in a bank at many times: worn out with the bank, and later ones; left unwritten; expired, two parts of each mechanism.
+    """What has failed in a bank at many times: worn out with the bank, or late; left unwritten; expired, two parts of each mechanism.
 
     ``sure`` (bool): at which times nothing else has expired.
     """
 
     worn: Aged
-    late: np.ndarray
+    late: Aged
     unwritten: np.ndarray
     soft: list[list[Aged]]
     sure: np.ndarray
@@ -244,9 +244,9 @@ class Bank:
     def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
         """Return :meth:`faults_key` of each time, sooner."""
         aged = self._aged(programmed, times_ns)
-        if aged is None:
+        if aged is None or (self.reload_period_ns is not None and programmed.extra.goes):
             return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
-        late, unwritten = aged.late.tobytes(), aged.unwritten.tobytes()
+        late, unwritten = aged.late.cells.tobytes(), aged.unwritten.tobytes()
         soft = [
             [
                 key_of(*counts, programmed.epoch)
@@ -278,8 +278,8 @@ class Bank:
         for mechanism, of_mechanism in zip(self.soft, aged.soft, strict=True):
             parts += [Written(part.cells, self._expired_level(mechanism)) for part in of_mechanism]
             counts += [part.counts for part in of_mechanism]
-        parts += [Written(aged.worn.cells, self.worn_levels), Written(aged.late, self.worn_levels)]
-        counts += [aged.worn.counts, len(aged.late) * always]
+        parts += [Written(part.cells, self.worn_levels) for part in (aged.worn, aged.late)]
+        counts += [aged.worn.counts, aged.late.counts]
         for defect in self.defects:
             parts.append(Written(defect.cells, defect.levels))
             counts.append(len(defect.cells) * (np.asarray(times_ns) >= defect.time_ns))
@@ -294,12 +294,12 @@ class Bank:
         ):
             return None
         fates = self.soft_fates(programmed)
+        always = np.ones(len(times_ns), np.int64)
         if self.reload_period_ns is None:
-            worn, late = self._worn_by(programmed)
+            worn, late = (Aged(cells, len(cells) * always) for cells in self._worn_by(programmed))
             soft = [of_one.aged(times_ns) for of_one in fates]
-            counts, sure = np.full(len(times_ns), len(worn)), np.ones(len(times_ns), bool)
-            return _Aged(Aged(worn, counts), late, self.unwritten(programmed), soft, sure)
-        if programmed.idle or programmed.extra.goes or self.write.failure_probability >= _NEGLIGIBLE:
+            return _Aged(worn, late, self.unwritten(programmed), soft, always > 0)
+        if programmed.idle or self.write.failure_probability >= _NEGLIGIBLE:
             return None
         period_ns = self.reload_period_ns
         first = max(programmed.time_ns, programmed.resumed_ns) // period_ns
@@ -308,13 +308,25 @@ class Bank:
         epochs = [programmed.epoch + n for n in reloads]
         exposures = np.array([self.wear.exposure(programmed, n * self.layers) for n in reloads])
         worn = self.worn(exposures.max())
-        soft, sure = [], np.ones(len(times_ns), bool)
+        soft, sure = [], always > 0
         for of_one in fates:
             own, sure_of_one = of_one.aged_since(times_ns, begins_ns, epochs)
-            soft.append([own, Aged(_NO_CELLS, np.zeros(len(times_ns), np.int64))])
+            soft.append([own, Aged(_NO_CELLS, 0 * always)])
             sure &= sure_of_one
-        aged = Aged(worn.failed_by(exposures.max()), worn.counts_by(exposures))
-        return _Aged(aged, _NO_CELLS, _NO_CELLS, soft, sure)
+        first_worn = Aged(worn.failed_by(exposures.max()), worn.counts_by(exposures))
+        return _Aged(first_worn, self._late(programmed, exposures), _NO_CELLS, soft, sure)
+
+    def _late(self, programmed: Programmed, exposures: np.ndarray) -> Aged:
+        """Return the cells that had worn out before the bank did, as they were written more often, by growing exposures; since when does not matter."""
+        if not programmed.extra.goes:
+            return Aged(_NO_CELLS, np.zeros(len(exposures), np.int64))
+        bound = exposures.max() + programmed.extra.bound * self.wear.cycles_per_operation
+        failures = self.worn(bound)
+        cells, limits = failures.failed_by(bound), failures.limits_by(bound)
+        more = programmed.extra.of(cells) * self.wear.cycles_per_operation
+        worn = (limits <= exposures[:, None] + more) & (more > 0)
+        order = np.argsort(-worn.sum(axis=0), kind="stable")  # who has worn out first has for the longest
+        return Aged(cells[order], worn.sum(axis=1))
 
     def count_faulty(self, programmed: Programmed, time_ns: int, key: FaultsKey) -> tuple[int, int]:
         """Return how many cells are stuck, and how many have expired, at a time that has this key."""

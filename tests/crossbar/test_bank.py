@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.crossbar.bank import Bank, Defect, Wear
+from lifesim.crossbar.overlay import Written
 from lifesim.crossbar.programming import Programmed
 from lifesim.crossbar.soft import ReadDisturb, Retention, WriteDisturb
 from lifesim.crossbar.tiles import Tiling
@@ -204,8 +205,8 @@ def test_wear_never_decreases_and_drift_only_where_rewritten(settings, life):
 KEYED_N = 63
 
 
-def keyed_bank(seed, reload_period_ns=None, write=None, with_defects=False):
-    """A bank with every mechanism there is."""
+def keyed_bank(seed, reload_period_ns=None, write=None, with_defects=False, half_selects=True):
+    """A bank with every mechanism there is, or all but that of half-selects."""
     soft = (
         Retention(Lognormal(90.0 * S_PER_DAY, 1.0), 0.5, 0, CLOCK),
         ReadDisturb(Lognormal(20_000.0, 1.0), 0.3, 1, lambda time_ns: 40.0 * time_ns / DAY_NS),
@@ -213,7 +214,7 @@ def keyed_bank(seed, reload_period_ns=None, write=None, with_defects=False):
     )
     line = Defect(200 * DAY_NS, np.arange(0, KEYED_N, 7, dtype=np.int32), np.ones(9, np.uint8))
     return Bank(
-        seed, KEYED_N, Wear(Weibull(40.0, 2.0), 0.8), soft, reload_period_ns,
+        seed, KEYED_N, Wear(Weibull(40.0, 2.0), 0.8), soft if half_selects else soft[:2], reload_period_ns,
         defects=(line,) if with_defects else (), **({"write": write} if write else {}),
     )  # fmt: skip
 
@@ -286,12 +287,48 @@ def test_equal_keys_are_equal_faults(seed, life, days, reload_period_ns, write, 
     st.lists(st.integers(0, 900), max_size=40).map(sorted) | st.lists(st.integers(0, 900), max_size=9),
     st.sampled_from([None, None, 3 * DAY_NS]),
     st.booleans(),
+    st.booleans(),
 )
-def test_the_keys_of_many_times_are_those_of_each(seed, life, days, reload_period_ns, with_defects):
-    bank = keyed_bank(seed, reload_period_ns, with_defects=with_defects)
+def test_the_keys_of_many_times_are_those_of_each(
+    seed, life, days, reload_period_ns, with_defects, half_selects
+):
+    bank = keyed_bank(seed, reload_period_ns, with_defects=with_defects, half_selects=half_selects)
     begin_ns, programmed = states_of(bank, life)[-1]
     times_ns = [begin_ns + day * DAY_NS for day in days]
     assert bank.faults_keys(programmed, times_ns) == [bank.faults_key(programmed, t) for t in times_ns]
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.integers(0, 2**64),
+    programmings(),
+    st.lists(st.integers(0, 900), min_size=1, max_size=9),
+    st.sampled_from([None, None, 3 * DAY_NS]),
+    st.booleans(),
+)
+def test_an_ageing_is_what_stands_there_at_each_time(seed, life, days, reload_period_ns, with_defects):
+    bank = keyed_bank(seed, reload_period_ns, with_defects=with_defects, half_selects=False)
+    for begin_ns, programmed in states_of(bank, life):
+        times_ns = [begin_ns + day * DAY_NS for day in days]
+        ageing = bank.ageing(programmed, times_ns)
+        assert ageing is not None or programmed.patches or programmed.idle or reload_period_ns
+        for time_ns, counts in zip(times_ns, ageing[1].tolist(), strict=True) if ageing else ():
+            there = [
+                Written(
+                    part.cells[:count],
+                    part.levels if not isinstance(part.levels, np.ndarray) else part.levels[:count],
+                )
+                for part, count in zip(ageing[0], counts, strict=True)
+            ]
+            assert shown(there) == shown(bank.overlay(programmed, time_ns))
+
+
+def shown(parts):
+    """What cells of two levels show by parts that stand over one another."""
+    levels = {}
+    for part in parts:
+        levels |= dict(zip(part.cells.tolist(), part.levels_from(0).tolist(), strict=True))
+    return levels
 
 
 def test_where_nothing_changes_two_of_many_times_are_looked_at():
