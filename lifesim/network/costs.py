@@ -12,8 +12,8 @@ from lifesim.network.program import Program
 # ratios count: close to where the two ways take equally long, it matters little which is taken.
 _WALK_CONV, _WALK_DENSE = 0.75, 2.0  # a weight at one position, behind an input that changes
 _WALK_NEW_CONV, _WALK_NEW_DENSE = 2.0, 38.0  # a weight that changes, at one position
-_MULTIPLY = 0.6  # a weight at one position
-_EXCHANGE = 12.0  # a weight that changes, to and fro
+_MULTIPLY = 0.5  # a weight at one position
+_EXCHANGE = 4.0  # a weight that changes, to and fro
 _CORRECT = 5.0  # a weight of the first layer that changes, at one position
 
 
