@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.benchmarks import harness, machine, scaling
 
-NAMES = ("event_loop", "evaluation", "mrfi", "end_to_end", "fleets", "scaling")
+NAMES = ("event_loop", "memory", "evaluation", "mrfi", "end_to_end", "fleets", "scaling")
 _WIDTH = 200
 
 

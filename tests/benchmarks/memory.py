@@ -115,7 +115,7 @@ def bytes_of_failures(case: Case, devices: int) -> tuple[float, float]:
         cells = 0
         for silicon in fleet:
             held = silicon.held_at(plan.model, (Programmed(0, 0, 1),) * len(silicon.banks), at_ns)
-            cells += held.stuck_cells + held.expired_cells
+            cells += sum(len(f.stuck) + len(f.expired) for f in held.faults)
         return cells
 
     lost(0)
@@ -168,7 +168,4 @@ def _report(case: Case, devices: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        print(json.dumps(_report(next(c for c in CASES if c.name == sys.argv[1]), int(sys.argv[2]))))
-    else:
-        print(measure())
+    print(json.dumps(_report(next(c for c in CASES if c.name == sys.argv[1]), int(sys.argv[2]))))
