@@ -287,23 +287,23 @@ class Bank:
 
     def _aged(self, programmed: Programmed, times_ns: Sequence[int]) -> _Aged | None:
         """Return what has failed at many times, where all cells of the bank have the same history; else None."""
-        if (
-            not times_ns
-            or programmed.patches
-            or any(m.half_selects(programmed) is not None for m in self.soft)
-        ):
+        if not times_ns or any(m.half_selects(programmed) is not None for m in self.soft):
             return None
         fates = self.soft_fates(programmed)
         always = np.ones(len(times_ns), np.int64)
         if self.reload_period_ns is None:
+            if programmed.patches:
+                return None
             worn, late = (Aged(cells, len(cells) * always) for cells in self._worn_by(programmed))
             soft = [of_one.aged(times_ns) for of_one in fates]
             return _Aged(worn, late, self.unwritten(programmed), soft, always > 0)
-        if programmed.idle or self.write.failure_probability >= _NEGLIGIBLE:
-            return None
         period_ns = self.reload_period_ns
         first = max(programmed.time_ns, programmed.resumed_ns) // period_ns
         reloads = [max(time_ns // period_ns - first, 0) for time_ns in times_ns]
+        if self.write.failure_probability >= _NEGLIGIBLE:
+            return None
+        if min(reloads) == 0 and (programmed.patches or programmed.idle):  # which the next reload ends
+            return None
         begins_ns = [(first + n) * period_ns if n else programmed.time_ns for n in reloads]
         epochs = [programmed.epoch + n for n in reloads]
         exposures = np.array([self.wear.exposure(programmed, n * self.layers) for n in reloads])

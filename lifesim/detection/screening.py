@@ -5,7 +5,9 @@ So nothing depends on the order in which the fast path adds up, nor on what it i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import chain, groupby
 
 import numpy as np
 
@@ -17,31 +19,65 @@ from lifesim.network.model import Model
 from lifesim.network.noisy import noisy_reader_of
 from lifesim.network.walk import slack, walker_of
 
+_MOST_STATES = 1024  # in one call: their logits and changes take little memory
 
-def surely_pass(
-    model: Model,
-    encoding: Encoding,
-    states: Sequence[Overlay | Ageing],
-    pictures: np.ndarray,
-    golden: Golden,
-    rule: TestRule,
-    noise: ReadNoise,
-    keys: Sequence[int],
-) -> np.ndarray:
-    """Return which reads of ``pictures`` raise no alarm for certain (bool [states]).
 
-    ``states``: what stands over the cells of ``model``, best in the order of time; ``keys`` of their read noise (:meth:`ReadNoise.first_key`).
-    False where the plain path has to look.
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """First reads of visits of one device.
+
+    ``states``: what stands over the cells of ``model``, best in the order of time. ``golden``: what ``pictures`` should show. ``keys``: of the read
+    noise of each visit (:meth:`ReadNoise.first_key`).
     """
-    walker = walker_of(model, encoding)
+
+    model: Model
+    encoding: Encoding
+    states: Sequence[Overlay | Ageing]
+    pictures: np.ndarray
+    golden: Golden
+    rule: TestRule
+    noise: ReadNoise
+    keys: Sequence[int]
+
+
+def surely_pass(windows: Sequence[Window]) -> list[np.ndarray]:
+    """Return for each window which reads raise no alarm for certain (bool [visits]); where it is not, the plain path has to look.
+
+    Windows of copies of one model that are shown the same pictures are evaluated in one call.
+    """
+    alike: dict[Hashable, list[int]] = {}
+    for number, window in enumerate(windows):
+        what = window.model.digest, window.encoding, id(window.pictures), window.noise
+        alike.setdefault(what, []).append(number)
+    found: dict[int, np.ndarray] = {}
+    for numbers in alike.values():
+        begins = np.cumsum([len(windows[number].keys) for number in numbers]) // _MOST_STATES
+        for _, some in groupby(zip(begins.tolist(), numbers, strict=True), key=lambda pair: pair[0]):
+            together = [number for _, number in some]
+            found |= zip(together, _look_into([windows[number] for number in together]), strict=True)
+    return [found[number] for number in range(len(windows))]
+
+
+def _look_into(windows: Sequence[Window]) -> list[np.ndarray]:
+    first = windows[0]
+    walker = walker_of(first.model, first.encoding)
     if walker is None:
-        return np.zeros(len(keys), bool)
+        return [np.zeros(len(window.keys), bool) for window in windows]
+    noise, pictures = first.noise, first.pictures
+    states = chain.from_iterable(window.states for window in windows)
     if noise.sigma:
-        reader = noisy_reader_of(model, encoding, noise.kind)
+        reader = noisy_reader_of(first.model, first.encoding, noise.kind)
+        keys = [key for window in windows for key in window.keys]
         logits = reader.logits(walker.changes(states, independent=True), pictures, noise.sigma, keys)
     else:
         logits = walker.logits(walker.changes(states), pictures)
-    return ~rule.may_alarm(golden, softmax(logits), slack(logits))
+    confidences, ends = softmax(logits), np.cumsum([len(window.keys) for window in windows])
+    return [
+        ~window.rule.may_alarm(window.golden, some, slack(of_window))
+        for window, some, of_window in zip(
+            windows, np.split(confidences, ends[:-1]), np.split(logits, ends[:-1]), strict=True
+        )
+    ]
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

@@ -75,7 +75,6 @@ def run_to_directory(
                     executor,
                     stepped,
                     device,
-                    workers,
                     progress or _no_progress,
                     log,
                     records,
@@ -106,7 +105,6 @@ def _run(
     executor: Executor,
     stepped: bool,
     device: str,
-    threads: int,
     progress: Progress,
     log: Any,
     records: list[DeviceRecord],
@@ -127,7 +125,6 @@ def _run(
         TimedExecutor(executor, "retraining", watch),
         torch_device=device,
         stepped=stepped,
-        threads=threads,
         on_progress=lambda share: progress(0.01 + share * (_SIMULATED - 0.01), "simulation"),
         on_record=records.append,
     )

@@ -61,20 +61,19 @@ def simulate(
     *,
     torch_device: str = "cpu",
     stepped: bool = False,
-    threads: int = 1,
     on_progress: Callable[[float], None] = lambda share: None,
     on_record: Callable[[DeviceRecord], None] = lambda record: None,
 ) -> FleetRecord:
     """Simulate all devices from 0 to the horizon.
 
     ``stepped`` wakes every device at every visit instead of skipping ahead, and reads every test on the plain path; the record is the same.
-    ``threads`` look into the visits of many devices at a time. ``on_progress`` is called with the
+    ``on_progress`` is called with the
     share of the horizon reached, ``on_record`` with each device's record before the start: they are filled as time passes, so whoever
     holds them when the run is interrupted holds what has happened.
     """
     env = simpy.Environment(initial_time=0)
     # A GPU takes whole networks; the plain path is the one to ask there, and where every visit is stepped to.
-    lookahead = None if stepped or torch_device != "cpu" else Lookahead(threads)
+    lookahead = None if stepped or torch_device != "cpu" else Lookahead()
     horizon_ns = to_ns(scenario.horizon_s)
     service = make_service(env, scenario, executor)
     backhauls = make_backhauls(env, scenario)
@@ -90,10 +89,9 @@ def simulate(
             device = slots.device(around, slot)
             on_record(device.record)
             devices.append(device)
-    with lookahead or contextlib.nullcontext():
-        for step in range(1, PROGRESS_STEPS + 1):
-            env.run(until=horizon_ns * step // PROGRESS_STEPS)
-            on_progress(step / PROGRESS_STEPS)
+    for step in range(1, PROGRESS_STEPS + 1):
+        env.run(until=horizon_ns * step // PROGRESS_STEPS)
+        on_progress(step / PROGRESS_STEPS)
     service.close()
     for device in devices:
         device.finish()

@@ -7,7 +7,7 @@ other twins, such as one that fails at exponential times.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -20,7 +20,7 @@ from lifesim.crossbar.programming import Programmed
 from lifesim.detection.criteria import Golden, score
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Finding, Outcome
-from lifesim.detection.screening import surely_pass
+from lifesim.detection.screening import Window
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.redeployment import Redeployment, TestSet
@@ -109,7 +109,7 @@ class DeviceTwin:
     def foresee(self, times_ns: Sequence[int]) -> None:
         lookahead = self._equipment.lookahead
         if lookahead is not None and self._can_be_screened:
-            self._announced = lookahead.announce(self._look_into, times_ns)
+            self._announced = lookahead.announce(self._window, times_ns)
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         passes_at = self._settle(times_ns)
@@ -267,16 +267,14 @@ class DeviceTwin:
         announced, self._announced = self._announced, None
         return dict(zip(announced.times_ns, announced.result(), strict=True))
 
-    def _look_into(self, times_ns: Sequence[int]) -> Callable[[], np.ndarray]:
-        """Return what finds out which visits surely pass."""
+    def _window(self, times_ns: Sequence[int]) -> Window:
+        """Return what is to be looked into to know which visits surely pass."""
         # With noise every state begins at the model, so the nearer that is the better.
         base = self.model if self.noise.sigma else self._equipment.model or self.model
-        states = self.snapshot().overlays(times_ns, base)
-        return functools.partial(
-            surely_pass,
+        return Window(
             base,
             self.silicon.encoding,
-            states,
+            self.snapshot().overlays(times_ns, base),
             self.test_set.pictures,
             self.golden,
             self.rule,

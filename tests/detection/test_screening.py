@@ -5,9 +5,10 @@ import pytest
 
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.overlay import Written
+from lifesim.detection import screening
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
-from lifesim.detection.screening import softmax, surely_pass
+from lifesim.detection.screening import Window, softmax, surely_pass
 from lifesim.network.architecture import Architecture, Conv
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
@@ -35,7 +36,7 @@ def test_sure_passes_against_the_plain_path(mlp_model, mnist5k, noise):
     drawn = Noise(noise.sigma, np.repeat(z, len(states), axis=0), noise.kind) if noise.sigma else None
     passes = ~RULE.alarms(golden, evaluator.confidences(held, pictures, drawn))
     keys = [noise.first_key(7, 0)] * len(states)
-    sure = surely_pass(model, SLC, states, pictures, golden, RULE, noise, keys)
+    (sure,) = surely_pass([Window(model, SLC, states, pictures, golden, RULE, noise, keys)])
     assert not np.any(sure & ~passes)
     assert 20 < passes.sum() < 190 and sure.sum() >= 0.97 * passes.sum()
 
@@ -49,7 +50,8 @@ def test_many_faults_that_do_not_matter_surely_pass(mlp_model, mnist5k, sigma):
         (Written(np.arange(0, c.size * 16, 16), rng.integers(0, 2, c.size).astype(np.uint8)),)
         for c in mlp_model.codes
     ]
-    assert surely_pass(mlp_model, SLC, [dense], pictures, golden, RULE, ReadNoise(sigma, 0.5), [1]).all()
+    window = Window(mlp_model, SLC, [dense], pictures, golden, RULE, ReadNoise(sigma, 0.5), [1])
+    assert surely_pass([window])[0].all()
 
 
 def test_where_a_network_does_not_end_in_classes_nothing_is_sure(mlp_model, mnist5k):
@@ -58,7 +60,31 @@ def test_where_a_network_does_not_end_in_classes_nothing_is_sure(mlp_model, mnis
     odd = Architecture("pictures", (1, 4, 4), (Conv("a", 3, 2),))
     model = Model.quantised(odd, [rng.uniform(-1, 1, (4, 3))], [np.zeros(3)])
     states = [overlay(model, rng, 1)]
-    assert not surely_pass(model, SLC, states, pictures, golden, RULE, ReadNoise(0.0, 0.5), [1]).any()
+    window = Window(model, SLC, states, pictures, golden, RULE, ReadNoise(0.0, 0.5), [1])
+    assert not surely_pass([window])[0].any()
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.003])
+def test_windows_that_are_looked_into_together_find_what_each_does_alone(
+    mlp_model, mnist5k, sigma, monkeypatch
+):
+    """Whatever they have in common, and however many fit into a call."""
+    rng, noise = np.random.default_rng(3), ReadNoise(sigma, 0.5)
+    sets = [mnist5k.part("test")[0][first : first + 16] for first in (0, 16)]
+    models = [mlp_model, mlp_model.with_codes([rng.permutation(c) for c in mlp_model.codes])]
+    windows = []
+    for number, visits in enumerate((3, 1, 5, 2, 4, 1)):
+        model, pictures = models[number == 3], sets[number % 2]
+        golden = Golden.of(Evaluator.of(model).confidences([model.codes], pictures)[0])
+        states = [overlay(model, rng, n) for n in rng.integers(0, 30, visits)]
+        keys = list(range(10 * number, 10 * number + visits))
+        windows.append(Window(model, SLC, states, pictures, golden, RULE, noise, keys))
+    alone = [surely_pass([window])[0].tolist() for window in windows]
+    assert {True, False} == set(sum(alone, []))
+    for most in (1024, 4):
+        monkeypatch.setattr(screening, "_MOST_STATES", most)
+        assert [sure.tolist() for sure in surely_pass(windows)] == alone
+    assert surely_pass([]) == []
 
 
 def test_softmax_of_large_logits():

@@ -108,25 +108,23 @@ def test_a_visits_verdict_does_not_depend_on_the_window(key, sigma, vote, window
     assert findings(twin, windows[::-1]) == one_by_one, (
         "asked again, as after a redeployment that came to nothing"
     )
-    for threads in (1, 2):
-        with Lookahead(threads) as lookahead:
-            ahead = make_twin(key, sigma, vote, lookahead=lookahead)
-            assert findings(ahead, windows) == one_by_one
-            assert findings(ahead, windows[::-1]) == one_by_one
+    ahead = make_twin(key, sigma, vote, lookahead=Lookahead())
+    assert findings(ahead, windows) == one_by_one
+    assert findings(ahead, windows[::-1]) == one_by_one
 
 
 def test_what_devices_have_announced_is_looked_into_together():
     """Three devices, the second withdrawn by a rewrite; who asks first has all looked into, and finds what it would alone."""
-    with Lookahead() as lookahead:
-        twins = [make_twin(key, 0.0, lookahead=lookahead) for key in (1, 2, 3)]
-        for twin in twins:
-            twin.foresee(VISITS)
-        twins[1].program(VISITS[0] - 1)
-        found = [twin.first_alarm(VISITS) for twin in twins]
-        alone = [make_twin(key, 0.0) for key in (1, 2, 3)]
-        alone[1].program(VISITS[0] - 1)
-        assert found == [twin.first_alarm(VISITS) for twin in alone]
-        assert found[0] is not None and lookahead._waiting == []
+    lookahead = Lookahead()
+    twins = [make_twin(key, 0.0, lookahead=lookahead) for key in (1, 2, 3)]
+    for twin in twins:
+        twin.foresee(VISITS)
+    twins[1].program(VISITS[0] - 1)
+    found = [twin.first_alarm(VISITS) for twin in twins]
+    alone = [make_twin(key, 0.0) for key in (1, 2, 3)]
+    alone[1].program(VISITS[0] - 1)
+    assert found == [twin.first_alarm(VISITS) for twin in alone]
+    assert found[0] is not None and lookahead._waiting == []
 
 
 def test_both_outcomes_occur_and_noise_is_told_apart():
