@@ -123,9 +123,13 @@ def _scales(model: Model) -> np.ndarray:
 
 
 def _largest(gradient: np.ndarray, fraction: float) -> np.ndarray:
-    """Return the sorted indices of the share of entries, at least one, that are largest (ties: the first)."""
+    """Return the sorted indices of the share of entries, at least one, that are largest (ties: the first; what is not a number: last)."""
     count = max(1, round(fraction * gradient.size))
-    return np.sort(np.argsort(-np.abs(gradient), kind="stable")[:count])
+    size = np.nan_to_num(np.abs(gradient), nan=-1.0, posinf=np.inf)
+    least = np.partition(size, gradient.size - count)[gradient.size - count]
+    larger = np.flatnonzero(size > least)
+    equal = np.flatnonzero(size == least)[: count - len(larger)]
+    return np.sort(np.concatenate([larger, equal]))
 
 
 def _batches(rng: np.random.Generator, pictures: int, settings: RetrainingSettings) -> list[np.ndarray]:
