@@ -64,12 +64,12 @@ def measure(repeats: int = 1, quick: bool = False) -> list[harness.Row]:
         values = {
             "idle device, traced": taken["traced"],
             "idle device, resident": taken["resident"],
-            f"faulty cell, of {taken['cells']:,.0f} a device": taken["per_cell"],
+            "each faulty cell": taken["per_cell"],
         }
         rows += [
             {
                 "benchmark": "memory",
-                "case": case.name,
+                "case": f"{case.name}; {taken['cells']:,.0f} faulty cells a device",
                 "what": what,
                 "value": value,
                 "unit": "B",

@@ -111,7 +111,9 @@ def as_told(record: DeviceRecord) -> tuple:
 )
 def test_stepped_and_skip_ahead_leave_the_same_records(more: tuple[str, ...]) -> None:
     skipped, stepped = live(scenario(*more)), live(scenario(*more), stepped=True)
-    assert [as_told(r) for r in skipped.devices] == [as_told(r) for r in stepped.devices]
+    # Not the lists themselves: working out how such long ones differ, for the report, would take for ever.
+    pairs = zip(skipped.devices, stepped.devices, strict=True)
+    assert not [one.device for one, other in pairs if as_told(one) != as_told(other)]
     assert (skipped.cloud, skipped.cloud_busy_ns) == (stepped.cloud, stepped.cloud_busy_ns)
     kinds = {e.kind for r in skipped.devices for e in r.events}
     if "never" in str(more) or "blind" in str(more):
