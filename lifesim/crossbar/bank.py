@@ -92,7 +92,7 @@ class BankFaults:
 
 
 class _Aged(NamedTuple):
-    """What has failed in a bank at many times: worn out with the bank, or late; left unwritten; expired, two parts of each mechanism.
+    """What has failed in a bank at many times: worn out with the bank, or late; left unwritten; expired, by mechanism.
 
     ``sure`` (bool): at which times nothing else has expired.
     """
@@ -244,7 +244,8 @@ class Bank:
     def faults_keys(self, programmed: Programmed, times_ns: Sequence[int]) -> list[FaultsKey]:
         """Return :meth:`faults_key` of each time, sooner."""
         aged = self._aged(programmed, times_ns)
-        if aged is None or (self.reload_period_ns is not None and programmed.extra.goes):
+        rewritten = programmed.patches if self.reload_period_ns is None else programmed.extra.goes
+        if aged is None or rewritten:
             return [self.faults_key(programmed, time_ns) for time_ns in times_ns]
         late, unwritten = aged.late.cells.tobytes(), aged.unwritten.tobytes()
         soft = [
@@ -292,8 +293,6 @@ class Bank:
         fates = self.soft_fates(programmed)
         always = np.ones(len(times_ns), np.int64)
         if self.reload_period_ns is None:
-            if programmed.patches:
-                return None
             worn, late = (Aged(cells, len(cells) * always) for cells in self._worn_by(programmed))
             soft = [of_one.aged(times_ns) for of_one in fates]
             return _Aged(worn, late, self.unwritten(programmed), soft, always > 0)

@@ -194,19 +194,43 @@ class SoftFates:
     def aged(self, times_ns: Sequence[int]) -> list[Aged]:
         """Return the expired cells with a limit of their own, and those whose limit the programming has drawn, at many times.
 
-        For where all cells were written together and nothing but time matters.
+        First of the cells that the programming of the whole bank has left, then of those of each patch. For where nothing but time matters.
         """
-        begin = self.mechanism.reading(self._now.time_ns)
-        first, last = (self._reading(time_ns) - begin for time_ns in (min(times_ns), max(times_ns)))
+        now = self._now
+        begin = self.mechanism.reading(now.time_ns)
+        patched = [patch.cells for patch in now.patches]
+
+        def outside(cells: np.ndarray) -> np.ndarray:
+            return ~functools.reduce(np.logical_or, [among(cells, of) for of in patched])
+
+        found = self._aged(0, times_ns, lambda reading: reading - begin, outside if patched else None)
+        for patch in now.patches:
+            exposure = functools.partial(self._exposure_of, patch)
+            found += self._aged(patch.ordinal, times_ns, exposure, functools.partial(among, of=patch.cells))
+        return found
+
+    def _aged(
+        self,
+        ordinal: int,
+        times_ns: Sequence[int],
+        exposure_at: Callable[[float], float],
+        which: Callable[[np.ndarray], np.ndarray] | None,
+    ) -> list[Aged]:
+        """Return both kinds of expired cells of a programming, or those of them (``which``, a mask) that it has left."""
+        first, last = (exposure_at(self._reading(time_ns)) for time_ns in (min(times_ns), max(times_ns)))
         found, exposures = [], None
-        for failures in (self.own(last), self.drawn(0, last)):
+        for failures in (self.own(last), self.drawn(ordinal, last)):
             most = failures.count_by(last)
             counts = np.full(len(times_ns), most)
             if failures.count_by(first) != most:  # cells only age: else it is the same all the time
                 if exposures is None:
-                    exposures = np.array([self._reading(time_ns) - begin for time_ns in times_ns])
+                    exposures = np.array([exposure_at(self._reading(time_ns)) for time_ns in times_ns])
                 counts = failures.counts_by(exposures)
-            found.append(Aged(failures.first(most), counts))
+            cells = failures.first(most)
+            if which is not None:
+                there = which(cells)
+                cells, counts = cells[there], np.concatenate([[0], np.cumsum(there)])[counts]
+            found.append(Aged(cells, counts))
         return found
 
     def aged_since(
