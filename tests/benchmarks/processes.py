@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 SCENARIOS = Path(__file__).with_name("scenarios")
-_SAMPLED_EVERY_S = 0.25
+_SAMPLED_EVERY_S = 2.0  # looking takes a while where much memory is held
 
 
 @dataclass(frozen=True, slots=True)
