@@ -193,8 +193,7 @@ class Bank:
         """Return the last programming at or before ``time_ns``, reloads included, given what the interventions left."""
         if self.reload_period_ns is None:
             return programmed
-        since_ns = max(programmed.time_ns, programmed.resumed_ns)
-        reloads = time_ns // self.reload_period_ns - since_ns // self.reload_period_ns
+        reloads = time_ns // self.reload_period_ns - self._last_reload(programmed)
         if reloads <= 0:
             return programmed
         writes = reloads * self.layers
@@ -205,6 +204,10 @@ class Bank:
             programmed.reloads + writes,
             programmed.extra,
         )
+
+    def _last_reload(self, programmed: Programmed) -> int:
+        """Return the number of the last reload that no longer counts: those after it came since the interventions."""
+        return max(programmed.time_ns, programmed.resumed_ns) // self.reload_period_ns
 
     def resumed(self, programmed: Programmed, halted_ns: int, time_ns: int) -> Programmed:
         """Return the state of a bank that goes on at ``time_ns`` as it was halted at ``halted_ns``, without a programming of the whole."""
@@ -288,7 +291,7 @@ class Bank:
 
     def _aged(self, programmed: Programmed, times_ns: Sequence[int]) -> _Aged | None:
         """Return what has failed at many times, where all cells of the bank have the same history; else None."""
-        if not times_ns or any(m.half_selects(programmed) is not None for m in self.soft):
+        if not times_ns or self._is_half_selected(programmed):
             return None
         fates = self.soft_fates(programmed)
         always = np.ones(len(times_ns), np.int64)
@@ -296,11 +299,10 @@ class Bank:
             worn, late = (Aged(cells, len(cells) * always) for cells in self._worn_by(programmed))
             soft = [of_one.aged(times_ns) for of_one in fates]
             return _Aged(worn, late, self.unwritten(programmed), soft, always > 0)
-        period_ns = self.reload_period_ns
-        first = max(programmed.time_ns, programmed.resumed_ns) // period_ns
-        reloads = [max(time_ns // period_ns - first, 0) for time_ns in times_ns]
         if self.write.failure_probability >= _NEGLIGIBLE:
             return None
+        period_ns, first = self.reload_period_ns, self._last_reload(programmed)
+        reloads = [max(time_ns // period_ns - first, 0) for time_ns in times_ns]
         if min(reloads) == 0 and (programmed.patches or programmed.idle):  # which the next reload ends
             return None
         begins_ns = [(first + n) * period_ns if n else programmed.time_ns for n in reloads]
@@ -329,10 +331,14 @@ class Bank:
 
     def count_faulty(self, programmed: Programmed, time_ns: int, key: FaultsKey) -> tuple[int, int]:
         """Return how many cells are stuck, and how many have expired, at a time that has this key."""
-        if key.in_force or key.patched_ns or any(m.half_selects(programmed) is not None for m in self.soft):
+        if key.in_force or key.patched_ns or self._is_half_selected(programmed):
             faults = self.faults_at(programmed, time_ns)
             return len(faults.stuck), len(faults.expired)
         return key.worn + len(key.late) // _NO_CELLS.itemsize, sum(expired_by(of_one) for of_one in key.soft)
+
+    def _is_half_selected(self, programmed: Programmed) -> bool:
+        """Return whether it does harm that other cells are written: then cells written together differ."""
+        return any(mechanism.half_selects(programmed) is not None for mechanism in self.soft)
 
     def _in_force(self, time_ns: int) -> int:
         return sum(defect.time_ns <= time_ns for defect in self.defects) if self.defects else 0

@@ -67,9 +67,8 @@ def simulate(
     """Simulate all devices from 0 to the horizon.
 
     ``stepped`` wakes every device at every visit instead of skipping ahead, and reads every test on the plain path; the record is the same.
-    ``on_progress`` is called with the
-    share of the horizon reached, ``on_record`` with each device's record before the start: they are filled as time passes, so whoever
-    holds them when the run is interrupted holds what has happened.
+    ``on_progress`` is called with the share of the horizon reached, ``on_record`` with each device's record before the start: they are filled as
+    time passes, so whoever holds them when the run is interrupted holds what has happened.
     """
     env = simpy.Environment(initial_time=0)
     # A GPU takes whole networks; the plain path is the one to ask there, and where every visit is stepped to.

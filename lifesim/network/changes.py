@@ -18,7 +18,6 @@ from lifesim.network.changes_kernels import (
     COLUMNS,
     COUNT,
     FIRST,
-    FIRST_CELL,
     FIRST_LEVEL,
     LEVEL,
     OF_EACH,
@@ -99,50 +98,29 @@ class Transitions:
 
     def _aged(self, ageing: Ageing) -> States:
         """Return the states of an ageing as the kernels take them."""
-        cells, levels, parts = [_NO_CELLS], [_NO_LEVELS], [np.empty((0, COLUMNS), np.int64)]
-        n_times, n_cells, n_levels, n_parts = len(ageing), 0, 0, 0
+        cells, parts, n_parts, n_times = _Cells(), [np.empty((0, COLUMNS), np.int64)], 0, len(ageing)
         table = np.zeros((n_times, len(self._first_cells), 3), np.int64)
         for layer, ((written, counts), first_cell) in enumerate(
             zip(ageing.layers, self._first_cells, strict=True)
         ):
             most = counts.max(axis=0)
             there = np.flatnonzero(most)
-            rows = np.zeros((len(there), COLUMNS), np.int64)
-            for row, part, count in zip(rows, there.tolist(), most[there].tolist(), strict=True):
-                part = written[part]
-                level, first_level = part.levels, n_levels
-                if not isinstance(level, int):
-                    level = OF_EACH
-                    levels.append(part.levels_from(0)[:count])
-                    n_levels += count
-                row[[FIRST, LEVEL, FIRST_LEVEL, FIRST_CELL]] = (
-                    n_cells,
-                    level,
-                    first_level,
-                    first_cell + part.first_cell,
-                )
-                cells.append(part.cells[:count])
-                n_cells += count
-            of_all = np.tile(rows, (n_times, 1))
+            rows = [cells.add(written[part], most[part], first_cell) for part in there]
+            of_all = np.tile(np.array(rows, np.int64).reshape(-1, COLUMNS), (n_times, 1))
             of_all[:, COUNT] = counts[:, there].reshape(-1)
             parts.append(of_all)
             begins = n_parts + np.arange(n_times) * len(there)
             table[:, layer, 0], table[:, layer, 1] = begins, begins + len(there)
             table[:-1, layer, 2] = (counts[1:] >= counts[:-1]).all(axis=1)
             n_parts += len(of_all)
-        return States(
-            np.concatenate(cells, dtype=np.int32),
-            np.concatenate(levels, dtype=np.uint8, casting="unsafe"),
-            np.concatenate(parts),
-            table,
-        )
+        return cells.states(np.concatenate(parts), table)
 
     def _laid_out(self, states: Sequence[Overlay], independent: bool) -> States:
         """Return states as the kernels take them; those of a layer of which each only adds cells to the one before share the cells of the last."""
-        cells, levels = [_NO_CELLS], [_NO_LEVELS]
+        cells = _Cells()
         parts: list[tuple[int, ...]] = []
         table: list[tuple[int, int, bool]] = []
-        n_layers, n_cells, n_levels = len(self._first_cells), 0, 0
+        n_layers = len(self._first_cells)
         later: Overlay | None = None
         for state in reversed(states):
             for layer, (written, first_cell) in enumerate(zip(state, self._first_cells, strict=True)):
@@ -153,25 +131,44 @@ class Transitions:
                         parts.append((of_last[FIRST], len(part.cells), *of_last[LEVEL:]))
                     table.append((begin, len(parts), True))
                     continue
-                for part in written:
-                    count = len(part.cells)
-                    if independent and not count:
-                        continue
-                    level, first_level = part.levels, n_levels
-                    if not isinstance(level, int):
-                        level = OF_EACH
-                        levels.append(part.levels_from(0))
-                        n_levels += count
-                    parts.append((n_cells, count, level, first_level, first_cell + part.first_cell, 0))
-                    cells.append(part.cells)
-                    n_cells += count
+                parts += [
+                    cells.add(part, len(part.cells), first_cell)
+                    for part in written
+                    if len(part.cells) or not independent
+                ]
                 table.append((begin, len(parts), False))
             later = None if independent else state
-        return States(
-            np.concatenate(cells, dtype=np.int32),
-            np.concatenate(levels, dtype=np.uint8, casting="unsafe"),
+        return cells.states(
             np.array(parts, np.int64).reshape(-1, COLUMNS),
             np.array(table, np.int64).reshape(len(states), n_layers, 3)[::-1].copy(),
+        )
+
+
+class _Cells:
+    """Gathers the cells of parts, and their levels where each has one of its own."""
+
+    def __init__(self) -> None:
+        self._cells, self._levels = [np.empty(0, np.int32)], [np.empty(0, np.uint8)]
+        self._n_cells = self._n_levels = 0
+
+    def add(self, part: Written, count: int, first_cell: int) -> tuple[int, ...]:
+        """Add the first ``count`` cells of a part of the layer that begins at ``first_cell``; return their row of ``States.parts``."""
+        first, level, first_level = self._n_cells, part.levels, self._n_levels
+        if not isinstance(level, int):
+            level = OF_EACH
+            self._levels.append(part.levels_from(0)[:count])
+            self._n_levels += count
+        self._cells.append(part.cells[:count])
+        self._n_cells += count
+        return first, count, level, first_level, first_cell + part.first_cell, 0
+
+    def states(self, parts: np.ndarray, table: np.ndarray) -> States:
+        """Return states of these cells."""
+        return States(
+            np.concatenate(self._cells, dtype=np.int32),
+            np.concatenate(self._levels, dtype=np.uint8, casting="unsafe"),
+            parts,
+            table,
         )
 
 
@@ -217,7 +214,3 @@ def _begins(old: Written, new: Written) -> bool:
     ):
         return True
     return np.array_equal(old.cells, new.cells[:n])
-
-
-_NO_CELLS = np.empty(0, np.int32)
-_NO_LEVELS = np.empty(0, np.uint8)
