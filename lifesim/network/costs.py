@@ -22,25 +22,33 @@ def walking_is_faster(
 ) -> bool:
     """Return whether states are sooner walked to than multiplied; ``starts``: a walk has to work out first where it begins.
 
-    Told from how many weights change from one visited state to the next, on average; they are taken to be spread evenly.
+    Told from how many weights change from one visited state to the next; they are taken to be spread evenly.
     """
     if not len(visited):
         return True
-    bounds = changes.bounds[visited] if changes.independent else changes.bounds[: visited[-1] + 1]
-    changed = (bounds[:, 1:] - bounds[:, :-1]).sum(axis=0) / len(visited)
+    changed = _changed(changes, visited)
     walk = multiply = 0.0
-    share = 0.0  # of the inputs that change
-    for number, (layer, count) in enumerate(zip(program.layers.tolist(), changed.tolist(), strict=True)):
+    share = np.zeros(len(visited))  # of the inputs that change
+    for number, (layer, count) in enumerate(zip(program.layers.tolist(), changed.T, strict=True)):
         positions, outputs = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS], layer[k.OUTPUTS]
         macs = (program.first_weights[number + 1] - program.first_weights[number]) * positions
         behind, new = (
             (_WALK_CONV, _WALK_NEW_CONV) if layer[k.KIND] == k.CONV else (_WALK_DENSE, _WALK_NEW_DENSE)
         )
-        walk += behind * share * macs + new * count * positions
+        walk += behind * float(share.sum()) * macs + new * float(count.sum()) * positions
         if starts:
-            walk += behind * macs / len(visited)
-        multiply += _EXCHANGE * count + (
-            _MULTIPLY * macs if number else min(_MULTIPLY * macs, _CORRECT * count * positions)
-        )
-        share = 1.0 if share else 1.0 - (1.0 - 1.0 / outputs) ** count
+            walk += behind * macs
+        anew = np.full(len(count), _MULTIPLY * macs)
+        if not number:
+            anew = np.minimum(anew, _CORRECT * count * positions)
+        multiply += float((_EXCHANGE * count + anew).sum())
+        share = np.where(share > 0, 1.0, 1.0 - (1.0 - 1.0 / outputs) ** count)
     return walk <= multiply
+
+
+def _changed(changes: Changes, visited: np.ndarray) -> np.ndarray:
+    """Return how many weights of each layer change on the way to each visited state (int64 [visited, layers])."""
+    counts = changes.bounds[:, 1:] - changes.bounds[:, :-1]
+    if changes.independent:
+        return counts[visited]
+    return np.add.reduceat(counts[: visited[-1] + 1], np.concatenate([[0], visited[:-1] + 1]), axis=0)

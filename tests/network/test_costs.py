@@ -39,6 +39,14 @@ def test_what_counts_is_what_changes_between_states_visited():
     assert walking_is_faster(program, alone, np.array([], np.int64))
 
 
+def test_one_state_far_away_does_not_have_all_others_multiplied():
+    """As after a redeployment: what one step costs is not spread over those that come after it."""
+    program = compile_program(load_architecture("lenet"))
+    changes = changes_with(program, [2000, *[1] * 60], independent=False)
+    assert walking_is_faster(program, changes, np.arange(61))
+    assert not walking_is_faster(program, changes, np.arange(1))
+
+
 def test_a_start_is_shared_by_all_states():
     program = compile_program(load_architecture("convnet_quick"))
     for states, expected in ((1, False), (200, True)):
