@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 
 from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool, Pool, Relu
+from lifesim.network.backward import MaxPooled, Patches, is_learning
 
 
 class LayerNoise(Protocol):
@@ -114,7 +115,13 @@ def to_rows(step: Conv | Dense, x: torch.Tensor) -> torch.Tensor:
         return (x.permute(0, 1, 4, 2, 3) if x.dim() == 5 else x).flatten(2)
     if step.padding:
         x = F.pad(x, (0, 0) + (step.padding,) * 4)
-    windows = x.unfold(2, step.kernel, 1).unfold(3, step.kernel, 1)  # [K, m, h, w, c, row, column]
+    if is_learning(x):
+        return Patches.apply(x, step.kernel, _patches)
+    return _patches(x, step.kernel)
+
+
+def _patches(x: torch.Tensor, kernel: int) -> torch.Tensor:
+    windows = x.unfold(2, kernel, 1).unfold(3, kernel, 1)  # [K, m, h, w, c, row, column]
     return windows.permute(0, 1, 2, 3, 5, 6, 4).flatten(4).flatten(1, 3)
 
 
@@ -164,6 +171,8 @@ def _multiply(
 
 def _max_pool(x: torch.Tensor, step: MaxPool) -> torch.Tensor:
     """The maximum is separable: rows first, then columns."""
+    if is_learning(x) and step.step >= step.size:
+        return MaxPooled.apply(x, step.size, step.step, functools.partial(_max_pool, step=step))
     for dim in (2, 3):
         x = functools.reduce(torch.maximum, _shifted(x, step, dim, float("-inf")))
     return x
