@@ -10,14 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
 from lifesim.crossbar.programming import Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
-from lifesim.physics.fates import CellFates, Failures, Populations, none_fails
+from lifesim.physics.fates import CellFates, Failures, Populations, none_can_fail, none_fails
 from lifesim.physics.permutation import permute
 from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
@@ -53,6 +53,9 @@ class SoftMechanism(Protocol):
     def reading(self, time_ns: int) -> float:
         """Return what the clock of exposure shows at a time; the exposure of cells written together is a difference of readings."""
 
+    def readings(self, times_ns: Sequence[int]) -> np.ndarray:
+        """Return :meth:`reading` of many times (float64)."""
+
     def half_selects(self, now: Programmed) -> HalfSelects | None:
         """Return how often the writing of other cells has half-selected each; None where that does no harm."""
 
@@ -81,6 +84,9 @@ class Retention(_HarmedByItselfAlone):
     def reading(self, time_ns: int) -> float:
         return self.clock.at(time_ns / NS_PER_S)
 
+    def readings(self, times_ns: Sequence[int]) -> np.ndarray:
+        return self.clock.at_many(np.array([time_ns / NS_PER_S for time_ns in times_ns]))
+
 
 @dataclass(frozen=True, slots=True)
 class ReadDisturb(_HarmedByItselfAlone):
@@ -96,6 +102,9 @@ class ReadDisturb(_HarmedByItselfAlone):
 
     def reading(self, time_ns: int) -> float:
         return self.pulses(time_ns)
+
+    def readings(self, times_ns: Sequence[int]) -> np.ndarray:
+        return np.array([self.pulses(time_ns) for time_ns in times_ns])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +126,14 @@ class WriteDisturb:
     def reading(self, time_ns: int) -> float:
         return 0.0
 
+    def readings(self, times_ns: Sequence[int]) -> np.ndarray:
+        return np.zeros(len(times_ns))
+
     def half_selects(self, now: Programmed) -> HalfSelects:
         return HalfSelects(self.tiling, [patch.written for patch in now.patches])
+
+
+Reading = TypeVar("Reading", float, np.ndarray)
 
 
 class Aged(NamedTuple):
@@ -213,7 +228,7 @@ class SoftFates:
         self,
         ordinal: int,
         times_ns: Sequence[int],
-        exposure_at: Callable[[float], float],
+        exposure_at: Callable[[Reading], Reading],
         which: Callable[[np.ndarray], np.ndarray] | None,
     ) -> list[Aged]:
         """Return both kinds of expired cells of a programming, or those of them (``which``, a mask) that it has left."""
@@ -224,7 +239,7 @@ class SoftFates:
             counts = np.full(len(times_ns), most)
             if failures.count_by(first) != most:  # cells only age: else it is the same all the time
                 if exposures is None:
-                    exposures = np.array([exposure_at(self._reading(time_ns)) for time_ns in times_ns])
+                    exposures = exposure_at(self._without_idle(self.mechanism.readings(times_ns)))
                 counts = failures.counts_by(exposures)
             cells = failures.first(most)
             if which is not None:
@@ -240,15 +255,14 @@ class SoftFates:
 
         And at which it is sure (bool) that no other cell has expired, as the programming has drawn no limit so short.
         """
-        reading = self.mechanism.reading
-        exposures = np.array(
-            [reading(t) - reading(begin) for t, begin in zip(times_ns, begins_ns, strict=True)]
-        )
+        exposures = self.mechanism.readings(times_ns) - self.mechanism.readings(begins_ns)
         longest = exposures.max()
         failures = self.own(longest)
         hazard = float(self.mechanism.limits.hazard(longest))
-        drawn = [self._drawn_key(epoch) for epoch in epochs]
-        sure = np.array(none_fails(drawn, self._n_cells - self._n_own, hazard))
+        n_drawn = self._n_cells - self._n_own
+        sure = np.full(len(epochs), none_can_fail(n_drawn, hazard))
+        if not sure.all():
+            sure[:] = none_fails([self._drawn_key(epoch) for epoch in epochs], n_drawn, hazard)
         return Aged(failures.failed_by(longest), failures.counts_by(exposures)), sure
 
     def own(self, exposure: float) -> Failures:
@@ -261,11 +275,13 @@ class SoftFates:
         return self._populations.failures(self._drawn, exposure, make, ordinal)
 
     def _reading(self, time_ns: int) -> float:
-        reading = self.mechanism.reading(time_ns)
+        return self._without_idle(self.mechanism.reading(time_ns))
+
+    def _without_idle(self, reading: Reading) -> Reading:
         return reading - self._now.idle[self._position] if self._now.idle else reading
 
-    def _exposure_of(self, patch: Patch, reading: float) -> float:
-        reading += patch.idle[self._position] if patch.idle else 0.0
+    def _exposure_of(self, patch: Patch, reading: Reading) -> Reading:
+        reading = reading + (patch.idle[self._position] if patch.idle else 0.0)
         return reading - self.mechanism.reading(patch.time_ns)
 
     def _key_of(self, ordinal: int, exposure: float) -> Hashable:

@@ -21,6 +21,7 @@ from lifesim.streams import first_uniform, stream_key, uniforms
 
 _LEAST_BLOCK = 4
 _CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
+_LEAST_SPACING = 2.0**-53  # uniform numbers end at 1 - 2^-53
 
 
 class Failures:
@@ -78,6 +79,11 @@ class Failures:
     def limits(self, count: int) -> np.ndarray:
         """Return the limits of the first ``count`` cells to fail, ascending."""
         return np.frombuffer(self.packed, np.float64, count, 8) if count else np.empty(0)
+
+
+def none_can_fail(n: int, hazard: float) -> bool:
+    """Return whether a cumulative hazard of the distribution is below the least spacing that a stream can draw for ``n`` cells."""
+    return hazard * n < _LEAST_SPACING / 2
 
 
 def none_fails(keys: Sequence[int], n: int, hazard: float) -> list[bool]:

@@ -65,9 +65,13 @@ class PeriodicIntegral:
         return periods * cumulative[-1] + so_far + (cumulative[after] - so_far) * share
 
     def at_many(self, times_s: np.ndarray) -> np.ndarray:
-        """Return what :meth:`at` returns, for many times at once (float64, to the last bits)."""
+        """Return what :meth:`at` returns, bit for bit, for many times at once (float64)."""
         periods, rest_s = np.divmod(times_s, self.period_s)
-        return periods * self._cumulative[-1] + np.interp(rest_s, self.knots_s, self.at_knots)
+        knots_s, cumulative = self.knots_s, self.at_knots
+        after = np.searchsorted(knots_s, rest_s, side="right")
+        begin_s, so_far = knots_s[after - 1], cumulative[after - 1]
+        share = (rest_s - begin_s) / (knots_s[after] - begin_s)
+        return periods * cumulative[-1] + so_far + (cumulative[after] - so_far) * share
 
     def time_of(self, amount: float) -> float:
         """Return a time at which the integral is ``amount``; infinity if the rate is always 0."""

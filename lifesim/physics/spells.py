@@ -117,6 +117,10 @@ class SpellClock:
         so_far_s, clock, shown_s = self._legs[bisect_right(self._begins_s, time_s) - 1]
         return so_far_s + (clock.at(time_s) - shown_s)
 
+    def at_many(self, times_s: np.ndarray) -> np.ndarray:
+        """Return :meth:`at` of many times (float64)."""
+        return np.array([self.at(time_s) for time_s in times_s.tolist()])
+
     def _know(self, time_s: float) -> None:
         """Add the legs that begin by ``time_s``: that of spell k is number 2 k + 1, what follows it number 2 k + 2."""
         begins_s, ends_s = self._spells.until(time_s)

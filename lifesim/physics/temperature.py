@@ -147,6 +147,9 @@ class AgeingClock(Protocol):
     def at(self, time_s: float) -> float:
         """Return equivalent seconds from the start to ``time_s``; exactly monotone."""
 
+    def at_many(self, times_s: np.ndarray) -> np.ndarray:
+        """Return :meth:`at` of many times (float64)."""
+
 
 class EquivalentTime(PeriodicIntegral):
     """Seconds at the reference temperature that do the same damage: the integral of the acceleration factor.

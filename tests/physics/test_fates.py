@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lifesim.physics.distributions import Lognormal, Weibull, failed_share
-from lifesim.physics.fates import CellFates, Populations
-from lifesim.streams import stream_key
+from lifesim.physics.fates import CellFates, Populations, none_can_fail, none_fails
+from lifesim.streams import stream_key, uniform_of
 
 UNIT = Weibull(1.0, 1.0)  # limit = cumulative hazard
 DISTRIBUTIONS = st.sampled_from(
@@ -72,6 +72,16 @@ def test_no_cell_fails_below_the_safe_exposure_and_one_fails_soon_above(key, n, 
     safe = CellFates(key, n, distribution).safe_exposure
     assert fates.count_by(math.nextafter(safe, 0)) == 0
     assert fates.count_by(safe * (1 + 1e-8)) >= 1
+
+
+@pytest.mark.parametrize("n", [1, 1000, 7_000_000])
+def test_no_stream_has_a_cell_fail_below_the_least_spacing(n):
+    largest = uniform_of.py_func(np.uint64(2**64 - 1))
+    least = -math.log(largest) / n
+    assert none_can_fail(n, 0.49 * least) and not none_can_fail(n, least)
+    keys = [stream_key("keys", number) for number in range(1000)]
+    assert all(none_fails(keys, n, 0.49 * least))
+    assert none_fails(keys, n, 1.0 / n).count(False) == pytest.approx(1000 * (1 - math.exp(-1)), abs=4 * 15.3)
 
 
 @settings(deadline=None, max_examples=60)

@@ -40,7 +40,9 @@ def test_it_is_the_sum_of_periods_and_pieces(pieces, time_s):
     )
     expected = exact(knots, amounts, time_s)
     assert table.at(time_s) == pytest.approx(expected, rel=1e-12, abs=len(pieces) * resolution + 1e-290)
-    assert table.at_many(np.array([time_s]))[0] == pytest.approx(table.at(time_s), rel=1e-12, abs=1e-300)
+    assert table.at_many(np.array([time_s, knots[0], knots[-1]])).tolist() == [
+        table.at(time) for time in (time_s, knots[0], knots[-1])
+    ]
 
 
 @settings(deadline=None, max_examples=200)
