@@ -255,7 +255,8 @@ class SoftFates:
 
         And at which it is sure (bool) that no other cell has expired, as the programming has drawn no limit so short.
         """
-        exposures = self.mechanism.readings(times_ns) - self.mechanism.readings(begins_ns)
+        readings = self.mechanism.readings([*times_ns, *begins_ns])
+        exposures = readings[: len(times_ns)] - readings[len(times_ns) :]
         longest = exposures.max()
         failures = self.own(longest)
         hazard = float(self.mechanism.limits.hazard(longest))

@@ -27,7 +27,7 @@ class Window:
     """First reads of visits of one device.
 
     ``states``: what stands over the cells of ``model``, best in the order of time. ``golden``: what ``pictures`` should show. ``keys``: of the read
-    noise of each visit (:meth:`ReadNoise.first_key`).
+    noise of each visit (:meth:`ReadNoise.first_key`); any where there is none.
     """
 
     model: Model

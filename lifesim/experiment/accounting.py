@@ -19,7 +19,6 @@ from lifesim.experiment.schema import COUNTS, STATES
 from lifesim.fleet.build import Plan
 from lifesim.fleet.cells import BankPlan
 from lifesim.fleet.records import DeviceRecord, Event, Grid, Segment, State
-from lifesim.fleet.silicon import Snapshot
 
 _STATE = {name: i for i, name in enumerate(STATES)}
 _COUNT = {name: i for i, name in enumerate(COUNTS)}
@@ -238,6 +237,10 @@ def _book_rewrites(ledger: DeviceAccount, edges_ns: list[int]) -> None:
         ledger.counts[_period(time_ns, edges_ns), _COUNT[kind]] += pulses
 
 
+Writes = tuple[int, np.ndarray]
+"""Of all cells together, and reloads by bank."""
+
+
 def _book_wear(ledger: DeviceAccount, banks: Sequence[BankPlan], edges_ns: list[int]) -> None:
     """Programming operations up to each edge, from the stretches; what reloads did not do, interventions did.
 
@@ -248,21 +251,19 @@ def _book_wear(ledger: DeviceAccount, banks: Sequence[BankPlan], edges_ns: list[
     writes = [0] * len(edges_ns)
     reloads = np.zeros((len(edges_ns), ledger.reloads.shape[1]), np.int64)
     before = [(0, reloads[0])]  # at the start of each stretch
-    for last, stretch in itertools.pairwise(stretches):
+    began = [stretch.snapshot.written_at(stretch.start_ns) for stretch in stretches]
+    for index, (last, stretch) in enumerate(itertools.pairwise(stretches)):
         # What a March test and a rewrite did between two stretches shows at the start of the second, if it is the same device.
-        until_ns, snapshot = (
-            (stretch.start_ns, stretch.snapshot)
-            if stretch.generation == last.generation
-            else (last.end_ns, last.snapshot)
-        )
-        before.append(_added(before[-1], last.snapshot, last.start_ns, snapshot, until_ns))
+        same = stretch.generation == last.generation
+        until = began[index + 1] if same else last.snapshot.written_at(last.end_ns)
+        before.append(_added(before[-1], began[index], until))
     for row, edge_ns in enumerate(edges_ns):
         index = bisect_right(starts, edge_ns) - 1
         if index >= 0:
             stretch = stretches[index]
             at_ns = min(edge_ns, stretch.end_ns)
             writes[row], reloads[row] = _added(
-                before[index], stretch.snapshot, stretch.start_ns, stretch.snapshot, at_ns
+                before[index], began[index], stretch.snapshot.written_at(at_ns)
             )
     ledger.reloads[:] = np.diff(reloads, axis=0)
     # A layer that lies in several banks is reloaded into all of them at once, and counts with the last.
@@ -271,15 +272,9 @@ def _book_wear(ledger: DeviceAccount, banks: Sequence[BankPlan], edges_ns: list[
     ledger.counts[:, _COUNT["cell_writes"]] = np.diff(writes)
 
 
-def _added(
-    sofar: tuple[int, np.ndarray], first: Snapshot, from_ns: int, second: Snapshot, to_ns: int
-) -> tuple[int, np.ndarray]:
-    """Add to (cell writes, reloads by bank) what one device did between two moments."""
-    writes, reloads = sofar
-    return (
-        writes + second.cell_writes_at(to_ns) - first.cell_writes_at(from_ns),
-        reloads + second.reloads_at(to_ns) - first.reloads_at(from_ns),
-    )
+def _added(sofar: Writes, first: Writes, second: Writes) -> Writes:
+    """Add what one device did between two moments."""
+    return sofar[0] + second[0] - first[0], sofar[1] + second[1] - first[1]
 
 
 def _period(time_ns: int, edges_ns: list[int]) -> int:

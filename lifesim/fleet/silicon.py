@@ -52,14 +52,14 @@ class Snapshot:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
         return tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
 
-    def reloads_at(self, time_ns: int) -> np.ndarray:
-        """Return the programming operations per cell of each bank that came from reloads (int64 [banks])."""
-        return np.array([p.reloads for p in self.at(time_ns)], np.int64)
-
-    def cell_writes_at(self, time_ns: int) -> int:
-        """Return the programming operations of all cells together since the device was made."""
-        pairs = zip(self.silicon.banks, self.at(time_ns), strict=True)
-        return sum(b.n_cells * p.operations + p.extra.total for b, p in pairs)
+    def written_at(self, time_ns: int) -> tuple[int, np.ndarray]:
+        """Return the programming operations of all cells together since the device was made, and those per cell of each bank
+        that came from reloads (int64 [banks]).
+        """
+        now = self.at(time_ns)
+        pairs = zip(self.silicon.banks, now, strict=True)
+        writes = sum(b.n_cells * p.operations + p.extra.total for b, p in pairs)
+        return writes, np.array([p.reloads for p in now], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +220,7 @@ class Silicon:
         """Return what stands over the backup at one time. ``beneath``: what lies beneath all of it."""
         parts = [bank.overlay(p, time_ns) for bank, p in zip(self.banks, programmed, strict=True)]
         return [
-            (*under, *(replace(p, first_cell=first) for bank, first in regions for p in parts[bank]))
+            (*under, *(_from(first, p) for bank, first in regions for p in parts[bank]))
             for regions, under in zip(self.regions, beneath or self._nothing, strict=True)
         ]
 
@@ -236,7 +236,7 @@ class Silicon:
         for regions, under in zip(self.regions, beneath or self._nothing, strict=True):
             always = np.array([len(part.cells) for part in under], np.int64)
             counts = [np.tile(always, (len(times_ns), 1)), *(aged[bank][1] for bank, _ in regions)]
-            parts = (replace(p, first_cell=first) for bank, first in regions for p in aged[bank][0])
+            parts = (_from(first, p) for bank, first in regions for p in aged[bank][0])
             layers.append(((*under, *parts), np.concatenate(counts, axis=1)))
         return [Ageing(layers)]
 
@@ -269,3 +269,8 @@ class Silicon:
                     begin, end = np.searchsorted(cells[layer], (region.first_cell, region.first_cell + n))
                     found.append(cells[layer][begin:end] - region.first_cell)
         return np.unique(np.concatenate(found))
+
+
+def _from(first_cell: int, part: Written) -> Written:
+    """Return a part of a bank as one of the layer of which that cell is the bank's first."""
+    return replace(part, first_cell=first_cell) if first_cell else part

@@ -279,7 +279,10 @@ class DeviceTwin:
             self.golden,
             self.rule,
             self.noise,
-            [self.noise.first_key(self._noise_key, time_ns) for time_ns in times_ns],
+            [
+                self.noise.first_key(self._noise_key, time_ns) if self.noise.sigma else 0
+                for time_ns in times_ns
+            ],
         )
 
     def _forget(self) -> None:

@@ -325,11 +325,8 @@ def test_events_fall_into_the_period_that_ends_with_or_after_them(lived) -> None
 class NoWear:
     """A snapshot of cells that nobody writes."""
 
-    def cell_writes_at(self, time_ns: int) -> int:
-        return 1
-
-    def reloads_at(self, time_ns: int) -> np.ndarray:
-        return np.array([0])
+    def written_at(self, time_ns: int) -> tuple[int, np.ndarray]:
+        return 1, np.array([0])
 
 
 @pytest.mark.parametrize("seed", range(40))

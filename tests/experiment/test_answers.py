@@ -25,11 +25,8 @@ PICTURES, CLEAN = 1000, 960
 class NoWear:
     """A snapshot of cells that nobody writes."""
 
-    def cell_writes_at(self, time_ns: int) -> int:
-        return 1
-
-    def reloads_at(self, time_ns: int) -> np.ndarray:
-        return np.array([0])
+    def written_at(self, time_ns: int) -> tuple[int, np.ndarray]:
+        return 1, np.array([0])
 
 
 def booked(usage: Usage | None, judged: list[tuple[int, int]], edges_ns: list[int], grid: Grid | None = None):

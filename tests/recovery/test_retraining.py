@@ -8,13 +8,15 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.forward import to_input
 from lifesim.network.model import Model
 from lifesim.network.training import loss_gradients
-from lifesim.recovery.retraining import RetrainingSettings, retrain
+from lifesim.recovery.retraining import RetrainingSettings, _largest, retrain
 
 SETTINGS = RetrainingSettings(steps=150, batch_size=64, learning_rate=0.05, trainable_fraction=0.05)
 BRIEF = dataclasses.replace(SETTINGS, steps=10)
@@ -83,6 +85,14 @@ def test_the_trained_weights_have_larger_gradients_than_the_others(mlp_model, mn
         [c.reshape(-1) for c in changed(mlp_model, retrain(mlp_model, fault_map, mnist5k, SETTINGS))]
     )
     assert np.median(size[trained]) > np.quantile(size[~trained], 0.95)
+
+
+@given(st.lists(st.sampled_from([0.0, -1.0, 1.0, 2.0, np.inf, -np.inf, np.nan]), min_size=1), st.floats(0, 1))
+def test_the_largest_are_those_of_a_stable_sort(gradient, fraction):
+    gradient = np.array(gradient, np.float32)
+    size = np.where(np.isnan(gradient), -1, np.abs(gradient))
+    count = max(1, round(fraction * len(gradient)))
+    assert _largest(gradient, fraction).tolist() == sorted(np.argsort(-size, kind="stable")[:count].tolist())
 
 
 def test_one_step_is_equation_6(mlp_model, mnist5k, random_damage):
