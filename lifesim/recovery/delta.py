@@ -7,6 +7,7 @@ changes are the positions in all layers' codes laid end to end and the differenc
 from __future__ import annotations
 
 from itertools import pairwise
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -69,7 +70,11 @@ def apply_delta(base: Model, data: bytes) -> Model:
     new = base.with_codes(layers)
     if new.digest != new_digest:
         raise DeltaError(f"delta promised version {new_digest.hex()} but gave {new.digest.hex()}")
-    return new
+    return _held.setdefault(new_digest, new)
+
+
+_held: WeakValueDictionary[bytes, Model] = WeakValueDictionary()
+"""Models that deltas have given: the cloud and the device that apply the same one hold one copy."""
 
 
 def _flat(model: Model) -> np.ndarray:

@@ -1,5 +1,8 @@
 """The delta codec: exact inverse, refuses what it must, and is small."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -47,6 +50,17 @@ def test_the_extremes_of_a_code_are_an_exact_inverse():
     low, high = model(np.full(50, -(2**15))), model(np.full(50, 2**15 - 1))
     assert apply_delta(low, encode_delta(low, high)).digest == high.digest
     assert apply_delta(high, encode_delta(high, low)).digest == low.digest
+
+
+def test_both_ends_of_a_link_hold_one_copy_while_either_does():
+    low, high = model([1] * 50), model([2] * 50)
+    data = encode_delta(low, high)
+    of_cloud = apply_delta(low, data)
+    assert apply_delta(low, data) is of_cloud
+    gone = weakref.ref(of_cloud)
+    del of_cloud
+    gc.collect()
+    assert gone() is None
 
 
 def test_an_empty_delta_gives_the_same_version():
