@@ -131,7 +131,7 @@ def bytes_of_failures(case: Case, devices: int) -> tuple[float, float]:
 
 def _scenario(case: Case, devices: int) -> Scenario:
     settings = (
-        f"group.{case.group}.count={devices}", f"group.{case.group}.technology.read_noise=0.003",
+        f"group.{case.group}.count={devices}", f"group.{case.group}.technology.read_noise=0",
         # Looked at after a 200th of it, when every device has been looked into its first visits.
         "horizon_s=4 y",
     )  # fmt: skip
