@@ -21,7 +21,7 @@ from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
 from lifesim.fleet.redeployment import Redeployment
 
-FIRST_WINDOW = 32  # visits: a few at a time cost little more than one
+FIRST_WINDOW = 16  # visits: a few at a time cost little more than one; what fails until then is kept
 LONGEST_WINDOW = 64  # visits evaluated in one call; more would waste work when an alarm comes first
 
 
