@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from lifesim.detection.criteria import Criterion, Golden, deviates, may_deviate
+from lifesim.detection.criteria import Criterion, Golden, deviates, may_deviate, score
+from lifesim.detection.nullreads import Averaging, NullReads, fit, upper_limit
+from lifesim.detection.statistics import Statistic, StatisticName
 from lifesim.network.evaluate import NoiseKind
 from lifesim.normals import unit_normals
 from lifesim.streams import stream_key
@@ -45,6 +49,38 @@ class ReadNoise:
         return np.stack([alike * shared + apart * own(read) if read else first for read in reads])
 
 
+class Readout(Protocol):
+    """How answers to the test pictures become an alarm.
+
+    Answers are confidences where ``softmax`` is true, else logits; of a visit's first read they are the mean of ``reads`` reads. What they are compared
+    with is whatever :meth:`baseline` makes of the reads of a baseline.
+    """
+
+    softmax: ClassVar[bool]
+    rereads: int
+
+    @property
+    def reads(self) -> int: ...
+
+    @property
+    def baseline_reads(self) -> int: ...
+
+    def baseline(self, answers: np.ndarray) -> Any:
+        """Return what later reads are compared with, from reads [baseline_reads, pictures, classes]."""
+
+    def score(self, golden: Any, answers: np.ndarray) -> np.ndarray:
+        """Return how bad each read of [..., pictures, classes] looks: int64 [...], in the readout's own unit."""
+
+    def alarms(self, golden: Any, answers: np.ndarray) -> np.ndarray:
+        """Return whether each read of [..., pictures, classes] calls for an alarm (bool [...])."""
+
+    def may_alarm(self, golden: Any, answers: np.ndarray, slack: float) -> np.ndarray:
+        """Return whether some read near each of [..., pictures, classes] calls for an alarm (bool [...]).
+
+        Near is what differs by up to ``slack`` in its confidences and by up to twice that in its logits.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class TestRule:
     """How confidences become an alarm: at least ``vote`` pictures deviate, and again in every one of ``rereads`` re-reads."""
@@ -57,6 +93,17 @@ class TestRule:
     rereads: int
     baseline_reads: int
 
+    softmax: ClassVar[bool] = True
+    reads: ClassVar[int] = 1
+
+    def baseline(self, answers: np.ndarray) -> Golden:
+        """Return the golden scores of the mean of reads [baseline_reads, pictures, classes]."""
+        return Golden.of(answers.mean(axis=0))
+
+    def score(self, golden: Golden, answers: np.ndarray) -> np.ndarray:
+        """Return by how much the confidences of the golden classes have moved: see :func:`lifesim.detection.criteria.score`."""
+        return score(golden, answers)
+
     def alarms(self, golden: Golden, confidences: np.ndarray) -> np.ndarray:
         """Return whether each read of [..., pictures, classes] calls for an alarm (bool [...])."""
         return deviates(self.criterion, golden, confidences).sum(axis=-1) >= self.vote
@@ -64,3 +111,73 @@ class TestRule:
     def may_alarm(self, golden: Golden, confidences: np.ndarray, slack: float) -> np.ndarray:
         """Return whether some read within ``slack`` of each of [..., pictures, classes] calls for an alarm (bool [...])."""
         return may_deviate(self.criterion, golden, confidences, slack).sum(axis=-1) >= self.vote
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CalibratedRule:
+    """An alarm where the statistic of an averaged read exceeds ``threshold``, and again in each of ``rereads`` further averages of as many reads."""
+
+    statistic: Statistic
+    threshold: int
+    averaging: Averaging
+    rereads: int = 0
+
+    softmax: ClassVar[bool] = False
+    _LIMIT: ClassVar[struct.Struct] = struct.Struct("<i")
+
+    @classmethod
+    def calibrate(
+        cls,
+        name: StatisticName,
+        reads: np.ndarray,
+        averaging: Averaging,
+        false_alarm_rate: float,
+        key: int,
+        drift: np.ndarray | None = None,
+    ) -> CalibratedRule:
+        """Return the rule by which at most a share ``false_alarm_rate`` of tests of networks without faults alarm.
+
+        ``reads``: logits [n, pictures, classes] of independent single reads without faults. Half of them tell the noise, the other half the
+        threshold; ``key`` addresses how they are put together. ``drift`` [pictures, classes]: how far logits move at the ends of the
+        temperature's range. 500 reads will do; fewer make a higher threshold.
+        """
+        to_fit, to_judge = NullReads.halves(reads, averaging, drift)
+        statistic = fit(name, to_fit)
+        groups = to_judge.in_groups(statistic, false_alarm_rate, 1, key)
+        return cls(statistic, upper_limit([shown[:, 0] for shown in groups], false_alarm_rate), averaging)
+
+    @property
+    def reads(self) -> int:
+        return self.averaging.reads
+
+    @property
+    def baseline_reads(self) -> int:
+        return self.averaging.baseline_reads
+
+    def baseline(self, answers: np.ndarray) -> np.ndarray:
+        """Return the mean of logits [baseline_reads, pictures, classes], float32."""
+        return answers.mean(axis=0, dtype=float).astype(np.float32)
+
+    def score(self, golden: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return the statistic of each read of logits [..., pictures, classes]: int64 [...]."""
+        return self.statistic.between(golden, answers)
+
+    def alarms(self, golden: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return whether each averaged read of logits [..., pictures, classes] calls for an alarm (bool [...])."""
+        return self.score(golden, answers) > self.threshold
+
+    def may_alarm(self, golden: np.ndarray, answers: np.ndarray, slack: float) -> np.ndarray:
+        """Return whether some read with logits within twice ``slack`` of each of [..., pictures, classes] calls for an alarm (bool [...])."""
+        return self.statistic.at_most(golden, answers, 2.0 * slack) > self.threshold
+
+    def encode(self) -> bytes:
+        """Return what a device has to be told: the threshold and the statistic, in bytes. How it averages it knows."""
+        return self._LIMIT.pack(self.threshold) + self.statistic.encode()
+
+    @classmethod
+    def decode(cls, data: bytes, averaging: Averaging, rereads: int = 0) -> CalibratedRule:
+        """Read what :meth:`encode` has written: the same rule. Raises ValueError if it is anything else."""
+        if len(data) < cls._LIMIT.size:
+            raise ValueError("no rule: too short")
+        (threshold,) = cls._LIMIT.unpack_from(data)
+        return cls(Statistic.decode(data[cls._LIMIT.size :]), threshold, averaging, rereads)

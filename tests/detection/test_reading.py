@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lifesim.detection.criteria import Golden
-from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.nullreads import Averaging
+from lifesim.detection.reading import CalibratedRule, ReadNoise, TestRule
+from lifesim.detection.screening import softmax
 from lifesim.normals import unit_normals
 from lifesim.streams import stream_key
 
@@ -74,3 +76,59 @@ def test_the_rule_uses_its_criterion():
     moved = np.array([[0.8, 0.2]])
     assert not TestRule("sdc1", 1, 1, 0, 1).alarms(golden, moved)
     assert TestRule("sdc3", 1, 1, 0, 1).alarms(golden, moved)
+
+
+def logits(seed, n=300):
+    return (
+        np.random.default_rng(seed)
+        .normal([[3.0, 0.0, -1.0], [0.0, 2.0, 1.0]], 0.1, (n, 2, 3))
+        .astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("name", ["max_dp", "chi_square", "mahalanobis"])
+def test_a_calibrated_rule_is_the_same_at_both_ends(name):
+    averaging = Averaging(4, 8, 0.5)
+    rule = CalibratedRule.calibrate(name, logits(1), averaging, 0.01, 7, drift=0.1 * logits(2, 1)[0])
+    there = CalibratedRule.decode(rule.encode(), averaging)
+    assert there.encode() == rule.encode() and (there.reads, there.baseline_reads) == (4, 8)
+    golden, read = rule.baseline(logits(3, 8)), logits(4, 50) * np.float32(1.05)
+    assert np.array_equal(there.score(golden, read), rule.score(golden, read))
+    assert np.array_equal(there.alarms(golden, read), rule.alarms(golden, read))
+    with pytest.raises(ValueError, match="no rule"):
+        CalibratedRule.decode(b"\0", averaging)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(["max_dp", "chi_square", "mahalanobis"]),
+    st.sampled_from([1e-4, 1e-2]),
+)
+def test_where_no_read_may_alarm_none_nearby_does(seed, name, slack):
+    rng = np.random.default_rng(seed)
+    rule = CalibratedRule.calibrate(name, logits(1), Averaging(), 0.05, 7)
+    golden = rule.baseline(logits(2, 1))
+    read = logits(seed, 200) * np.float32(rng.choice([1.0, 1.03, 1.1]))
+    may = rule.may_alarm(golden, read, slack)
+    near = read + rng.choice([-2 * slack, 2 * slack], read.shape).astype(np.float32) * np.float32(0.999)
+    assert not np.any(rule.alarms(golden, near) & ~may) and not np.any(rule.alarms(golden, read) & ~may)
+    assert rule.may_alarm(golden, np.full((1, 2, 3), np.nan), slack).all()
+
+
+def test_readouts_are_interchangeable():
+    """Whoever uses one asks for answers as it wants them, a baseline, and an alarm."""
+    read = logits(3, 8)
+    for rule in (
+        TestRule("sdc3", 2, 1, 2, 8),
+        CalibratedRule.calibrate("mahalanobis", logits(1), Averaging(1, 8), 0.01, 7),
+    ):
+        answers = softmax(read) if rule.softmax else read
+        golden = rule.baseline(answers)
+        wrong = answers[:, :, ::-1]
+        assert rule.reads == 1 and rule.baseline_reads == 8 and rule.rereads >= 0
+        assert (
+            rule.alarms(golden, wrong).all()
+            and rule.score(golden, wrong).min() > rule.score(golden, answers).max()
+        )
+        assert rule.may_alarm(golden, wrong, 1e-4).all()
