@@ -10,7 +10,7 @@ import numpy as np
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
-from lifesim.fleet.calibration import act_from_score
+from lifesim.fleet.calibration import least_scores
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.hardware import (
     Hardware,
@@ -116,8 +116,7 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         required_correct=_required(correct, pictures, scenario.spec.tolerance),
         required_validation=_required(validation, n_validation, scenario.spec.tolerance),
         policy=_make_policy(
-            group,
-            act_from_score(group, model, hardware.encoding, test_set, scenario.seed, torch_device),
+            group, *least_scores(group, model, hardware.encoding, test_set, scenario.seed, torch_device)
         ),
     )
 
@@ -134,7 +133,7 @@ def make_service_time(scenario: Scenario) -> ServiceTime:
             return work_service(scenario.cloud.retraining.steps, service.step_time_s)
 
 
-def _make_policy(group: Group, act_from: int) -> Policy:
+def _make_policy(group: Group, act_from: int, climb_from: int | None) -> Policy:
     policy, call_from, quiet_s = group.policy, 1, 0.0
     match policy.call.kind:
         case "every_n":
@@ -149,6 +148,7 @@ def _make_policy(group: Group, act_from: int) -> Policy:
         quiet_ns=to_ns(quiet_s),
         retry_after_ns=_ns_unless_none(policy.retry_after_s),
         act_from_score=act_from,
+        climb_from_score=climb_from,
         changes_only=policy.redeploy == "changed",
         refresh=policy.diagnosis.refresh,
     )

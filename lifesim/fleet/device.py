@@ -37,6 +37,8 @@ class Twin(Examinee, Protocol):
     def halt(self, time_ns: int) -> None: ...
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]: ...
     def resume(self, time_ns: int) -> None: ...
+    def fit(self, known: FaultMap) -> None: ...
+    def judge(self, time_ns: int) -> int: ...
     def install(self, message: bytes, known: FaultMap) -> Redeployment: ...
     def next_writing(self, changes_only: bool) -> Writing: ...
     def program(self, time_ns: int) -> None: ...
@@ -100,7 +102,7 @@ class Device:
     __slots__ = (
         "env", "number", "record", "twin", "_around", "_power_cuts", "_next_visit", "_generation", "_inbox", "_bell_rings",
         "_asleep", "_timer", "_window", "_finding", "_known_map", "_solved_map", "_told_map", "_sent", "_alarm_unresolved", "_least_score", "_waiting", "_call_at",
-        "_failed_redeployments",
+        "_needs_cloud", "_failed_redeployments",
     )  # fmt: skip
 
     def __init__(
@@ -205,6 +207,7 @@ class Device:
         self._sent: dict[bytes, FaultMap] | None = None  # maps sent since that redeployment's, by digest
         self._alarm_unresolved = False
         self._least_score = 0  # of an alarm; above 0 while one that was not worth acting on stands
+        self._needs_cloud = self._around.policy.climb_from_score is None  # no rung below it is left
         self._waiting = False  # for a job of the cloud
         self._call_at: simpy.Event | None = None  # when the cloud will be called, unless it is postponed
         self._failed_redeployments = 0  # in a row
@@ -247,9 +250,26 @@ class Device:
             self.log("tried_again", again)
         if new:
             self._known_map = found
-        self._alarm_unresolved = self._waiting or self._unsolved > 0
-        yield from self._rewrite() if self._around.policy.refresh else self._resume()
+        self._alarm_unresolved = self._waiting or self._open
+        if new and self._around.policy.climb_from_score is not None:
+            yield from self._fit()
+        else:
+            yield from self._rewrite() if self._around.policy.refresh else self._resume()
         self._consider_calling(new)
+
+    def _fit(self) -> Process:
+        """Write the nearest codes that the cells can hold, and let a test judge whether that is enough."""
+        self.twin.fit(self._known_map)
+        yield from self._write(State.REFRESHING, changes_only=not self._around.policy.refresh)
+        self.log("refresh" if self._around.policy.refresh else "fitting")
+        self._start_stretch()
+        self._enter(State.TESTING)
+        yield wait(self.env, self._around.costs.aet_read.latency_ns)
+        score = self.twin.judge(self.env.now)
+        self.log("judgement", score)
+        self._needs_cloud = score >= self._around.policy.climb_from_score
+        self._alarm_unresolved = self._waiting or self._open
+        yield from self._take_baseline()
 
     def _rewrite(self) -> Process:
         yield from self._refresh()
@@ -293,6 +313,7 @@ class Device:
         self._waiting = False
         self._end_stretch()
         redeployment = self.twin.install(message, self._known_map)
+        self._needs_cloud = self._around.policy.climb_from_score is None
         self._note_solved(redeployment.map_digest)
         yield from self._write(State.REPROGRAMMING, self._around.policy.changes_only)
         self._start_stretch()
@@ -317,7 +338,7 @@ class Device:
             failed = failed or not self._unsolved
         self._failed_redeployments = self._failed_redeployments + 1 if failed else 0
         if self._failed_redeployments < self._around.policy.retire_after:
-            self._alarm_unresolved = self._waiting or self._unsolved > 0
+            self._alarm_unresolved = self._waiting or self._open
             self._consider_calling()
 
     def _verify(self) -> Process:
@@ -354,6 +375,11 @@ class Device:
         """Stuck cells known that the redeployment in the backup does not account for."""
         return self._known_map.new_since(self._solved_map)
 
+    @property
+    def _open(self) -> bool:
+        """Whether there are any, and no rung below the cloud has done enough about them."""
+        return self._needs_cloud and self._unsolved > 0
+
     def _note_solved(self, digest: bytes) -> None:
         """The backup is now made for the map of this digest; no older one will come back."""
         while self._sent and digest in self._sent:
@@ -374,6 +400,8 @@ class Device:
 
     @property
     def _call_is_due(self) -> bool:
+        if not self._needs_cloud:
+            return False
         heard_of = self._told_map if self._waiting else self._solved_map
         return self._known_map.new_since(heard_of) >= self._around.policy.call_from
 

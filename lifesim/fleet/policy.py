@@ -23,6 +23,9 @@ class Policy:
         Whether a redeployment writes only the cells that it changes.
     refresh
         Whether all cells are rewritten after a diagnosis; after one that destroys the weights they must be.
+    climb_from_score
+        Devices write the nearest codes that their cells can hold, and call the cloud only if a test's score is at least this after it; None: devices
+        write the backup as it is and call the cloud for every stuck cell.
     """
 
     offline_while_waiting: bool
@@ -34,3 +37,4 @@ class Policy:
     act_from_score: int = 0
     changes_only: bool = False
     refresh: bool = True
+    climb_from_score: int | None = None

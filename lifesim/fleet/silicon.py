@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -15,15 +16,34 @@ from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.overlay import Ageing, Overlay, Written
 from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
+from lifesim.recovery.nearest import nearest_codes
+
+
+@functools.lru_cache(maxsize=32)
+def fitted(model: Model, fault_map: FaultMap) -> Model:
+    """Return the model with the codes nearest to its own that cells with these faults can hold.
+
+    Worked out anew when it is needed, as a device has one for every map that it has known.
+    """
+    return model.with_codes(nearest_codes(model.codes, fault_map)) if fault_map.count else model
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All that decides a device's weights at any later time: the model in the backup and what the programmings left in each bank."""
+    """All that decides a device's weights at any later time: the model in the backup and what the programmings left in each bank.
+
+    ``fitted_to``: the stuck cells for which the nearest codes are written instead of those of the backup; None where the backup itself is.
+    """
 
     silicon: Silicon
-    model: Model
+    backup: Model
     programmed: tuple[Programmed, ...]
+    fitted_to: FaultMap | None = None
+
+    @property
+    def model(self) -> Model:
+        """What is written into the cells."""
+        return self.backup if self.fitted_to is None else fitted(self.backup, self.fitted_to)
 
     def held_at(self, time_ns: int) -> Held:
         """Return what the cells hold at ``time_ns``."""

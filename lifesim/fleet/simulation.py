@@ -114,6 +114,7 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         Evaluator.of(plan.model, torch_device, plan.hardware.encoding),
         lookahead,
         plan.model,
+        fits=plan.policy.climb_from_score is not None,
     )
 
 
@@ -163,8 +164,7 @@ class _Slots:
         )
         noise_key = self._key(slot, "read noise", generation)
         twin = DeviceTwin(silicon, plan.model, plan.test_set, self._equipment, noise_key, time_ns)
-        # The factory test has found what was stuck when the device was programmed for the first time.
-        return Unit(twin, silicon.stuck_map(twin.programmed, time_ns))
+        return Unit(twin, twin.fitted_to or silicon.stuck_map(twin.programmed, time_ns))
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
         """Pass a device's map on to the cloud, which opens a desk for whoever calls for the first time."""

@@ -24,7 +24,7 @@ from lifesim.detection.screening import Window
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.redeployment import Redeployment, TestSet
-from lifesim.fleet.silicon import Silicon, Snapshot
+from lifesim.fleet.silicon import Silicon, Snapshot, fitted
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
@@ -48,7 +48,7 @@ class Equipment:
     """What the twins of a group have in common: how they are tested and diagnosed, what their pulses cost, and what evaluates their networks.
 
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
-    with; what has become of it is looked into as a change of it, like faults.
+    with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
     """
 
     rule: TestRule
@@ -58,13 +58,14 @@ class Equipment:
     evaluator: Evaluator
     lookahead: Lookahead | None = None
     model: Model | None = None
+    fits: bool = False
 
 
 class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
     __slots__ = (
-        "silicon", "model", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
+        "silicon", "model", "fitted_to", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
         "_halted_ns", "_first_read_at", "_announced",
     )  # fmt: skip
 
@@ -78,14 +79,16 @@ class DeviceTwin:
         started_ns: int = 0,
     ):
         self.silicon = silicon
-        self.model = model
+        self.model = model  # in the backup
         self.programmed = _as_new(started_ns, len(silicon.banks))
+        # The factory test has found what was stuck when the device was programmed for the first time.
+        self.fitted_to = silicon.stuck_map(self.programmed, started_ns) if equipment.fits else None
         self.test_set = test_set
         self.golden = test_set.golden
         self._equipment = equipment
         self._noise_key = noise_key
         self._known_wrong = _no_cells(len(model.codes))
-        self._changed = self._known_wrong  # cells of the backup that differ from what was programmed last
+        self._changed = self._known_wrong  # cells that are to hold something else than was programmed last
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
@@ -102,7 +105,12 @@ class DeviceTwin:
         return self._equipment.noise
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.silicon, self.model, self.programmed)
+        return Snapshot(self.silicon, self.model, self.programmed, self.fitted_to)
+
+    @property
+    def image(self) -> Model:
+        """What a programming writes: the backup, or the nearest codes to it that the cells can hold."""
+        return self.model if self.fitted_to is None else fitted(self.model, self.fitted_to)
 
     # -- what schedules ask (lifesim.detection.schedules.Examinee) --
 
@@ -154,6 +162,11 @@ class DeviceTwin:
         self.golden = self.test_set.golden if golden.is_that_of(self.test_set.golden) else golden
         self._forget()
 
+    def judge(self, time_ns: int) -> int:
+        """Return by how much a read at ``time_ns`` deviates from what the pictures show on a device that is as it should be."""
+        read = self._read([self._weights(time_ns)], [(time_ns, 0)])[0]
+        return int(score(self.test_set.golden, read))
+
     def read_back(self, time_ns: int) -> None:
         self._known_wrong = self._wrong_cells(time_ns)
 
@@ -167,7 +180,7 @@ class DeviceTwin:
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
         """Look for stuck cells; return those known now, and how many cells were tried again. A March test leaves no weights."""
         found, again, self.programmed = diagnose(
-            self._equipment.diagnosis, self.silicon, self.model, self.programmed, self._halted_ns
+            self._equipment.diagnosis, self.silicon, self.image, self.programmed, self._halted_ns
         )
         # What a read-only diagnosis does not see may be stuck all the same.
         return (found.union(known) if self._equipment.diagnosis.read_only else found), again
@@ -213,7 +226,7 @@ class DeviceTwin:
         )
 
     def program(self, time_ns: int) -> None:
-        """Write the backup into all cells; ends at ``time_ns``."""
+        """Write all cells; ends at ``time_ns``."""
         self.programmed = tuple(
             p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
@@ -226,7 +239,7 @@ class DeviceTwin:
         return sum(len(cells) for cells in self._changed)
 
     def program_changes(self, time_ns: int) -> None:
-        """Write only the cells in which the backup has changed since the last programming; ends at ``time_ns``."""
+        """Write only the cells that are to hold something else since the last programming; ends at ``time_ns``."""
         self.resume(time_ns)
         self._patch(self._changed, time_ns)
         self._changed = _no_cells(len(self.model.codes))
@@ -238,20 +251,28 @@ class DeviceTwin:
             for bank, p in enumerate(self.programmed)
         )
 
+    def fit(self, known: FaultMap) -> None:
+        """From now on write the codes nearest to the backup that cells with these faults can hold; a programming must follow."""
+        self._write_instead(self.model, known)
+
     def install(self, message: bytes, known: FaultMap) -> Redeployment:
-        """Apply the cloud's delta to the backup and take its test set as the reference; :meth:`program` must follow.
+        """Apply the cloud's delta to the backup and take its test set as the reference; a programming must follow.
 
         Raises DeltaError if the delta does not belong to this backup.
         """
         redeployment = Redeployment.decode(message, self.model.architecture.input_shape)
         model = apply_delta(self.model, redeployment.delta)
-        changed = self._differing(model.codes)
-        self._changed = tuple(np.union1d(a, b) for a, b in zip(self._changed, changed, strict=True))
-        self.model = model
+        self._write_instead(model, known if self._equipment.fits else None)
         self.test_set = redeployment.test_set
         self.golden = redeployment.test_set.golden
-        self._known_wrong = self._differing(apply_map(self.model.codes, known))
+        self._known_wrong = self._differing(apply_map(self.image.codes, known))
         return redeployment
+
+    def _write_instead(self, model: Model, fitted_to: FaultMap | None) -> None:
+        before = self.image
+        self.model, self.fitted_to = model, fitted_to
+        changed = differing_cells(before.codes, self.image.codes, self.silicon.encoding)
+        self._changed = tuple(np.union1d(a, b) for a, b in zip(self._changed, changed, strict=True))
 
     @property
     def _can_be_screened(self) -> bool:
@@ -270,7 +291,7 @@ class DeviceTwin:
     def _window(self, times_ns: Sequence[int]) -> Window:
         """Return what is to be looked into to know which visits surely pass."""
         # With noise every state begins at the model, so the nearer that is the better.
-        base = self.model if self.noise.sigma else self._equipment.model or self.model
+        base = self.image if self.noise.sigma else self._equipment.model or self.model
         return Window(
             base,
             self.silicon.encoding,
@@ -304,8 +325,8 @@ class DeviceTwin:
         return self._differing(self.snapshot().held_at(time_ns).read_codes())
 
     def _differing(self, held: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        """Return per layer the cells that hold something else than the backup."""
-        return differing_cells(self.model.codes, held, self.silicon.encoding)
+        """Return per layer the cells that hold something else than was to be written."""
+        return differing_cells(self.image.codes, held, self.silicon.encoding)
 
     def _weights(self, time_ns: int) -> tuple[np.ndarray, ...]:
         """Return the weights of a read at the temperature of that time."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lifesim.crossbar.encoding import BITS_PER_WEIGHT, Encoding
+from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap
 
 _SIGN_BIT = np.uint16(0x8000)

@@ -18,6 +18,7 @@ from lifesim.scenario.cloud import Cloud
 from lifesim.scenario.link import Backhaul, Link
 from lifesim.scenario.network import Network
 from lifesim.scenario.policy import Policy
+from lifesim.scenario.presets import load_preset, preset_names
 from lifesim.scenario.schedule import Aet, Schedule
 from lifesim.scenario.site import Site, Workload
 from lifesim.scenario.table import Commissioning, Horizon, Interval, Share, Table, mistake
@@ -30,6 +31,16 @@ MOST_REPORTS = 100_000
 DIRECTORY_NAME_RULE = "up to 100 letters, digits, '.', '_', '-', the first a letter or digit"
 GROUP_NAME_RULE = "up to 100 letters, digits, '_', '-'"
 _DIRECTORY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _as_policy_set(given: Any) -> Any:
+    names = preset_names("policy_set")
+    if given is not None and given not in names:
+        raise mistake(f"no such policy set; allowed: {', '.join(names)}{did_you_mean(str(given), names)}")
+    return given
+
+
+PolicySet = Annotated[str, BeforeValidator(_as_policy_set)]
 
 
 class Group(Table):
@@ -49,6 +60,8 @@ class Group(Table):
     """Name of the [backhaul.NAME] that the group's links share; without it, each has its own way."""
     commissioning_s: Commissioning = 0.0
     """Devices start one after another, at random over so much time from the start of the simulation on, in s."""
+    policy_set: PolicySet | None = None
+    """Named set of detection and recovery policies: values for keys of aet and policy that are not given."""
     workload: Workload = Workload()
     """What the device does all day: which layers are reloaded how often, how many inferences it is asked for."""
     aet: Aet = Aet()
@@ -57,6 +70,20 @@ class Group(Table):
     """When a device tests or refreshes itself, and with what."""
     policy: Policy = Policy()
     """What is done with an alarm."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_policy_set(cls, data: Any) -> Any:
+        name = data.get("policy_set") if isinstance(data, dict) else None
+        if not isinstance(name, str) or name not in preset_names("policy_set"):
+            return data
+        filled = dict(data)
+        for dotted, value in load_preset("policy_set", name).values.items():
+            table, key = dotted.split(".")
+            given = filled.get(table, {})
+            if isinstance(given, dict):
+                filled[table] = {key: value} | given
+        return filled
 
     @model_validator(mode="after")
     def _alarms_have_scores(self) -> Self:

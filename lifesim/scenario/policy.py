@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
-from lifesim.scenario.table import Share, Span, Table, mistake
+from lifesim.scenario.table import ListOf, Share, Span, Table, mistake
 
 
 class OnAlarm(Table):
@@ -72,6 +72,7 @@ class Diagnosis(Table):
         return self
 
 
+Rung = Literal["nearest_code", "permutation", "retrain"]
 ActWhen = Annotated[OnAlarm | OnPredictedLoss, Field(discriminator="kind")]
 Call = Annotated[AtOnce | EveryN | Debounced, Field(discriminator="kind")]
 
@@ -83,6 +84,18 @@ class Policy(Table):
     """Which alarms lead to a diagnosis."""
     diagnosis: Diagnosis = Diagnosis()
     """How it looks for stuck cells."""
+    ladder: ListOf[Rung] = ("retrain",)
+    """What is done about stuck cells, after a refresh and before retirement, in this order: write the nearest code that they allow
+    (nearest_code), place hidden units where they do least harm (permutation), call the cloud (retrain). RRAMedy knows only the last."""
+    climb_above: Share = 0.005
+    """From one rung to the next: the loss of accuracy that the test's score stands for must exceed this."""
+    retraining: Literal["mask", "nearest_code"] = "mask"
+    """What the cloud makes of weights with stuck cells at every step: their stuck bits take their stuck value (mask, RRAMedy's Eq. 6), or the
+    nearest code that they allow is taken (nearest_code), as the device will."""
+    delta: Literal["codes", "four_bit"] = "codes"
+    """How a redeployment travels: all codes that have changed, or steps of four bits of weights that were agreed on at deployment."""
+    fault_maps: Literal["whole", "incremental"] = "whole"
+    """Whether a map is sent whole, or as what is new since the last that the cloud has acknowledged."""
     call: Call = AtOnce(kind="at_once")
     """When fault maps are sent to the cloud."""
     while_waiting: Literal["degraded", "offline"] = "degraded"
@@ -95,3 +108,19 @@ class Policy(Table):
     """The device is retired after so many redeployments in a row that failed (see docs/model.md)."""
     replace_after_s: Span | None = None
     """A retired device is replaced by a new one so much later, in s; default: never."""
+
+    @model_validator(mode="after")
+    def _rungs_in_order(self) -> Self:
+        order = get_args(Rung)
+        places = [order.index(rung) for rung in self.ladder]
+        if places != sorted(set(places)) or "retrain" not in self.ladder:
+            raise mistake(
+                f"must end with retrain, each rung once, in this order: {', '.join(order)}", ("ladder",)
+            )
+        if "permutation" in self.ladder and "nearest_code" not in self.ladder:
+            raise mistake("permutation places units for the nearest codes; needs nearest_code", ("ladder",))
+        for key, value in (("retraining", "nearest_code"), ("delta", "four_bit")):
+            if getattr(self, key) == value and "nearest_code" not in self.ladder:
+                problem = f"{value} needs a device that writes nearest codes: nearest_code in the ladder"
+                raise mistake(problem, (key,), (("ladder",),))
+        return self
