@@ -39,6 +39,13 @@ def fgsm_examples(
     clipped, and stored as a device stores and downloads them: in 8 bits, so that the step is epsilon over the
     network's ``input_scale``, rounded to a whole number of grey levels.
     """
-    signs = np.sign(evaluator.picture_gradients(codes, pictures, labels)).astype(np.int64)
+    signs = fgsm_signs(evaluator, codes, pictures, labels)
     step = round(epsilon / evaluator.architecture.input_scale)
     return np.clip(pictures + step * signs, 0, 255).astype(np.uint8)
+
+
+def fgsm_signs(
+    evaluator: Evaluator, codes: Sequence[np.ndarray], pictures: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
+    """Return sign(grad_x J(F(x), y)), int64 of the pictures' shape."""
+    return np.sign(evaluator.picture_gradients(codes, pictures, labels)).astype(np.int64)

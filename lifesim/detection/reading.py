@@ -68,6 +68,9 @@ class Readout(Protocol):
     def baseline(self, answers: np.ndarray) -> Any:
         """Return what later reads are compared with, from reads [baseline_reads, pictures, classes]."""
 
+    def same(self, golden: Any, other: Any) -> bool:
+        """Return whether two baselines are the same."""
+
     def score(self, golden: Any, answers: np.ndarray) -> np.ndarray:
         """Return how bad each read of [..., pictures, classes] looks: int64 [...], in the readout's own unit."""
 
@@ -99,6 +102,10 @@ class TestRule:
     def baseline(self, answers: np.ndarray) -> Golden:
         """Return the golden scores of the mean of reads [baseline_reads, pictures, classes]."""
         return Golden.of(answers.mean(axis=0))
+
+    def same(self, golden: Golden, other: Golden) -> bool:
+        """Return whether both are the same scores."""
+        return golden.is_that_of(other)
 
     def score(self, golden: Golden, answers: np.ndarray) -> np.ndarray:
         """Return by how much the confidences of the golden classes have moved: see :func:`lifesim.detection.criteria.score`."""
@@ -157,6 +164,10 @@ class CalibratedRule:
     def baseline(self, answers: np.ndarray) -> np.ndarray:
         """Return the mean of logits [baseline_reads, pictures, classes], float32."""
         return answers.mean(axis=0, dtype=float).astype(np.float32)
+
+    def same(self, golden: np.ndarray, other: np.ndarray) -> bool:
+        """Return whether both are the same logits."""
+        return np.array_equal(golden, other)
 
     def score(self, golden: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return the statistic of each read of logits [..., pictures, classes]: int64 [...]."""

@@ -68,7 +68,8 @@ class VisitCosts:
     """What the elements of visits cost on this device's network.
 
     One read of all test pictures, one read-back of the array, a diagnosis (a March test or a read-only one), a programming of the whole array;
-    how often test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again.
+    how often test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again; how many ``reads`` of all
+    test pictures are averaged in a test, and each time that one is repeated to confirm an alarm.
     """
 
     aet_read: Cost
@@ -78,6 +79,12 @@ class VisitCosts:
     baseline_reads: int
     rereads: int
     again: Cost = NO_COST
+    reads: int = 1
+
+    @property
+    def test(self) -> Cost:
+        """The cost of a test: the reads that are averaged."""
+        return self.aet_read.times(self.reads)
 
 
 class Schedule(Protocol):
@@ -157,10 +164,10 @@ class Periodic:
     interval_ns: int
 
     def visit_cost(self, costs: VisitCosts) -> Cost:
-        return costs.aet_read
+        return costs.test
 
     def longest_visit_ns(self, costs: VisitCosts) -> int:
-        return (1 + costs.rereads) * costs.aet_read.latency_ns
+        return (1 + costs.rereads) * costs.test.latency_ns
 
     def pulses_per_cell(self, of_test: float) -> float:
         return of_test

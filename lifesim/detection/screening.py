@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
+from typing import Any
 
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.overlay import Ageing, Overlay
-from lifesim.detection.criteria import Golden
-from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.reading import ReadNoise, Readout
 from lifesim.network.model import Model
 from lifesim.network.noisy import noisy_reader_of
 from lifesim.network.walk import slack, walker_of
@@ -34,8 +34,8 @@ class Window:
     encoding: Encoding
     states: Sequence[Overlay | Ageing]
     pictures: np.ndarray
-    golden: Golden
-    rule: TestRule
+    golden: Any
+    rule: Readout
     noise: ReadNoise
     keys: Sequence[int]
 
@@ -71,11 +71,12 @@ def _look_into(windows: Sequence[Window]) -> list[np.ndarray]:
         logits = reader.logits(walker.changes(states, independent=True), pictures, noise.sigma, keys)
     else:
         logits = walker.logits(walker.changes(states), pictures)
-    confidences, ends = softmax(logits), np.cumsum([len(window.keys) for window in windows])
+    ends = np.cumsum([len(window.keys) for window in windows])
+    answers = softmax(logits) if first.rule.softmax else logits
     return [
         ~window.rule.may_alarm(window.golden, some, slack(of_window))
         for window, some, of_window in zip(
-            windows, np.split(confidences, ends[:-1]), np.split(logits, ends[:-1]), strict=True
+            windows, np.split(answers, ends[:-1]), np.split(logits, ends[:-1]), strict=True
         )
     ]
 

@@ -28,7 +28,7 @@ _ONE = {
     "alarm": "tests",
     "unconfirmed_alarm": "tests",
     "verification": "tests",
-    "judgement": "tests",
+    "judgement": "judgements",
     "drift_suspected": "tests",
     "diagnosis": "diagnoses",
     "refresh": "refreshes",
@@ -216,8 +216,6 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
             ledger.counts[period, _COUNT[f"alarms_{kind}"]] += 1
         if event.kind in ("alarm", "unconfirmed_alarm", "verification", "drift_suspected"):
             ledger.reads[period] += event.amount
-        if event.kind == "judgement":
-            ledger.reads[period] += 1
         if event.kind == "unconfirmed_alarm":
             ledger.counts[period, _COUNT["alarms_unconfirmed"]] += 1
         if event.kind == "baseline":

@@ -13,7 +13,8 @@ def energy_by_cause(account: DeviceAccount, plan: Plan) -> np.ndarray:
     """Return joules [periods, causes of schema.ENERGY_CAUSES] of one device."""
     operations, visit, link = plan.operations, plan.costs, plan.group.link
     joules = {
-        "test": account.reads * plan.schedule.visit_cost(visit).energy_j,
+        "test": account.reads * plan.schedule.visit_cost(visit).energy_j
+        + account.count("judgements") * visit.test.energy_j,
         "baseline": account.baselines * plan.schedule.baseline_cost(visit).energy_j,
         "diagnosis": account.count("diagnoses") * operations.diagnosis.energy_j
         + account.count("cells_tried_again") * operations.again.energy_j,

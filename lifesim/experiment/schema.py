@@ -31,6 +31,7 @@ COUNTS = {
         "",
         "visits that read something (test pictures or the array), whatever they found; one in progress at the horizon is not counted",
     ),
+    "judgements": Column("", "tests whether nearest codes that have been written are enough"),
     "tests_missed": Column("", "visits that fell where the device was not serving"),
     "tests_passed_out_of_spec": Column(
         "", "visits that found nothing although the device was out of spec (missed detections)"

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.crossbar.faults import FaultMap
-from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.nullreads import Averaging
+from lifesim.detection.reading import ReadNoise, Readout, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
+from lifesim.detection.testset import Calibration, TestDesign, TestSet, make_test_set
 from lifesim.fleet.calibration import least_scores
 from lifesim.fleet.clock import to_ns
+from lifesim.fleet.environment import temperature_range_c
 from lifesim.fleet.hardware import (
     Hardware,
     OperationTable,
@@ -23,7 +26,7 @@ from lifesim.fleet.hardware import (
 )
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import Grid
-from lifesim.fleet.redeployment import Retraining, TestSet, make_test_set
+from lifesim.fleet.redeployment import Retraining
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import correct_in_part
@@ -33,6 +36,7 @@ from lifesim.physics.usage import Usage
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.network import DataSource
+from lifesim.timeunits import NS_PER_S, S_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Plan:
     group: Group
     model: Model
     hardware: Hardware
+    design: TestDesign
     test_set: TestSet
     operations: OperationTable
     schedule: Schedule
@@ -57,14 +62,13 @@ class Plan:
         return visit_costs(self.group, self.operations)
 
     @property
-    def rule(self) -> TestRule:
-        aet = self.group.aet
-        return TestRule(aet.criterion, aet.pictures, aet.vote, aet.rereads, aet.baseline_reads)
+    def rule(self) -> Readout:
+        """How the group's tests are judged; a calibrated rule is that of the devices as they are deployed."""
+        return self.test_set.rule or _uncalibrated_rule(self.group)
 
     @property
     def noise(self) -> ReadNoise:
-        technology = self.group.technology
-        return ReadNoise(technology.read_noise, technology.read_noise_correlation, technology.read_noise_kind)
+        return self.design.noise
 
     @property
     def layer_cells(self) -> tuple[int, ...]:
@@ -83,9 +87,8 @@ class Plan:
 
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
-                model, fault_map, self.group.network.data, settings, self.group.aet.pictures,
-                self.group.network.fgsm_epsilon,
-                self.required_validation, torch_device,
+                model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
+                torch_device, fits=self.policy.climb_from_score is not None,
             )  # fmt: skip
 
         return make
@@ -98,9 +101,9 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
     hardware = Hardware.of(group)
     operations = operation_table(group, hardware)
     schedule = make_schedule(group)
-    test_set = make_test_set(
-        model, model.codes, network.data, group.aet.pictures, network.fgsm_epsilon, torch_device
-    )
+    design = make_design(group, hardware, schedule, scenario)
+    test_set = make_test_set(model, model.codes, network.data, design, torch_device)
+    rule = test_set.rule or _uncalibrated_rule(group)
     correct, pictures = _clean(model, network.data, "spec", torch_device)
     validation, n_validation = _clean(model, network.data, "validation", torch_device)
     return Plan(
@@ -108,6 +111,7 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         group=group,
         model=model,
         hardware=hardware,
+        design=design,
         test_set=test_set,
         operations=operations,
         schedule=schedule,
@@ -116,9 +120,42 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         required_correct=_required(correct, pictures, scenario.spec.tolerance),
         required_validation=_required(validation, n_validation, scenario.spec.tolerance),
         policy=_make_policy(
-            group, *least_scores(group, model, hardware.encoding, test_set, scenario.seed, torch_device)
+            group,
+            *least_scores(group, model, hardware.encoding, test_set, rule, scenario.seed, torch_device),
         ),
     )
+
+
+def make_design(group: Group, hardware: Hardware, schedule: Schedule, scenario: Scenario) -> TestDesign:
+    """Return how the test sets of the group are made."""
+    aet, technology = group.aet, group.technology
+    noise = ReadNoise(technology.read_noise, technology.read_noise_correlation, technology.read_noise_kind)
+    calibration = None
+    if aet.criterion not in ("sdc1", "sdc3"):
+        tests = None
+        if aet.sequential == "cusum" and schedule.interval_ns is not None:
+            tests = max(1, round(S_PER_YEAR * NS_PER_S / schedule.interval_ns))
+        gain = 0.0
+        if aet.temperature_aware:
+            coldest_c, hottest_c = temperature_range_c(group.site, scenario.start)
+            per_k = technology.temperature_coefficient_per_k * technology.reference_tracking_residue
+            gain = per_k * (hottest_c - coldest_c)
+        calibration = Calibration(
+            aet.criterion,
+            Averaging(aet.reads, aet.baseline_reads, noise.correlation),
+            aet.rereads,
+            aet.false_alarm_rate,
+            tests,
+            gain,
+        )
+    return TestDesign(
+        aet.pictures, group.network.fgsm_epsilon, aet.selection, noise, calibration, hardware.encoding
+    )
+
+
+def _uncalibrated_rule(group: Group) -> TestRule:
+    aet = group.aet
+    return TestRule(aet.criterion, aet.pictures, aet.vote, aet.rereads, aet.baseline_reads)
 
 
 def make_service_time(scenario: Scenario) -> ServiceTime:

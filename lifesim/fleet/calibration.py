@@ -13,9 +13,9 @@ import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
-from lifesim.detection.criteria import score
 from lifesim.detection.prediction import LossPredictor
-from lifesim.fleet.redeployment import TestSet
+from lifesim.detection.reading import Readout
+from lifesim.detection.testset import TestSet
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
@@ -28,7 +28,13 @@ DRAWS = 4  # for each rate and mechanism
 
 
 def least_scores(
-    group: Group, model: Model, encoding: Encoding, test_set: TestSet, seed: int, torch_device: str
+    group: Group,
+    model: Model,
+    encoding: Encoding,
+    test_set: TestSet,
+    rule: Readout,
+    seed: int,
+    torch_device: str,
 ) -> tuple[int, int | None]:
     """Return the lowest score of an alarm that the group's policy acts on, 0 where it acts on all; and the lowest score after nearest codes have
     been written with which the cloud is called, None where they never are.
@@ -45,7 +51,8 @@ def least_scores(
     correct = correct_in_part(model, [model.codes, *copies], data, "validation", torch_device)
     losses = (correct[0] - correct[1:]) / len(load_dataset(data).split["validation"])
     evaluator = Evaluator.of(model, torch_device)
-    scores = score(test_set.golden, evaluator.confidences(copies, test_set.pictures, None))
+    answer = evaluator.confidences if rule.softmax else evaluator.logits
+    scores = rule.score(test_set.golden, answer(copies, test_set.pictures))
     climb_from = LossPredictor.fit(scores, losses).least_score(policy.climb_above) if fits else None
     if acts_on_all:
         return 0, climb_from

@@ -264,7 +264,7 @@ class Device:
         self.log("refresh" if self._around.policy.refresh else "fitting")
         self._start_stretch()
         self._enter(State.TESTING)
-        yield wait(self.env, self._around.costs.aet_read.latency_ns)
+        yield wait(self.env, self._around.costs.test.latency_ns)
         score = self.twin.judge(self.env.now)
         self.log("judgement", score)
         self._needs_cloud = score >= self._around.policy.climb_from_score

@@ -9,6 +9,8 @@ import datetime
 import functools
 from dataclasses import dataclass
 
+import numpy as np
+
 from lifesim.fleet.clock import to_ns, to_s
 from lifesim.fleet.keys import device_key, group_key
 from lifesim.physics.periodic import PeriodicIntegral
@@ -25,7 +27,7 @@ from lifesim.physics.temperature import (
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.site import Site
 from lifesim.streams import first_uniform, generator
-from lifesim.timeunits import DAYS_PER_YEAR, S_PER_DAY
+from lifesim.timeunits import DAYS_PER_YEAR, S_PER_DAY, S_PER_H, S_PER_YEAR
 
 OFFSET_STEPS_PER_C = 10  # devices at one temperature share their tables
 
@@ -74,6 +76,12 @@ def nominal_clock(
     ordinary = equivalent_time(profile, reference_c, activation_energy_ev)
     hot = equivalent_time(shifted(profile, rule.rise_c), reference_c, activation_energy_ev)
     return expected_time(ordinary, hot, rule)
+
+
+def temperature_range_c(site: Site, start: datetime.date) -> tuple[float, float]:
+    """Return the lowest and the highest temperature of a year at a site, heat spells left out, in degrees Celsius; looked at every hour."""
+    temperatures_c = site_profile(site, start).temperature_c(np.arange(0.0, S_PER_YEAR, S_PER_H))
+    return float(np.min(temperatures_c)), float(np.max(temperatures_c))
 
 
 def commissioned_ns(group: Group, scenario: Scenario, name: str, slot: int) -> int:

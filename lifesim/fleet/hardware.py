@@ -144,6 +144,7 @@ def visit_costs(group: Group, operations: OperationTable) -> VisitCosts:
         group.aet.baseline_reads,
         group.aet.rereads,
         operations.again,
+        group.aet.reads,
     )
 
 
@@ -263,7 +264,7 @@ def read_pulses(
     """
     per_inference = pulses_of_inference(group, hardware, bank)
     asked, schedule = inferences_asked(group), make_schedule(group)
-    per_visit = schedule.pulses_per_cell(group.aet.pictures * per_inference)
+    per_visit = schedule.pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
     interval_ns = schedule.interval_ns or 1
     phase_ns = visit_phase_ns(scenario.seed, name, slot, interval_ns)
 

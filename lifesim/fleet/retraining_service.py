@@ -174,12 +174,9 @@ class RetrainingService:
         message = desk.result.result()
         desk.device.log("retraining_end", job.service_ns)
 
-        def read(data: bytes) -> Redeployment:
-            return Redeployment.decode(data, desk.model.architecture.input_shape)
-
-        delta = read(message).delta
+        delta = Redeployment.decode(message).delta
         desk.model = apply_delta(desk.model, delta)
-        yield from self._deliver(desk, "redeployment", message, read, str(len(delta)))
+        yield from self._deliver(desk, "redeployment", message, Redeployment.decode, str(len(delta)))
         desk.pending, desk.result = False, None
         if not desk.closed:
             desk.device.inbox.succeed(message)

@@ -17,19 +17,21 @@ from lifesim.crossbar.cost import OperationCosts, Writing, cell_pulses_cost, pul
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
 from lifesim.crossbar.programming import Programmed
-from lifesim.detection.criteria import Golden, score
-from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.reading import ReadNoise, Readout
 from lifesim.detection.schedules import Finding, Outcome
 from lifesim.detection.screening import Window
+from lifesim.detection.sequential import START
+from lifesim.detection.testset import TestSet
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
-from lifesim.fleet.redeployment import Redeployment, TestSet
+from lifesim.fleet.redeployment import Redeployment
 from lifesim.fleet.silicon import Silicon, Snapshot, fitted
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.delta import apply_delta
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
+_NOTHING_ADDED: Mapping[int, int] = MappingProxyType({})
 
 
 @functools.cache
@@ -51,7 +53,7 @@ class Equipment:
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
     """
 
-    rule: TestRule
+    rule: Readout
     noise: ReadNoise
     costs: OperationCosts
     diagnosis: Diagnosis
@@ -66,7 +68,7 @@ class DeviceTwin:
 
     __slots__ = (
         "silicon", "model", "fitted_to", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
-        "_halted_ns", "_first_read_at", "_announced",
+        "_halted_ns", "_first_read_at", "_sum_at", "_announced",
     )  # fmt: skip
 
     def __init__(
@@ -92,13 +94,16 @@ class DeviceTwin:
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
+        self._sum_at: Mapping[int, int] = (
+            _NOTHING_ADDED  # of the statistics since the baseline, after each of some visits
+        )
         self._announced: Announcement | None = None
 
     sees_ahead = False
 
     @property
-    def rule(self) -> TestRule:
-        return self._equipment.rule
+    def rule(self) -> Readout:
+        return self.test_set.rule or self._equipment.rule
 
     @property
     def noise(self) -> ReadNoise:
@@ -120,52 +125,67 @@ class DeviceTwin:
             self._announced = lookahead.announce(self._window, times_ns)
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        passes_at = self._settle(times_ns)
-        position, lowest = next(
-            (
-                (position, found)
-                for position, time_ns in enumerate(times_ns)
-                if not passes_at.get(time_ns)
-                for alarm, found in [self._first_read(time_ns)]
-                if alarm and found >= least_score
-            ),
-            (None, 0),
-        )
+        find = self._first_to_add_up if self.test_set.cusum else self._first_to_alarm
+        position, lowest = find(times_ns, least_score)
         if position is None:
             self._first_read_at = _NOTHING_READ
             return None
-        rereads = range(1, self.rule.rereads + 1)
+        # Evidence of many visits is not confirmed by more reads of one.
+        rereads = range(1, 1 if self.test_set.cusum else self.rule.rereads + 1)
         if not self.noise.sigma and not self.silicon.warming:
             # Any further read, at whatever temperature, is the first again.
             return Finding(position, Outcome.ALARM, 1 + len(rereads), lowest, True)
         if rereads:
-            weights = self._weights(times_ns[position])
-            again = self._read([weights] * len(rereads), [(times_ns[position], read) for read in rereads])
-            lowest = min([lowest, *score(self.golden, again).tolist()])
+            again = self._test([(times_ns[position], number) for number in rereads])
+            lowest = min([lowest, *self.rule.score(self.golden, again).tolist()])
             if not self.rule.alarms(self.golden, again).all() or lowest < least_score:
                 return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
         nominal = self.snapshot().held_at(times_ns[position]).weights()
-        clean = self._equipment.evaluator.confidences([nominal], self.test_set.pictures, None)
-        without_noise = bool(self.rule.alarms(self.golden, clean)[0])
+        clean = self._answers([nominal], None)
+        if (cusum := self.test_set.cusum) is not None:
+            without_noise = int(self.rule.score(self.golden, clean)[0]) > cusum.reference
+        else:
+            without_noise = bool(self.rule.alarms(self.golden, clean)[0])
         return Finding(position, Outcome.ALARM, 1 + len(rereads), lowest, without_noise)
+
+    def _first_to_alarm(self, times_ns: Sequence[int], least_score: int) -> tuple[int | None, int]:
+        """Return the position of the first visit whose first read alarms, and its score."""
+        passes_at = self._settle(times_ns)
+        for position, time_ns in enumerate(times_ns):
+            if not passes_at.get(time_ns):
+                alarm, found = self._first_read(time_ns)
+                if alarm and found >= least_score:
+                    return position, found
+        return None, 0
+
+    def _first_to_add_up(self, times_ns: Sequence[int], least_score: int) -> tuple[int | None, int]:
+        """Return the position of the first visit at which the statistics since the baseline add up to an alarm, and its own."""
+        # Visits that were asked for and then did not happen are not before these.
+        before = [time_ns for time_ns in self._sum_at if time_ns < times_ns[0]]
+        state = self._sum_at[max(before)] if before else START
+        self._sum_at = {}
+        for position, time_ns in enumerate(times_ns):
+            _, found = self._first_read(time_ns)
+            state, alarm = self.test_set.cusum.update(state, found)
+            self._sum_at[time_ns] = state
+            if alarm and found >= least_score:
+                return position, found
+        return None, 0
 
     def new_wrong_cells(self, time_ns: int) -> int:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
     def read_goldens(self, time_ns: int) -> None:
-        weights = self._weights(time_ns)
         reads = range(self.rule.baseline_reads if self.noise.sigma else 1)  # without noise they are all alike
-        read = self._read([weights] * len(reads), [(time_ns, read) for read in reads])
-        golden = Golden.of(read.mean(axis=0))
+        golden = self.rule.baseline(self._read([(time_ns, read) for read in reads]))
         # Devices that show what they should keep nothing of their own.
-        self.golden = self.test_set.golden if golden.is_that_of(self.test_set.golden) else golden
+        self.golden = self.test_set.golden if self.rule.same(golden, self.test_set.golden) else golden
         self._forget()
 
     def judge(self, time_ns: int) -> int:
         """Return by how much a read at ``time_ns`` deviates from what the pictures show on a device that is as it should be."""
-        read = self._read([self._weights(time_ns)], [(time_ns, 0)])[0]
-        return int(score(self.test_set.golden, read))
+        return int(self.rule.score(self.test_set.golden, self._test([(time_ns, 0)]))[0])
 
     def read_back(self, time_ns: int) -> None:
         self._known_wrong = self._wrong_cells(time_ns)
@@ -260,11 +280,14 @@ class DeviceTwin:
 
         Raises DeltaError if the delta does not belong to this backup.
         """
-        redeployment = Redeployment.decode(message, self.model.architecture.input_shape)
+        redeployment = Redeployment.decode(message)
         model = apply_delta(self.model, redeployment.delta)
         self._write_instead(model, known if self._equipment.fits else None)
-        self.test_set = redeployment.test_set
-        self.golden = redeployment.test_set.golden
+        shape = self.model.architecture.input_shape
+        self.test_set = TestSet.decode(
+            redeployment.test_set, redeployment.pictures, shape, self.test_set.rule
+        )
+        self.golden = self.test_set.golden
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
         return redeployment
 
@@ -276,8 +299,9 @@ class DeviceTwin:
 
     @property
     def _can_be_screened(self) -> bool:
-        """Whether reads differ from those of the backup in few cells alone."""
-        return not (self.silicon.drift or self.silicon.warming)
+        """Whether a test is one read that differs from one of the backup in few cells alone, and decides alone."""
+        alone = self.test_set.cusum is None and not (self.rule.reads > 1 and self.noise.sigma)
+        return alone and not (self.silicon.drift or self.silicon.warming)
 
     def _settle(self, times_ns: Sequence[int]) -> dict[int, bool]:
         """Have these visits looked into, with all that other devices have announced; return which surely pass, as far as that is known."""
@@ -308,6 +332,7 @@ class DeviceTwin:
 
     def _forget(self) -> None:
         self._first_read_at = _NOTHING_READ
+        self._sum_at = _NOTHING_ADDED
         if self._announced is not None:
             self._announced.withdraw()
             self._announced = None
@@ -316,8 +341,8 @@ class DeviceTwin:
         """Return whether the first read of a visit alarms, and its score."""
         if time_ns not in self._first_read_at:
             to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
-            read = self._read([self._weights(time_ns)], [(time_ns, 0)])[0]
-            seen = bool(self.rule.alarms(self.golden, read)), int(score(self.golden, read))
+            read = self._test([(time_ns, 0)])[0]
+            seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
             self._first_read_at = {**to_come, time_ns: seen}
         return self._first_read_at[time_ns]
 
@@ -332,14 +357,29 @@ class DeviceTwin:
         """Return the weights of a read at the temperature of that time."""
         return self.snapshot().held_at(time_ns).weights(at_temperature=True)
 
-    def _read(
-        self, weights: Sequence[tuple[np.ndarray, ...]], reads: Sequence[tuple[int, int]]
-    ) -> np.ndarray:
-        """Return confidences [len(weights), m, classes] of noisy reads of copies; ``reads`` gives the visit's time and the read's number of each."""
-        pictures = self.test_set.pictures
+    def _test(self, tests: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Return the averaged answers [len(tests), m, classes] of tests, each given by the visit's time and its number there."""
+        averaged = self.rule.reads if self.noise.sigma else 1
+        reads = [(time_ns, number * averaged + k) for time_ns, number in tests for k in range(averaged)]
+        read = self._read(reads)
+        if averaged == 1:
+            return read
+        return (
+            read.reshape(len(tests), averaged, *read.shape[1:]).mean(axis=1, dtype=float).astype(np.float32)
+        )
+
+    def _read(self, reads: Sequence[tuple[int, int]]) -> np.ndarray:
+        """Return the answers [len(reads), m, classes] of noisy reads, each given by the visit's time and its number there."""
+        held = {time_ns: self._weights(time_ns) for time_ns, _ in reads}
+        weights = [held[time_ns] for time_ns, _ in reads]
         if self.noise.sigma == 0.0:
-            return self._equipment.evaluator.confidences(weights, pictures, None)
-        elements = self._equipment.evaluator.noise_elements
-        z = [self.noise.draw(self._noise_key, time, [read], len(pictures), elements) for time, read in reads]
-        noise = Noise(self.noise.sigma, np.concatenate(z), self.noise.kind)
-        return self._equipment.evaluator.confidences(weights, pictures, noise)
+            return self._answers(weights, None)
+        pictures, elements = len(self.test_set.pictures), self._equipment.evaluator.noise_elements
+        z = [self.noise.draw(self._noise_key, time, [read], pictures, elements) for time, read in reads]
+        return self._answers(weights, Noise(self.noise.sigma, np.concatenate(z), self.noise.kind))
+
+    def _answers(self, weights: Sequence[tuple[np.ndarray, ...]], noise: Noise | None) -> np.ndarray:
+        """Return what copies answer to the test pictures, as the rule wants it."""
+        evaluator = self._equipment.evaluator
+        answer = evaluator.confidences if self.rule.softmax else evaluator.logits
+        return answer(weights, self.test_set.pictures, noise)

@@ -12,10 +12,23 @@ from lifesim.scenario.table import Interval, Table, mistake
 class Aet(Table):
     """Adversarial example testing: what is read, what counts as an alarm, how it is confirmed."""
 
-    criterion: Literal["sdc3", "sdc1"] = "sdc3"
-    """A picture deviates if its top class changes (sdc1), or that class's confidence by 0.03 (sdc3)."""
+    criterion: Literal["sdc3", "sdc1", "max_dp", "chi_square", "mahalanobis", "mahalanobis_max"] = "sdc3"
+    """A picture deviates if its top class changes (sdc1), or that class's confidence by 0.03 (sdc3). The others are one number for all pictures, with a
+    threshold from fault-free reads: the largest change of any confidence (max_dp); the length of the change of all logits in units of the
+    noise of each (chi_square), or of their joint noise (mahalanobis; mahalanobis_max of the picture with the largest)."""
     pictures: int = Field(default=16, ge=1, le=500)
     """Number of test pictures stored on the device."""
+    selection: Literal["random", "clean", "min_margin", "boundary", "optimised", "greedy"] = "random"
+    """How they are chosen: at random and made adversarial (random, RRAMedy's rule), at random (clean), near the decision boundary (min_margin), moved
+    onto it (boundary), changed until weights show most (optimised), or to cover simulated faults (greedy)."""
+    reads: int = Field(default=1, ge=1, le=64)
+    """Reads that a test averages; more than 1 with calibrated criteria only."""
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5)
+    """Calibrated criteria: false alarms of a test of a device without faults, at most; of a device in a year with a sequential test."""
+    sequential: Literal["none", "cusum"] = "none"
+    """Calibrated criteria: whether each test decides alone, or the statistics of successive tests are added up (cusum; without re-reads)."""
+    temperature_aware: bool = False
+    """Calibrated criteria: whether what a change of the cells' temperature does to the logits is left out of account."""
     vote: int = Field(default=1, ge=1)
     """A read alarms if at least so many pictures deviate from the baseline."""
     rereads: int = Field(default=2, ge=0, le=100)
@@ -31,6 +44,18 @@ class Aet(Table):
                 ("vote",),
                 involves=(("pictures",),),
             )
+        return self
+
+    @model_validator(mode="after")
+    def _calibrated_keys_have_a_calibration(self) -> Self:
+        if self.criterion in ("sdc1", "sdc3"):
+            plain = {"reads": 1, "sequential": "none", "temperature_aware": False}
+            for key, value in plain.items():
+                if getattr(self, key) != value:
+                    problem = f"{self.criterion} decides by one read and a fixed threshold; needs a calibrated criterion, such as mahalanobis"
+                    raise mistake(problem, (key,), (("criterion",),))
+        elif self.vote != 1:
+            raise mistake(f"{self.criterion} judges all pictures together", ("vote",), (("criterion",),))
         return self
 
 

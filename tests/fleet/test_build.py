@@ -104,7 +104,7 @@ def test_a_task_is_what_the_scenario_says_of_retraining() -> None:
     task = plan.task(scenario, "cpu")(plan.model, FaultMap.empty(3))
     s = task.settings
     assert (s.steps, s.batch_size, s.learning_rate, s.trainable_fraction) == (7, 9, 0.25, 0.5)
-    assert (task.model, task.test_pictures, task.required_correct) == (
+    assert (task.model, task.design.pictures, task.required_correct) == (
         plan.model,
         16,
         plan.required_validation,

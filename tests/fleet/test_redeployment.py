@@ -9,14 +9,16 @@ import pytest
 
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.criteria import deviates
+from lifesim.detection.testset import TestDesign, TestSet, make_test_set
 from lifesim.errors import LifesimError
-from lifesim.fleet.redeployment import Redeployment, Retraining, make_test_set, prepare
+from lifesim.fleet.redeployment import Redeployment, Retraining, prepare
 from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.delta import DeltaError, apply_delta
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.network import DataSource
 
+DESIGN = TestDesign(pictures=5, fgsm_epsilon=0.022)
 SETTINGS = RetrainingSettings(steps=10, batch_size=32, learning_rate=0.05, trainable_fraction=0.05)
 
 
@@ -31,7 +33,7 @@ def fault_map(mlp_model: Model, random_damage) -> FaultMap:
 
 @pytest.fixture(scope="module")
 def task(mlp_model: Model, fault_map: FaultMap) -> Retraining:
-    return Retraining(mlp_model, fault_map, DataSource("mnist5k"), SETTINGS, 5, 0.022, 450, "cpu")
+    return Retraining(mlp_model, fault_map, DataSource("mnist5k"), SETTINGS, DESIGN, 450, "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,11 @@ def message(task: Retraining) -> bytes:
 
 @pytest.fixture(scope="module")
 def decoded(message: bytes, mlp_model: Model) -> Redeployment:
-    return Redeployment.decode(message, mlp_model.architecture.input_shape)
+    return Redeployment.decode(message)
+
+
+def sent_test_set(decoded: Redeployment) -> TestSet:
+    return TestSet.decode(decoded.test_set, decoded.pictures, (1, 28, 28), None)
 
 
 def test_the_round_trip_is_exact(message: bytes, decoded: Redeployment) -> None:
@@ -51,19 +57,18 @@ def test_the_round_trip_is_exact(message: bytes, decoded: Redeployment) -> None:
 def test_what_the_device_reads_is_what_the_cloud_made(decoded: Redeployment, task: Retraining) -> None:
     new = apply_delta(task.model, decoded.delta)
     held = apply_map(new.codes, task.fault_map)
-    made = make_test_set(new, held, DataSource("mnist5k"), 5, 0.022, "cpu")
-    assert np.array_equal(decoded.test_set.pictures, made.pictures)
-    assert np.array_equal(decoded.test_set.golden.classes, made.golden.classes)
-    assert np.array_equal(decoded.test_set.golden.thousandths, made.golden.thousandths)
+    made = make_test_set(new, held, DataSource("mnist5k"), DESIGN, "cpu")
+    got = sent_test_set(decoded)
+    assert np.array_equal(got.pictures, made.pictures) and got.golden.is_that_of(made.golden)
     assert decoded.map_digest == task.fault_map.digest()
-    assert decoded.test_set.pictures.dtype == np.uint8 and len(decoded.test_set.pictures) == 5
+    assert got.pictures.dtype == np.uint8 and len(got.pictures) == 5
 
 
 def test_the_goldens_are_what_the_device_shows_with_its_stuck_cells(
     decoded: Redeployment, task: Retraining
 ) -> None:
     new = apply_delta(task.model, decoded.delta)
-    evaluator, test_set = Evaluator.of(new), decoded.test_set
+    evaluator, test_set = Evaluator.of(new), sent_test_set(decoded)
     known, unexpected = apply_map(new.codes, task.fault_map), new.codes
     shown = evaluator.confidences([known, unexpected], test_set.pictures)
     assert not deviates("sdc3", test_set.golden, shown[0]).any()
@@ -83,19 +88,19 @@ def test_in_spec_is_the_cloud_s_validation_under_the_map(
     new = apply_delta(task.model, decoded.delta)
     correct = validation_correct(new, apply_map(new.codes, task.fault_map))
     judged = prepare(dataclasses.replace(task, required_correct=correct + above))
-    assert Redeployment.decode(judged, task.model.architecture.input_shape).in_spec == in_spec
+    assert Redeployment.decode(judged).in_spec == in_spec
 
 
 def test_the_same_task_gives_the_same_bytes(task: Retraining, message: bytes) -> None:
     assert prepare(task) == message
 
 
-def test_truncation_at_any_length_is_noticed(message: bytes, mlp_model: Model) -> None:
+def test_truncation_at_any_length_is_noticed(message: bytes) -> None:
     for length in range(len(message)):
         with pytest.raises(LifesimError, match="redeployment message cannot be read"):
-            Redeployment.decode(message[:length], mlp_model.architecture.input_shape)
+            Redeployment.decode(message[:length])
     with pytest.raises(LifesimError, match="cannot be read"):
-        Redeployment.decode(message + b"\0", mlp_model.architecture.input_shape)
+        Redeployment.decode(message + b"\0")
 
 
 def test_a_delta_for_another_base_is_refused(decoded: Redeployment, mlp_model: Model) -> None:
@@ -105,6 +110,6 @@ def test_a_delta_for_another_base_is_refused(decoded: Redeployment, mlp_model: M
         apply_delta(mlp_model.with_codes(codes), decoded.delta)
 
 
-def test_other_pictures_need_another_shape(message: bytes) -> None:
-    with pytest.raises(LifesimError, match="cannot be read"):
-        Redeployment.decode(message, (3, 32, 32))
+def test_other_pictures_need_another_shape(decoded: Redeployment) -> None:
+    with pytest.raises(ValueError):
+        TestSet.decode(decoded.test_set, decoded.pictures, (3, 32, 32), None)

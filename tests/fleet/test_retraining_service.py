@@ -11,9 +11,10 @@ import pytest
 import simpy
 
 from lifesim.crossbar.faults import FaultMap
+from lifesim.detection.testset import TestSet
 from lifesim.fleet import retraining_service
 from lifesim.fleet.link import Direction, Link
-from lifesim.fleet.redeployment import Redeployment, TestSet
+from lifesim.fleet.redeployment import Redeployment
 from lifesim.fleet.retraining_service import Desk, RetrainingService
 from lifesim.fleet.service import fixed_service
 from lifesim.network.model import Model
@@ -88,7 +89,7 @@ def toggling(monkeypatch: pytest.MonkeyPatch, test_set: TestSet) -> None:
         codes = [c.copy() for c in model.codes]
         codes[0][0, 0] ^= 1
         delta = encode_delta(model, model.with_codes(codes))
-        return Redeployment(True, fault_map.digest(), delta, test_set).encode()
+        return Redeployment(True, fault_map.digest(), delta, 2, test_set.encode()).encode()
 
     monkeypatch.setattr(retraining_service, "prepare", prepare)
 
@@ -107,7 +108,7 @@ def maps(mlp_model: Model, random_damage) -> list[FaultMap]:
 
 
 def read(message: bytes) -> Redeployment:
-    return Redeployment.decode(message, (1, 28, 28))
+    return Redeployment.decode(message)
 
 
 def test_one_job_from_map_to_inbox(mlp_model: Model, maps: list[FaultMap]) -> None:

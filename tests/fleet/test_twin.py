@@ -19,8 +19,9 @@ from lifesim.crossbar.soft import Retention
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
 from lifesim.detection.schedules import Outcome
+from lifesim.detection.testset import TestSet
 from lifesim.fleet.lookahead import Lookahead
-from lifesim.fleet.redeployment import Redeployment, TestSet
+from lifesim.fleet.redeployment import Redeployment
 from lifesim.fleet.silicon import Silicon
 from lifesim.fleet.twin import DeviceTwin, Equipment
 from lifesim.network.architecture import Architecture, Dense, Relu
@@ -224,7 +225,10 @@ def redeployment(twin, known, in_spec=True):
     codes = tuple(c.copy() for c in twin.model.codes)
     codes[0][1, 2] ^= 0b1011
     new = twin.model.with_codes(codes)
-    return new, Redeployment(in_spec, known.digest(), encode_delta(twin.model, new), make_test_set(new, 2))
+    test_set = make_test_set(new, 2)
+    return new, Redeployment(
+        in_spec, known.digest(), encode_delta(twin.model, new), len(test_set.pictures), test_set.encode()
+    )
 
 
 def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck_cells():
@@ -234,10 +238,8 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
     got = twin.install(sent.encode(), known)
     twin.program(DAY_NS)
     assert twin.model.digest == new.digest and got.in_spec and got.map_digest == known.digest()
-    assert (
-        np.array_equal(twin.test_set.pictures, sent.test_set.pictures) and twin.golden is got.test_set.golden
-    )
-    assert twin.golden.thousandths.tolist() == sent.test_set.golden.thousandths.tolist()
+    assert np.array_equal(twin.test_set.pictures, make_test_set(new, 2).pictures)
+    assert twin.golden is twin.test_set.golden and twin.golden.is_that_of(make_test_set(new, 2).golden)
     # March and programming have worn out more cells than the map knows: these are new, the known ones are
     # not.
     now = twin.silicon.stuck_map(twin.programmed, 0)

@@ -1,0 +1,429 @@
+"""How many faulty devices a test finds, and how many that are well it accuses: the paper's rule and calibrated ones on the same reads.
+
+Devices have stuck cells from fabrication, which are known when their baseline is taken, and a stream of noise each. What comes later are stuck
+cells, chosen uniformly; one that already shows its level harms nothing, and counts as not found like any other.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import stats
+
+from lifesim.crossbar.encoding import SLC
+from lifesim.crossbar.overlay import Overlay, Written
+from lifesim.detection.nullreads import Averaging, NullReads, upper_limit
+from lifesim.detection.pictures import PictureJob, select_pictures
+from lifesim.detection.reading import CalibratedRule, ReadNoise, Readout, TestRule
+from lifesim.detection.screening import softmax
+from lifesim.detection.sequential import START, Cusum, calibrate_cusum
+from lifesim.network.evaluate import Evaluator, Noise
+from lifesim.network.model import Model
+from lifesim.network.noisy import noisy_reader_of
+from lifesim.network.store import trained_model
+from lifesim.network.walk import walker_of
+from lifesim.scenario.network import Network
+from lifesim.streams import generator, stream_key
+
+Row = dict[str, object]
+PICTURES = 16
+FABRICATION_RATE = 1e-5  # of cells
+TO_LRS = 5 / 6  # of stuck cells: wear fails to the low-resistance state, 5 to 1
+BASELINE_READS = 8
+ROOM = 0.7
+"""At which share of the rate thresholds are calibrated: devices differ a little from the one that their maker knows."""
+BEST = "optimised"
+TESTS_A_YEAR = 52  # weekly
+WARMING = 30.0 * 1e-4  # 30 K, 1e-3 per kelvin of which a tenth is left after reference tracking
+_STATISTICS = ("max_dp", "chi_square", "mahalanobis", "mahalanobis_max")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured. ``reads``: fault-free ones of all ``devices`` together."""
+
+    devices: int
+    reads: int
+    fault_models: int
+    null_reads: int
+
+
+FULL = Size(devices=100, reads=10_000, fault_models=400, null_reads=1000)
+QUICK = Size(devices=50, reads=1000, fault_models=100, null_reads=500)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network, the rate of its faults (of bits), and the share of faulty devices that a test is to find."""
+
+    preset: str
+    dataset: str
+    rate: float
+    bar: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.preset}, {self.rate:g} of bits"
+
+
+CASES = (
+    Case("mlp", "mnist", 5e-5, 0.97),
+    Case("lenet", "mnist", 5e-6, 0.75),
+    Case("convnet_quick", "cifar10", 2e-5, 0.9),
+)
+
+
+def rows(data_dir: Path | None = None, quick: bool = False) -> list[Row]:
+    """Return all rows: for each network the bound, single reads, repeated reads, successive tests, temperature."""
+    size, cases = (QUICK, (Case("mlp", "mnist5k", 5e-5, 0.97),)) if quick else (FULL, CASES)
+    return [row for case in cases for row in rows_of(case, size, data_dir)]
+
+
+def rows_of(case: Case, size: Size, data_dir: Path | None = None) -> list[Row]:
+    """Return all rows of one network."""
+
+    def bench(pictures: str, noise: ReadNoise) -> Bench:
+        return Bench.of(case, size, data_dir, pictures, noise)
+
+    usual = ReadNoise(0.003, 0.5)
+    best = bench(BEST, usual)
+    found = [
+        *best.harmless_rows(),
+        *single_read_rows(bench("random", usual), usual),
+        *single_read_rows(best, usual),
+    ]
+    if case.preset == "mlp":
+        found += repeated_read_rows(best, 0.003, 4, 0.01, case.bar)
+        found += repeated_read_rows(best, 0.003, 8, 0.001, 0.9)
+        found += repeated_read_rows(bench(BEST, ReadNoise(0.01, 0.5)), 0.01, 8, 0.01, 0.9)
+    if case.preset != "convnet_quick":
+        found += [*sequential_rows(best), *temperature_rows(best)]
+    for kind in ("cell_analog", "cell_adc"):
+        noise = ReadNoise(0.003, 0.5, kind)
+        found += single_read_rows(bench(BEST, noise), noise)
+    return found
+
+
+class Bench:
+    """One network with its test pictures, its devices and its faults."""
+
+    def __init__(self, case: Case, size: Size, model: Model, rule: str, pictures: np.ndarray):
+        self.case, self.size, self.model, self.rule, self.pictures = case, size, model, rule, pictures
+        self.evaluator = Evaluator.of(model)
+        self.nothing: Overlay = [
+            (Written(np.empty(0, np.int64), np.empty(0, np.uint8)),) for _ in model.codes
+        ]
+        self.devices = [self.stuck("fabrication", i, FABRICATION_RATE) for i in range(size.devices)]
+        self.faults = [self.stuck("faults", i, case.rate) for i in range(size.fault_models)]
+
+    @classmethod
+    def of(cls, case: Case, size: Size, data_dir: Path | None, pictures: str, noise: ReadNoise) -> Bench:
+        """``pictures``: the rule by which they are chosen, for this noise where it asks for it."""
+        directory = str(data_dir) if data_dir and case.dataset != "mnist5k" else None
+        network = Network(preset=case.preset, dataset=case.dataset, data_dir=directory)
+        model = trained_model(network)
+        job = PictureJob(
+            model, model.codes, network.data, PICTURES, network.fgsm_epsilon, noise.sigma, noise.kind
+        )
+        return cls(case, size, model, pictures, select_pictures(pictures, job))
+
+    def stuck(self, purpose: str, number: int, rate: float, to_lrs: float = TO_LRS) -> Overlay:
+        """Return stuck cells: a share ``rate`` of all, chosen uniformly, the levels independent of what the cells should hold."""
+        cells = [c.size * SLC.cells_per_weight for c in self.model.codes]
+        ends = np.cumsum(cells)
+        rng = generator(stream_key("stuck", self.case.name, purpose, number))
+        chosen = np.sort(rng.choice(ends[-1], round(rate * ends[-1]), replace=False))
+        levels = (rng.random(len(chosen)) < to_lrs).astype(np.uint8)
+        cuts = np.searchsorted(chosen, ends)[:-1]
+        starts = ends - cells
+        parts = zip(np.split(chosen, cuts), np.split(levels, cuts), starts, strict=True)
+        return [(Written(c - start, of_each),) for c, of_each, start in parts]
+
+    def device_of(self, fault_model: int) -> int:
+        return fault_model % len(self.devices)
+
+    @functools.cached_property
+    def faulty(self) -> list[Overlay]:
+        """The devices with the faults that come later over those of fabrication."""
+        return [
+            [(*old, *new) for old, new in zip(self.devices[self.device_of(i)], faults, strict=True)]
+            for i, faults in enumerate(self.faults)
+        ]
+
+    def reads(self, states: Sequence[Overlay], noise: ReadNoise, purpose: str) -> np.ndarray:
+        """Return independent single reads, one of each state: logits [states, m, classes]."""
+        keys = [noise.first_key(stream_key("read", self.case.name, purpose), i) for i in range(len(states))]
+        changes = self._walker.changes(states, independent=True)
+        reader = noisy_reader_of(self.model, SLC, noise.kind)
+        return reader.logits(changes, self.pictures, noise.sigma, keys)
+
+    def ideal(self, states: Sequence[Overlay]) -> np.ndarray:
+        """Return noise-free logits [states, m, classes]."""
+        return self._walker.logits(self._walker.changes(states, independent=True), self.pictures)
+
+    @property
+    def _walker(self):
+        return walker_of(self.model, SLC)
+
+    def visits(
+        self,
+        states: Sequence[Overlay],
+        noise: ReadNoise,
+        reads: int,
+        purpose: str,
+        gains: np.ndarray | None = None,
+    ) -> Iterator[np.ndarray]:
+        """Yield for each state the logits [reads, m, classes] of one visit's correlated reads; all conductances changed by ``gains`` [states]."""
+        for i, state in enumerate(states):
+            held = [SLC.write_over(c, parts) for c, parts in zip(self.model.codes, state, strict=True)]
+            if gains is not None:
+                held = [
+                    f.dequantise(c) * np.float32(1.0 + gains[i])
+                    for f, c in zip(self.model.formats, held, strict=True)
+                ]
+            key = stream_key("visit", self.case.name, purpose)
+            z = noise.draw(key, i, range(reads), len(self.pictures), self.evaluator.noise_elements)
+            yield self.evaluator.logits([held] * reads, self.pictures, Noise(noise.sigma, z, noise.kind))
+
+    def harmless_rows(self) -> list[Row]:
+        """The bound on any test: faults that change no weight, and those that change nothing that the pictures show."""
+        found = []
+        for split, to_lrs in (("5:1", TO_LRS), ("1:1", 0.5)):
+            states = [self.stuck("faults", i, self.case.rate, to_lrs) for i in range(self.size.fault_models)]
+            bounds = self._walker.changes(states, independent=True).bounds
+            found.append(
+                self.share(
+                    "stuck cells that change no weight, LRS:HRS " + split, bounds[:, 0] == bounds[:, -1]
+                )
+            )
+            moved = np.abs(self.ideal(states) - self.ideal([self.nothing])).max(axis=(1, 2))
+            found.append(self.share("... that move no logit by 1e-3 without noise, " + split, moved < 1e-3))
+        return found
+
+    def share(self, measure: str, which: np.ndarray, **others: object) -> Row:
+        return {
+            "case": self.case.name,
+            **share_row(measure, int(np.sum(which)), int(np.size(which))),
+            **others,
+        }
+
+
+def share_row(measure: str, count: int, of: int) -> Row:
+    """Return a row of a share with its interval (Wilson, J. Am. Stat. Assoc. 22, 1927)."""
+    interval = stats.binomtest(count, of).proportion_ci(method="wilson")
+    return {"measure": measure, "value": count / of, "low": interval.low, "high": interval.high, "n": of}
+
+
+def accused_of(alarms: np.ndarray) -> Row:
+    """Return the columns of false alarms: which of the reads or devices without faults alarmed."""
+    row = share_row("", int(np.sum(alarms)), len(alarms))
+    names = {"false_alarms": "value", "false_low": "low", "false_high": "high", "false_n": "n"}
+    return {name: row[key] for name, key in names.items()}
+
+
+def answers_of(rule: Readout, logits: np.ndarray) -> np.ndarray:
+    return softmax(logits) if rule.softmax else logits
+
+
+def name_of(rule: Readout) -> str:
+    return rule.statistic.name if isinstance(rule, CalibratedRule) else "paper (sdc3, any picture)"
+
+
+def alarms(rule: Readout, goldens: Sequence[object], devices: np.ndarray, logits: np.ndarray) -> np.ndarray:
+    """Return which reads alarm (bool [n]), each of its device's golden."""
+    answers = answers_of(rule, logits)
+    found = np.empty(len(answers), bool)
+    for device in np.unique(devices):
+        found[devices == device] = rule.alarms(goldens[device], answers[devices == device])
+    return found
+
+
+def judged(
+    bench: Bench, rules: Sequence[Readout], baselines: Sequence[np.ndarray], free: np.ndarray, faulty: np.ndarray,
+    what: str, rate: float, bar: float | None,
+) -> list[Row]:  # fmt: skip
+    """Return detection and false alarms of each rule. ``baselines``: logits [reads, m, classes] of each device."""
+    of_free = np.arange(len(free)) % len(baselines)
+    of_faulty = np.arange(len(faulty)) % len(baselines)
+    found = []
+    for rule in rules:
+        goldens = [rule.baseline(answers_of(rule, b)) for b in baselines]
+        row = bench.share(f"{what}: {name_of(rule)}", alarms(rule, goldens, of_faulty, faulty))
+        row |= accused_of(alarms(rule, goldens, of_free, free))
+        row["bar"] = f"false alarms <= {rate:.1%}" + (f", detection >= {bar:g}" if bar else "")
+        if isinstance(rule, CalibratedRule):
+            row["met"] = bool(row["value"] >= (bar or 0.0) and row["false_alarms"] <= rate)
+        found.append(row)
+    return found
+
+
+def paper_rule() -> TestRule:
+    return TestRule("sdc3", PICTURES, 1, 0, BASELINE_READS)
+
+
+def calibrated(
+    bench: Bench, noise: ReadNoise, averaging: Averaging, rate: float, names: Sequence[str] = _STATISTICS,
+    drift: np.ndarray | None = None,
+) -> list[CalibratedRule]:  # fmt: skip
+    """Return rules calibrated on reads of the network as it should be, as its maker would."""
+    null = null_reads(bench, noise)
+    return [
+        CalibratedRule.calibrate(name, null, averaging, ROOM * rate, stream_key("calibration", name), drift)
+        for name in names
+    ]
+
+
+def null_reads(bench: Bench, noise: ReadNoise) -> np.ndarray:
+    """Return reads of devices with stuck cells from fabrication, each as if it should show what the network should: where a stuck cell makes a weight
+    large, its noise is larger, too.
+    """
+    states = [bench.stuck("maker", i, FABRICATION_RATE) for i in range(bench.size.null_reads)]
+    read = bench.reads(states, noise, f"null {noise.kind} {noise.sigma}")
+    return read - bench.ideal(states) + bench.ideal([bench.nothing])
+
+
+def of_devices(bench: Bench) -> list[Overlay]:
+    """The devices in turn, as many as there are fault-free reads."""
+    return [bench.devices[i % len(bench.devices)] for i in range(bench.size.reads)]
+
+
+def single_read_rows(bench: Bench, noise: ReadNoise) -> list[Row]:
+    """One read a test, against a baseline of 8 reads of one visit, correlated or not; and against one that is known."""
+    label = f"{noise.kind} {noise.sigma:.1%}"
+    usual = noise.kind == "weight"
+    # Slow networks are read less often with the other kinds of noise.
+    states = of_devices(bench) if usual or bench.case.preset != "convnet_quick" else of_devices(bench)[:2000]
+    free = bench.reads(states, noise, f"free {label}")
+    faulty = bench.reads(bench.faulty, noise, f"faulty {label}")
+    bar = bench.case.bar if usual and bench.rule == BEST else None
+    found = []
+    for correlation in (0.5, 0.0) if usual else (0.5,):
+        own = ReadNoise(noise.sigma, correlation, noise.kind)
+        baselines = list(bench.visits(bench.devices, own, BASELINE_READS, f"baseline {label} {correlation}"))
+        rules = [paper_rule(), *calibrated(bench, own, Averaging(1, BASELINE_READS, correlation), 0.01)]
+        found += judged(
+            bench, rules, baselines, free, faulty, f"{label}, rho {correlation:g}, 1 read", 0.01, bar
+        )
+    rules = [paper_rule(), *calibrated(bench, noise, Averaging(1, 0), 0.01)]
+    known = known_baselines(bench, noise)
+    return found + judged(bench, rules, known, free, faulty, f"{label}, 1 read, known baseline", 0.01, bar)
+
+
+def known_baselines(bench: Bench, noise: ReadNoise) -> np.ndarray:
+    """Return what devices show on average, logits [devices, 1, m, classes], from their stuck cells, as whoever knows them may work it out.
+
+    With noise a network shows a little more than without, which the reads of the network as it should be tell.
+    """
+    more = null_reads(bench, noise).mean(axis=0) - bench.ideal([bench.nothing])[0]
+    return (bench.ideal(bench.devices) + more)[:, None]
+
+
+def repeated_read_rows(bench: Bench, sigma: float, reads: int, rate: float, bar: float) -> list[Row]:
+    """The mean of several reads of a visit."""
+    found = []
+    for correlation in (0.5, 0.0):
+        noise = ReadNoise(sigma, correlation)
+        label = f"weight {sigma:.1%}, rho {correlation:g}, {reads} reads"
+        means = [
+            np.stack([read.mean(axis=0) for read in bench.visits(states, noise, reads, f"{purpose} {label}")])
+            for purpose, states in (("free", of_devices(bench)), ("faulty", bench.faulty))
+        ]
+        for baselines, n, what in (
+            (
+                list(bench.visits(bench.devices, noise, BASELINE_READS, f"baseline {label}")),
+                BASELINE_READS,
+                "",
+            ),
+            (known_baselines(bench, noise), 0, ", known baseline"),
+        ):
+            rules = [paper_rule(), *calibrated(bench, noise, Averaging(reads, n, correlation), rate)]
+            found += judged(bench, rules, baselines, *means, label + what, rate, bar)
+    return found
+
+
+def temperature_rows(bench: Bench) -> list[Row]:
+    """Reads at temperatures within 30 K of that of programming, unknown to the device: calibrated without and with them."""
+    noise, averaging = ReadNoise(0.003, 0.5), Averaging(1, BASELINE_READS, 0.5)
+    rng = generator(stream_key("temperature", bench.case.name))
+    warm = [
+        f.dequantise(c) * np.float32(1.0 + WARMING)
+        for f, c in zip(bench.model.formats, bench.model.codes, strict=True)
+    ]
+    at_top, nominal = bench.evaluator.logits([warm, list(bench.model.weights())], bench.pictures)
+    drift = (at_top - nominal).astype(float)
+    states = of_devices(bench) if bench.case.preset == "mlp" else of_devices(bench)[:2000]
+
+    def swinging(states: Sequence[Overlay], purpose: str) -> np.ndarray:
+        gains = rng.uniform(-WARMING, WARMING, len(states))
+        return np.stack([read[0] for read in bench.visits(states, noise, 1, purpose, gains)])
+
+    baselines = list(bench.visits(bench.devices, noise, BASELINE_READS, "baseline temperature"))
+    free, faulty = swinging(states, "free temperature"), swinging(bench.faulty, "faulty temperature")
+    names = ("max_dp", "mahalanobis")
+    unaware = calibrated(bench, noise, averaging, 0.01, names)
+    aware = calibrated(bench, noise, averaging, 0.01, names, drift)
+    label = "weight 0.3%, +-30 K, 1 read"
+    return [
+        *judged(bench, [paper_rule(), *unaware], baselines, free, faulty, f"{label}, unaware", 0.01, None),
+        *judged(bench, aware, baselines, free, faulty, f"{label}, aware", 0.01, None),
+    ]
+
+
+def sequential_rows(bench: Bench) -> list[Row]:
+    """Weekly tests: a year without faults, and until faults are found; each test by itself or added up, at as many false alarms a year."""
+    noise, rate, tests = ReadNoise(0.003, 0.5), 0.02, TESTS_A_YEAR // 2
+    lives = len(bench.devices) * (4 if bench.case.preset == "mlp" else 2)
+    own = [bench.devices[i % len(bench.devices)] for i in range(lives)]
+    free = bench.reads([device for device in own for _ in range(TESTS_A_YEAR)], noise, "free year")
+    later = bench.reads([device for device in bench.faulty for _ in range(tests)], noise, "faulty year")
+    free, later = (
+        shown.reshape(n, -1, *shown.shape[1:]) for shown, n in ((free, lives), (later, len(bench.faulty)))
+    )
+    found = []
+    for baselines, reads, what in (
+        (list(bench.visits(own, noise, BASELINE_READS, "baseline year")), BASELINE_READS, "rho 0.5"),
+        (known_baselines(bench, noise), 0, "known baseline"),
+    ):
+        averaging = Averaging(1, reads, 0.5)
+        (rule,) = calibrated(bench, noise, averaging, 0.01, ("mahalanobis",))
+        _, to_judge = NullReads.halves(null_reads(bench, noise), averaging)
+        cusum = calibrate_cusum(rule.statistic, to_judge, ROOM * rate, TESTS_A_YEAR, stream_key("sum"))
+        groups = to_judge.in_groups(rule.statistic, ROOM * rate, TESTS_A_YEAR, stream_key("alone"))
+        alone = Cusum(0, upper_limit([shown.max(axis=1) for shown in groups], ROOM * rate))
+        goldens = np.stack([rule.baseline(b) for b in baselines])
+        of_free = rule.score(goldens[np.arange(lives) % len(goldens)][:, None], free)
+        of_later = rule.score(goldens[np.arange(len(later)) % len(bench.devices)][:, None], later)
+        for name, first in (
+            (
+                "each test alone",
+                lambda row, alone=alone: next((i for i, s in enumerate(row) if s > alone.limit), None),
+            ),
+            ("cusum", lambda row, cusum=cusum: cusum.first_alarm(START, row)[1]),
+        ):
+            label = f"weight 0.3%, {what}, weekly: mahalanobis, {name}"
+            false = np.array([first(row) is not None for row in of_free.tolist()])
+            firsts = np.array([tests if at is None else at for at in map(first, of_later.tolist())])
+            for within in (1, 4, tests):
+                row = bench.share(f"{label}, found within {within} tests", firsts < within) | accused_of(
+                    false
+                )
+                row |= {
+                    "bar": f"false alarms <= {rate:g} per device-year",
+                    "met": bool(row["false_alarms"] <= rate),
+                }
+                found.append(row)
+            delays = firsts[firsts < tests] + 1.0
+            half = 1.96 * delays.std() / np.sqrt(len(delays))
+            found.append(
+                {
+                    "case": f"{bench.case.name}, {bench.rule} pictures",
+                    "measure": f"{label}, mean tests to detection, of those found within {tests}",
+                    "value": float(delays.mean()), "low": float(delays.mean() - half), "high": float(delays.mean() + half),
+                    "n": len(delays), **accused_of(false),
+                }
+            )  # fmt: skip
+    return found
