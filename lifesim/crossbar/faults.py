@@ -11,6 +11,7 @@ import numpy as np
 
 from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.overlay import Overlay, Written
+from lifesim.streams import generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,14 @@ class FaultMap:
             return 0
         pairs = zip(self.cells, other.cells, strict=True)
         return sum(len(np.setdiff1d(c, o, assume_unique=True)) for c, o in pairs if len(c))
+
+    def without(self, other: FaultMap) -> FaultMap:
+        """Return the cells of this map that are not in ``other``."""
+        kept = [~np.isin(c, o, assume_unique=True) for c, o in zip(self.cells, other.cells, strict=True)]
+        cells, values = (
+            tuple(a[k] for a, k in zip(of, kept, strict=True)) for of in (self.cells, self.values)
+        )
+        return FaultMap(cells, values, self.encoding)
 
     def union(self, other: FaultMap) -> FaultMap:
         """Return the cells of both maps; where both have one, this map's level."""
@@ -91,3 +100,17 @@ def apply_map(codes: Sequence[np.ndarray], fault_map: FaultMap) -> tuple[np.ndar
     """Return the codes that a device with these stuck cells holds after ``codes`` have been programmed."""
     write = fault_map.encoding.write
     return tuple(write(c, m, v) for c, m, v in zip(codes, fault_map.cells, fault_map.values, strict=True))
+
+
+def random_map(
+    key: int, layer_cells: Sequence[int], rate: float, at_top: float, encoding: Encoding
+) -> FaultMap:
+    """Return a share ``rate`` of all cells, at least one, stuck at the top level with probability ``at_top``, else at 0."""
+    rng, ends = generator(key), np.cumsum(layer_cells)
+    count = max(1, round(rate * int(ends[-1])))
+    cells = np.sort(rng.choice(int(ends[-1]), count, replace=False))
+    levels = np.where(rng.random(count) < at_top, encoding.top_level, 0)
+    cuts = np.searchsorted(cells, ends)[:-1]
+    starts = [0, *ends[:-1].tolist()]
+    of_layers = [part - start for part, start in zip(np.split(cells, cuts), starts, strict=True)]
+    return FaultMap.of(of_layers, np.split(levels, cuts), encoding)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 from lifesim.scenario.link import Backhaul, Link
 from lifesim.timeunits import S_PER_YEAR
 
-BYTES_PER_TRAINED_WEIGHT = 3  # of a delta, about: position and difference, compressed
+_BYTES_PER_TRAINED_WEIGHT = {"mask": 3.0, "nearest_code": 0.5}
+"""Of a delta, about: position and difference, compressed; a step of four bits of a weight that was agreed on."""
 
 
-def redeployment_bytes(weights: int, trainable_fraction: float, pictures: int, picture_bytes: int) -> int:
+def redeployment_bytes(
+    trained_weights: float, retraining: Literal["mask", "nearest_code"], pictures: int, picture_bytes: int
+) -> int:
     """Return about how long a redeployment is: changed weights, and test pictures as if they could not be compressed."""
-    return math.ceil(weights * trainable_fraction) * BYTES_PER_TRAINED_WEIGHT + pictures * picture_bytes
+    return math.ceil(trained_weights * _BYTES_PER_TRAINED_WEIGHT[retraining]) + pictures * picture_bytes
 
 
 def mean_downlink_s(link: Link, line: Backhaul | None, n_bytes: int) -> float:

@@ -26,13 +26,14 @@ from lifesim.fleet.hardware import (
 )
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import Grid
-from lifesim.fleet.redeployment import Retraining
+from lifesim.fleet.redeployment import Agreement, Retraining
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import correct_in_part
 from lifesim.network.model import Model
 from lifesim.network.store import trained_model
 from lifesim.physics.usage import Usage
+from lifesim.recovery.agreed import agree
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.network import DataSource
@@ -56,6 +57,7 @@ class Plan:
     required_correct: int  # of them, to be in spec
     required_validation: int  # of the cloud's validation pictures, to be in spec
     policy: Policy
+    agreement: Agreement | None = None  # with the cloud, on what retraining may move
 
     @property
     def costs(self) -> VisitCosts:
@@ -81,14 +83,13 @@ class Plan:
     def task(self, scenario: Scenario, torch_device: str) -> Callable[[Model, FaultMap], Retraining]:
         """Return the function that makes the cloud's task from a device's model and map."""
         retraining = scenario.cloud.retraining
-        settings = RetrainingSettings(
-            retraining.steps, retraining.batch_size, retraining.learning_rate, retraining.trainable_fraction
-        )
+        rate, fraction = retraining.rate_and_fraction(self.group.policy.retraining)
+        settings = RetrainingSettings(retraining.steps, retraining.batch_size, rate, fraction)
 
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
                 model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
-                torch_device, fits=self.policy.climb_from_score is not None,
+                torch_device, self.policy.climb_from_score is not None, self.agreement,
             )  # fmt: skip
 
         return make
@@ -123,7 +124,18 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
             group,
             *least_scores(group, model, hardware.encoding, test_set, rule, scenario.seed, torch_device),
         ),
+        agreement=_agreement(group, model, hardware, scenario, torch_device),
     )
+
+
+def _agreement(
+    group: Group, model: Model, hardware: Hardware, scenario: Scenario, torch_device: str
+) -> Agreement | None:
+    kind = group.policy.retraining
+    if kind == "mask":
+        return None
+    _, fraction = scenario.cloud.retraining.rate_and_fraction(kind)
+    return Agreement(model, agree(model, group.network.data, fraction, hardware.encoding, torch_device))
 
 
 def make_design(group: Group, hardware: Hardware, schedule: Schedule, scenario: Scenario) -> TestDesign:

@@ -7,12 +7,10 @@ loss of accuracy, the test gives the score.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
+from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, random_map
 from lifesim.detection.prediction import LossPredictor
 from lifesim.detection.reading import Readout
 from lifesim.detection.testset import TestSet
@@ -21,7 +19,7 @@ from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.scenario.models import Group
-from lifesim.streams import generator, stream_key
+from lifesim.streams import stream_key
 
 RATES = np.geomspace(1e-5, 3e-2, 12)  # of all cells; from a handful to what leaves no network working
 DRAWS = 4  # for each rate and mechanism
@@ -72,23 +70,9 @@ def _examples(group: Group, model: Model, encoding: Encoding, seed: int) -> list
     }
     layer_cells = [codes.size * encoding.cells_per_weight for codes in model.codes]
     return [
-        _random_map(stream_key(key, i, draw), layer_cells, rate, at_top, encoding)
+        random_map(stream_key(key, i, draw), layer_cells, rate, at_top, encoding)
         for mechanism, at_top in shares_at_top.items()
         for key in [stream_key(seed, "loss prediction", model.digest.hex(), mechanism)]
         for i, rate in enumerate(RATES)
         for draw in range(DRAWS)
     ]
-
-
-def _random_map(
-    key: int, layer_cells: Sequence[int], rate: float, at_top: float, encoding: Encoding
-) -> FaultMap:
-    """Return a share ``rate`` of all cells, at least one, at the top level with probability ``at_top``, else at 0."""
-    rng, ends = generator(key), np.cumsum(layer_cells)
-    count = max(1, round(rate * int(ends[-1])))
-    cells = np.sort(rng.choice(int(ends[-1]), count, replace=False))
-    levels = np.where(rng.random(count) < at_top, encoding.top_level, 0)
-    cuts = np.searchsorted(cells, ends)[:-1]
-    starts = [0, *ends[:-1].tolist()]
-    of_layers = [part - start for part, start in zip(np.split(cells, cuts), starts, strict=True)]
-    return FaultMap.of(of_layers, np.split(levels, cuts), encoding)

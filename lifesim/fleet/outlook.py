@@ -155,9 +155,11 @@ def link_warning(name: str, scenario: Scenario) -> str | None:
     if not _diagnoses(schedule):
         return None
     architecture = Hardware.of(group).architecture
+    kind = group.policy.retraining
+    _, fraction = scenario.cloud.retraining.rate_and_fraction(kind)
     n_bytes = redeployment_bytes(
-        architecture.weights,
-        scenario.cloud.retraining.trainable_fraction,
+        architecture.weights * fraction,
+        kind,
         group.aet.pictures,
         math.prod(architecture.input_shape),
     )

@@ -15,13 +15,24 @@ from lifesim.fleet.silicon import fitted
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import correct_in_part
 from lifesim.network.model import Model
+from lifesim.recovery.agreed import Agreed
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
-from lifesim.recovery.delta import encode_delta
+from lifesim.recovery.delta import apply_delta, encode_delta, shared
+from lifesim.recovery.projection import retrain_projected
 from lifesim.recovery.retraining import RetrainingSettings, retrain
+from lifesim.recovery.steps import apply_update, encode_update
 from lifesim.scenario.network import DataSource
 
 _MAGIC = b"LSRD"
 _HEAD = struct.Struct("<?16sHI")  # in spec, digest of the map, number of pictures, bytes of the delta
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Agreement:
+    """What cloud and devices settled at deployment: which weights of the ``clean`` network may move."""
+
+    clean: Model
+    weights: Agreed
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,7 @@ class Retraining:
     """One job of the cloud: retrain ``model`` around ``fault_map`` and make new test pictures.
 
     ``required_correct``: how many validation pictures the result must get right to be in spec. ``fits``: the device writes the nearest codes that
-    its cells can hold.
+    its cells can hold. ``agreement``: retraining reckons with that, and moves what was agreed on; None: it masks.
     """
 
     model: Model
@@ -40,6 +51,7 @@ class Retraining:
     required_correct: int
     torch_device: str
     fits: bool = False
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +72,12 @@ class Redeployment:
         head = _HEAD.pack(self.in_spec, self.map_digest, self.pictures, len(self.delta))
         return seal(_MAGIC, head, self.delta + self.test_set)
 
+    def applied(self, base: Model, agreement: Agreement | None) -> Model:
+        """Return the new model. Raises DeltaError if the delta does not belong to ``base``."""
+        if agreement is None:
+            return apply_delta(base, self.delta)
+        return shared(apply_update(base, self.delta, agreement.weights))
+
     @classmethod
     def decode(cls, data: bytes) -> Redeployment:
         """Read a message. Raises MessageError if it is not whole and undamaged."""
@@ -75,16 +93,29 @@ class Redeployment:
 
 def prepare(task: Retraining) -> bytes:
     """Retrain, validate under the map, make the test set for the result, and encode it all."""
-    dataset = load_dataset(task.data)
-    model = retrain(task.model, task.fault_map, dataset, task.settings, device=task.torch_device)
+    model, delta = _retrained(task)
     held = apply_map(fitted(model, task.fault_map).codes if task.fits else model.codes, task.fault_map)
     (correct,) = correct_in_part(model, [held], task.data, "validation", task.torch_device)
     test_set = make_test_set(model, held, task.data, task.design, task.torch_device)
     message = Redeployment(
         in_spec=bool(correct >= task.required_correct),
         map_digest=task.fault_map.digest(),
-        delta=encode_delta(task.model, model),
+        delta=delta,
         pictures=len(test_set.pictures),
         test_set=test_set.encode(),
     )
     return message.encode()
+
+
+def _retrained(task: Retraining) -> tuple[Model, bytes]:
+    """Return the retrained model and what turns the old one into it."""
+    if task.agreement is None:
+        dataset = load_dataset(task.data)
+        model = retrain(task.model, task.fault_map, dataset, task.settings, device=task.torch_device)
+        return model, encode_delta(task.model, model)
+    job, agreed = (task.model, task.fault_map), task.agreement.weights
+    (update,) = retrain_projected(
+        [job], task.agreement.clean, task.data, task.settings, agreed, task.torch_device
+    )
+    model = update.applied(task.model, agreed)
+    return model, encode_update(task.model, model, update)

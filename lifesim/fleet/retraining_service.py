@@ -20,11 +20,10 @@ from lifesim.fleet.cloud import Cloud, Job
 from lifesim.fleet.device import Device
 from lifesim.fleet.link import Direction, Link
 from lifesim.fleet.outages import Outages
-from lifesim.fleet.redeployment import Redeployment, Retraining, prepare
+from lifesim.fleet.redeployment import Agreement, Redeployment, Retraining, prepare
 from lifesim.fleet.service import ServiceTime
 from lifesim.network.model import Model
 from lifesim.recovery.coding import MessageError
-from lifesim.recovery.delta import apply_delta
 from lifesim.recovery.mapcodec import decode_map, encode_map
 
 DIRECTIONS = {
@@ -49,6 +48,11 @@ class Desk:
     layer_cells: tuple[int, ...]
     task: Callable[[Model, FaultMap], Retraining]
     service_key: int  # of the stream of its jobs' service times
+    agreement: Agreement | None = None
+    incremental: bool = False  # maps travel as what is new since ``acknowledged``
+    acknowledged: FaultMap | None = (
+        None  # the newest that the device knows to have arrived: a redeployment answered it
+    )
     newest_map: FaultMap | None = None
     newest_number: int = 0  # of that map among those sent
     solved_map: FaultMap | None = None  # for which the model was made
@@ -106,7 +110,17 @@ class RetrainingService:
         """
         old = self._desks[number]
         old.closed = True
-        self.open_desk(Desk(old.device, old.link, model, old.layer_cells, old.task, old.service_key))
+        fresh = Desk(
+            old.device,
+            old.link,
+            model,
+            old.layer_cells,
+            old.task,
+            old.service_key,
+            old.agreement,
+            old.incremental,
+        )
+        self.open_desk(fresh)
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
         """Send the map, unless it was the last that was sent; queue a retraining, unless one is pending.
@@ -149,10 +163,13 @@ class RetrainingService:
                 return contents
 
     def _send_map(self, desk: Desk, fault_map: FaultMap, number: int) -> Process:
-        def read(data: bytes) -> FaultMap:
-            return decode_map(data, desk.layer_cells, fault_map.encoding)
+        since = desk.acknowledged if desk.incremental else None
 
-        received = yield from self._deliver(desk, "map", encode_map(fault_map, desk.layer_cells), read)
+        def read(data: bytes) -> FaultMap:
+            return decode_map(data, desk.layer_cells, fault_map.encoding, since)
+
+        message = encode_map(fault_map, desk.layer_cells, since)
+        received = yield from self._deliver(desk, "map", message, read)
         if number > desk.newest_number:  # one that was damaged may come after a newer one
             desk.newest_map, desk.newest_number = received, number
             if desk.job:
@@ -174,10 +191,11 @@ class RetrainingService:
         message = desk.result.result()
         desk.device.log("retraining_end", job.service_ns)
 
-        delta = Redeployment.decode(message).delta
-        desk.model = apply_delta(desk.model, delta)
-        yield from self._deliver(desk, "redeployment", message, Redeployment.decode, str(len(delta)))
-        desk.pending, desk.result = False, None
+        redeployment = Redeployment.decode(message)
+        desk.model = redeployment.applied(desk.model, desk.agreement)
+        size = str(len(redeployment.delta))
+        yield from self._deliver(desk, "redeployment", message, Redeployment.decode, size)
+        desk.pending, desk.result, desk.acknowledged = False, None, desk.solved_map
         if not desk.closed:
             desk.device.inbox.succeed(message)
 

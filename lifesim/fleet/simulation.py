@@ -115,6 +115,7 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         lookahead,
         plan.model,
         fits=plan.policy.climb_from_score is not None,
+        agreement=plan.agreement,
     )
 
 
@@ -176,7 +177,11 @@ class _Slots:
     def _desk(self, device: Device) -> Desk:
         plan, slot = self._plan, device.number - self._first
         link = make_link(self._env, plan.group.link, self._key(slot, "link"), self._line)
-        return Desk(device, link, plan.model, plan.layer_cells, self._task, self._key(slot, "service"))
+        service_key = self._key(slot, "service")
+        incremental = plan.group.policy.fault_maps == "incremental"
+        return Desk(
+            device, link, plan.model, plan.layer_cells, self._task, service_key, plan.agreement, incremental
+        )
 
     def _key(self, slot: int, purpose: str, generation: int = 0) -> int:
         return device_key(self._scenario.seed, self._plan.name, slot, purpose, generation=generation)

@@ -24,11 +24,10 @@ from lifesim.detection.sequential import START
 from lifesim.detection.testset import TestSet
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
-from lifesim.fleet.redeployment import Redeployment
+from lifesim.fleet.redeployment import Agreement, Redeployment
 from lifesim.fleet.silicon import Silicon, Snapshot, fitted
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
-from lifesim.recovery.delta import apply_delta
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
 _NOTHING_ADDED: Mapping[int, int] = MappingProxyType({})
@@ -51,6 +50,7 @@ class Equipment:
 
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
+    ``agreement``: with the cloud, on what redeployments change.
     """
 
     rule: Readout
@@ -61,6 +61,7 @@ class Equipment:
     lookahead: Lookahead | None = None
     model: Model | None = None
     fits: bool = False
+    agreement: Agreement | None = None
 
 
 class DeviceTwin:
@@ -281,7 +282,7 @@ class DeviceTwin:
         Raises DeltaError if the delta does not belong to this backup.
         """
         redeployment = Redeployment.decode(message)
-        model = apply_delta(self.model, redeployment.delta)
+        model = redeployment.applied(self.model, self._equipment.agreement)
         self._write_instead(model, known if self._equipment.fits else None)
         shape = self.model.architecture.input_shape
         self.test_set = TestSet.decode(

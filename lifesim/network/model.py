@@ -67,6 +67,12 @@ class Model:
             digest.update(array.astype(array.dtype.newbyteorder("<")).tobytes())
         return digest.digest()
 
+    def __eq__(self, other: object) -> bool:
+        return self is other or (isinstance(other, Model) and self.digest == other.digest)
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     def weights(self) -> tuple[np.ndarray, ...]:
         """The weights that the codes stand for, float32 [fan_in, fan_out] per layer."""
         return tuple(f.dequantise(c) for f, c in zip(self.formats, self.codes, strict=True))

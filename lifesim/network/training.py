@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, Described, MaxPool, Relu
+from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, Described, MaxPool, Relu, Step
 from lifesim.network.datasets import Dataset
 from lifesim.network.forward import compute_layout, forward, single_threaded, to_input, to_rows
 from lifesim.network.model import Model
@@ -159,22 +159,24 @@ def loss_gradients(
         rows = to_rows(architecture.steps[0], x[None])
         logits = forward(architecture, compute_layout(architecture, weights), biases, rows)[0]
     else:
-        logits = convolved(architecture, [w[0] for w in weights], biases, x)
+        logits = convolved(architecture.steps, [w[0] for w in weights], biases, x)
     return torch.autograd.grad(F.cross_entropy(logits, labels), leaves)
 
 
 def convolved(
-    architecture: Architecture,
+    steps: Sequence[Step],
     weights: Sequence[torch.Tensor],
     biases: Sequence[torch.Tensor],
     x: torch.Tensor,
 ) -> torch.Tensor:
-    """Return logits [m, classes] through torch's own layers: the same function as ``forward``, with other last bits.
+    """Return what a network's first ``steps`` make of inputs [m, height, width, channels], through torch's own layers.
+
+    With all steps the same function as ``forward``, with other last bits; without dense ones pictures [m, channels, height, width].
 
     ``weights``: per layer [fan_in, fan_out], rows of convolutions as (channel, row, column).
     """
     x, layer = x.permute(0, 3, 1, 2), 0
-    for step in architecture.steps:
+    for step in steps:
         match step:
             case Relu():
                 x = F.relu(x)

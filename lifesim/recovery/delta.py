@@ -70,11 +70,15 @@ def apply_delta(base: Model, data: bytes) -> Model:
     new = base.with_codes(layers)
     if new.digest != new_digest:
         raise DeltaError(f"delta promised version {new_digest.hex()} but gave {new.digest.hex()}")
-    return _held.setdefault(new_digest, new)
+    return shared(new)
 
 
 _held: WeakValueDictionary[bytes, Model] = WeakValueDictionary()
-"""Models that deltas have given: the cloud and the device that apply the same one hold one copy."""
+
+
+def shared(model: Model) -> Model:
+    """Return the model of this content that was seen first: the cloud and the device that apply the same delta hold one copy."""
+    return _held.setdefault(model.digest, model)
 
 
 def _flat(model: Model) -> np.ndarray:

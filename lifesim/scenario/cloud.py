@@ -39,16 +39,22 @@ Service = Annotated[FixedService | LognormalService | WorkService, Field(discrim
 
 
 class Retraining(Table):
-    """Fault-masking retraining in the cloud."""
+    """Retraining in the cloud; the policy of a group says of which kind."""
 
     steps: int = Field(default=150, ge=1, le=1_000_000)
     """Number of training steps of a job."""
     batch_size: int = Field(default=64, ge=1, le=100_000)
     """Pictures in a training step."""
-    learning_rate: float = Field(default=0.05, gt=0, le=100)
-    """Learning rate of plain gradient descent."""
-    trainable_fraction: float = Field(default=0.05, gt=0, le=1)
-    """Share of the weights that are trained: those with the largest gradient; 1 trains all."""
+    learning_rate: float | None = Field(default=None, gt=0, le=100)
+    """Learning rate; default: 0.05 (mask, plain gradient descent), 0.03 (nearest_code, Adam, in root mean squares of a layer's weights)."""
+    trainable_fraction: float | None = Field(default=None, gt=0, le=1)
+    """Share of the weights that are trained: those with the largest gradient; default: 0.05 (mask; 1 trains all), 0.009 (nearest_code, of which
+    only dense layers are trained)."""
+
+    def rate_and_fraction(self, kind: Literal["mask", "nearest_code"]) -> tuple[float, float]:
+        """Return learning rate and share of the weights for a kind of retraining."""
+        rate, fraction = {"mask": (0.05, 0.05), "nearest_code": (0.03, 0.009)}[kind]
+        return self.learning_rate or rate, self.trainable_fraction or fraction
 
 
 class Cloud(Table):

@@ -91,9 +91,8 @@ class Policy(Table):
     """From one rung to the next: the loss of accuracy that the test's score stands for must exceed this."""
     retraining: Literal["mask", "nearest_code"] = "mask"
     """What the cloud makes of weights with stuck cells at every step: their stuck bits take their stuck value (mask, RRAMedy's Eq. 6), or the
-    nearest code that they allow is taken (nearest_code), as the device will."""
-    delta: Literal["codes", "four_bit"] = "codes"
-    """How a redeployment travels: all codes that have changed, or steps of four bits of weights that were agreed on at deployment."""
+    nearest code that they allow is taken (nearest_code), as the device will. With the latter it moves only weights that were agreed on at
+    deployment, and sends steps of four bits instead of codes and their positions."""
     fault_maps: Literal["whole", "incremental"] = "whole"
     """Whether a map is sent whole, or as what is new since the last that the cloud has acknowledged."""
     call: Call = AtOnce(kind="at_once")
@@ -119,8 +118,7 @@ class Policy(Table):
             )
         if "permutation" in self.ladder and "nearest_code" not in self.ladder:
             raise mistake("permutation places units for the nearest codes; needs nearest_code", ("ladder",))
-        for key, value in (("retraining", "nearest_code"), ("delta", "four_bit")):
-            if getattr(self, key) == value and "nearest_code" not in self.ladder:
-                problem = f"{value} needs a device that writes nearest codes: nearest_code in the ladder"
-                raise mistake(problem, (key,), (("ladder",),))
+        if self.retraining == "nearest_code" and "nearest_code" not in self.ladder:
+            problem = "nearest_code needs a device that writes nearest codes: nearest_code in the ladder"
+            raise mistake(problem, ("retraining",), (("ladder",),))
         return self

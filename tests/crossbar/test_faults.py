@@ -1,12 +1,14 @@
 """Fault maps, and what stuck cells do to the codes of a network."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lifesim.crossbar.encoding import SLC
-from lifesim.crossbar.faults import FaultMap, apply_map
+from lifesim.crossbar.encoding import SLC, Encoding
+from lifesim.crossbar.faults import FaultMap, apply_map, random_map
+from lifesim.streams import stream_key
 
 
 def stuck(n_cells):
@@ -70,3 +72,17 @@ def test_a_map_is_applied_layer_by_layer(fault_map, data):
     held = apply_map(codes, fault_map)
     for i in range(2):
         assert np.array_equal(held[i], SLC.write(codes[i], fault_map.cells[i], fault_map.values[i]))
+
+
+@pytest.mark.parametrize(("encoding", "top"), [(SLC, 1), (Encoding(2, True), 3)])
+def test_random_maps_have_so_many_cells_anywhere_and_so_many_of_them_at_the_top(encoding, top):
+    layers = (30_000, 1_000, 69_000)
+    found = random_map(stream_key("a map"), layers, 0.4, 0.8, encoding)
+    assert found.count == 40_000 and found.encoding == encoding
+    for cells, values, size in zip(found.cells, found.values, layers, strict=True):
+        assert (np.diff(cells) > 0).all() and cells[0] >= 0 and cells[-1] < size
+        assert abs(len(cells) / size - 0.4) < 3 * np.sqrt(0.24 / size)
+        assert set(values.tolist()) == {0, top}
+        assert abs((values == top).mean() - 0.8) < 3 * np.sqrt(0.16 / len(values))
+    one = random_map(stream_key("one"), layers, 1e-9, 0.8, encoding)
+    assert one.count == 1

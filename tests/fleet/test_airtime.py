@@ -23,7 +23,8 @@ def test_by_hand():
     assert mean_downlink_s(link(downlink_duty_cycle=0.1), None, 3000) == pytest.approx(31)
     line = Backhaul.model_validate({"uplink_bps": 1, "downlink_bps": 4000})
     assert mean_downlink_s(link(), line, 3000) == 7.0
-    assert redeployment_bytes(1000, 0.05, 4, 64) == 50 * 3 + 4 * 64
+    assert redeployment_bytes(1000 * 0.05, "mask", 4, 64) == 50 * 3 + 4 * 64
+    assert redeployment_bytes(51, "nearest_code", 4, 64) == 26 + 4 * 64
 
 
 def test_it_is_the_mean_of_the_simulated_link():

@@ -7,13 +7,16 @@ import dataclasses
 import numpy as np
 import pytest
 
+from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.criteria import deviates
 from lifesim.detection.testset import TestDesign, TestSet, make_test_set
 from lifesim.errors import LifesimError
-from lifesim.fleet.redeployment import Redeployment, Retraining, prepare
+from lifesim.fleet.redeployment import Agreement, Redeployment, Retraining, prepare
+from lifesim.fleet.silicon import fitted
 from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
+from lifesim.recovery.agreed import agree
 from lifesim.recovery.delta import DeltaError, apply_delta
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.network import DataSource
@@ -113,3 +116,22 @@ def test_a_delta_for_another_base_is_refused(decoded: Redeployment, mlp_model: M
 def test_other_pictures_need_another_shape(decoded: Redeployment) -> None:
     with pytest.raises(ValueError):
         TestSet.decode(decoded.test_set, decoded.pictures, (3, 32, 32), None)
+
+
+def test_steps_of_agreed_weights_for_a_device_that_writes_nearest_codes(
+    mlp_model: Model, random_damage
+) -> None:
+    data = DataSource("mnist5k")
+    agreement = Agreement(mlp_model, agree(mlp_model, data, 0.009, SLC))
+    fault_map = random_damage(mlp_model, 0.08, 3)
+    settings = RetrainingSettings(steps=100, batch_size=64, learning_rate=0.03, trainable_fraction=0.009)
+    task = Retraining(mlp_model, fault_map, data, settings, DESIGN, 450, "cpu", True, agreement)
+    decoded = Redeployment.decode(prepare(task))
+    new = decoded.applied(mlp_model, agreement)
+    size = sum(a.nbytes for a in (*mlp_model.codes, *mlp_model.biases))
+    assert len(decoded.delta) < size / 340
+    before, after = (validation_correct(mlp_model, fitted(m, fault_map).codes) for m in (mlp_model, new))
+    assert after > before
+    assert decoded.applied(mlp_model, agreement) is new, "cloud and device hold one copy"
+    with pytest.raises(DeltaError):
+        decoded.applied(mlp_model, None)

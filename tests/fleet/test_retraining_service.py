@@ -44,7 +44,14 @@ class Listener:
 class Setting:
     """``devices`` listeners on links of 800 bit/s (10 ms a byte) and 5 s; a worker takes 100 s for a job."""
 
-    def __init__(self, model: Model, devices: int = 1, workers: int = 1, service_s: float = 100.0) -> None:
+    def __init__(
+        self,
+        model: Model,
+        devices: int = 1,
+        workers: int = 1,
+        service_s: float = 100.0,
+        incremental: bool = False,
+    ) -> None:
         self.env = simpy.Environment(initial_time=0)
         self.model = model
         self.cells = tuple(16 * c.size for c in model.codes)
@@ -54,7 +61,7 @@ class Setting:
         self.links = [Link(self.env, 800.0, 800.0, 5.0) for _ in self.devices]
         for device, link in zip(self.devices, self.links, strict=True):
             self.service.open_desk(
-                Desk(device, link, model, self.cells, self._task, service_key=device.number)
+                Desk(device, link, model, self.cells, self._task, device.number, incremental=incremental)
             )
 
     def _task(self, model: Model, fault_map: FaultMap) -> tuple[Model, FaultMap]:
@@ -164,6 +171,25 @@ def test_a_map_that_the_cloud_has_is_not_sent_again(mlp_model: Model, maps: list
     world.run(until_s=1000)
     assert device.kinds().count("map_sent") == 2 and device.kinds().count("job") == 2
     assert read(device.inbox.value).map_digest == maps[1].digest()
+
+
+def test_incremental_maps_are_new_since_the_last_that_a_redeployment_has_answered(
+    mlp_model: Model, maps: list[FaultMap]
+) -> None:
+    grown = [maps[0], maps[0].union(maps[1]), maps[0].union(maps[1]).union(maps[2])]
+    world = Setting(mlp_model, incremental=True)
+    (device,) = world.devices
+    world.ask(0, grown[0], at_s=0)
+    world.ask(0, grown[1], at_s=50)  # nothing has been answered yet
+    world.run(until_s=1000)
+    device.inbox = world.env.event()
+    world.ask(0, grown[2], at_s=1)
+    world.run(until_s=2000)
+    sent = [amount for _, kind, amount in device.trace if kind == "map_sent"]
+    whole = [world.map_bytes(m) for m in grown]
+    assert sent[:2] == whole[:2]
+    assert sent[2] == len(encode_map(grown[2], world.cells, since=grown[0])) < whole[2]
+    assert world.tasks[1][1] == grown[2], "and the cloud knows the whole"
 
 
 def test_deltas_build_on_each_other(mlp_model: Model, maps: list[FaultMap]) -> None:

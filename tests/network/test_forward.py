@@ -133,7 +133,7 @@ def test_training_goes_through_the_same_function(rng, name):
     net = load_architecture(name)
     weights, biases = random_network(net, 1, rng)
     pictures = rng.integers(0, 256, (3, *net.input_shape), dtype=np.uint8)
-    ours = convolved(net, [w[0] for w in weights], biases, to_input(net, pictures))
+    ours = convolved(net.steps, [w[0] for w in weights], biases, to_input(net, pictures))
     expected = run(net, weights, biases, pictures)[0]
     torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
 

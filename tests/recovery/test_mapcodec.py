@@ -92,3 +92,31 @@ def test_scattered_faults_take_close_to_their_entropy():
         return -n * (p * np.log2(p) + (1 - p) * np.log2(1 - p)) / 8
 
     assert len(data) < 1.03 * (entropy_bytes(cells, 0.005) + entropy_bytes(len(stuck), 5 / 6))
+
+
+@settings(deadline=None)
+@given(fault_maps(), fault_maps())
+def test_what_is_new_since_a_map_gives_the_whole_map_back(older, more):
+    newer = older.union(more)
+    data = encode_map(newer, LAYER_CELLS, since=older)
+    assert data.startswith(b"LSM2") and decode_map(data, LAYER_CELLS, since=older) == newer
+    for other in (None, newer) if newer != older else (None,):
+        with pytest.raises(MessageError, match="not at hand"):
+            decode_map(data, LAYER_CELLS, since=other)
+
+
+def test_a_map_that_has_lost_or_changed_a_cell_travels_whole():
+    older = FaultMap.of([[3, 77], [5], []], [[0, 1], [1], []])
+    for newer in (
+        FaultMap.of([[3, 80], [5], []], [[0, 1], [1], []]),
+        FaultMap.of([[3, 77], [5], []], [[0, 0], [1], []]),
+    ):
+        data = encode_map(newer, LAYER_CELLS, since=older)
+        assert data == encode_map(newer, LAYER_CELLS) and decode_map(data, LAYER_CELLS) == newer
+
+
+def test_what_is_new_takes_less_than_the_whole(mlp_model, random_damage):
+    cells = [16 * codes.size for codes in mlp_model.codes]
+    older = random_damage(mlp_model, 0.005, 1)
+    newer = older.union(random_damage(mlp_model, 0.0001, 2))
+    assert len(encode_map(newer, cells, since=older)) < len(encode_map(newer, cells)) / 20
