@@ -1,11 +1,12 @@
-"""``python -m tests.benchmarks.beyond [detection|recovery|fleet]...``: measure, and print one table of point estimates, intervals and bars.
+"""``python -m tests.benchmarks.beyond [detection|recovery|retraining|fleet]...``: measure, and print one table of point estimates, intervals and bars.
 
-A part is a module with ``rows(data_dir, quick)``; a row has the keys of :data:`COLUMNS`, those that it has nothing for left out.
+A part is a module with ``rows(quick)``; a row has the keys of :data:`COLUMNS`, those that it has nothing for left out.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-PARTS = ("detection", "recovery", "fleet")
+PARTS = ("detection", "recovery", "retraining", "fleet")
 COLUMNS = (
     "part", "case", "measure", "value", "low", "high", "n", "false_alarms", "false_low", "false_high", "false_n", "bar", "met", "note",
 )  # fmt: skip
@@ -31,7 +32,7 @@ def main(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Files of mnist and cifar10; without it, $LIFESIM_DATA_DIR."),
+        typer.Option(metavar="DIR", help="Folders mnist and cifar10; without it, $LIFESIM_DATA_DIR."),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything: to see that it runs.")] = False,
     csv: Annotated[
@@ -42,11 +43,13 @@ def main(
     unknown = set(parts or ()) - set(PARTS)
     if unknown:
         raise typer.BadParameter(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
+    if data:
+        os.environ["LIFESIM_DATA_DIR"] = str(data)
     found = []
     console = Console(width=_WIDTH)
     for part in parts or PARTS:
         began = time.process_time()
-        measured = importlib.import_module(f"tests.benchmarks.beyond.{part}").rows(data, quick)
+        measured = importlib.import_module(f"tests.benchmarks.beyond.{part}").rows(quick)
         found += [{"part": part, **row} for row in measured]
         if csv:
             pd.DataFrame(found, columns=list(COLUMNS)).to_csv(csv, index=False)

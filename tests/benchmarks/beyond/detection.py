@@ -9,7 +9,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -77,17 +76,17 @@ CASES = (
 )
 
 
-def rows(data_dir: Path | None = None, quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[Row]:
     """Return all rows: for each network the bound, single reads, repeated reads, successive tests, temperature."""
     size, cases = (QUICK, (Case("mlp", "mnist5k", 5e-5, 0.97),)) if quick else (FULL, CASES)
-    return [row for case in cases for row in rows_of(case, size, data_dir)]
+    return [row for case in cases for row in rows_of(case, size)]
 
 
-def rows_of(case: Case, size: Size, data_dir: Path | None = None) -> list[Row]:
+def rows_of(case: Case, size: Size) -> list[Row]:
     """Return all rows of one network."""
 
     def bench(pictures: str, noise: ReadNoise) -> Bench:
-        return Bench.of(case, size, data_dir, pictures, noise)
+        return Bench.of(case, size, pictures, noise)
 
     usual = ReadNoise(0.003, 0.5)
     best = bench(BEST, usual)
@@ -121,10 +120,9 @@ class Bench:
         self.faults = [self.stuck("faults", i, case.rate) for i in range(size.fault_models)]
 
     @classmethod
-    def of(cls, case: Case, size: Size, data_dir: Path | None, pictures: str, noise: ReadNoise) -> Bench:
+    def of(cls, case: Case, size: Size, pictures: str, noise: ReadNoise) -> Bench:
         """``pictures``: the rule by which they are chosen, for this noise where it asks for it."""
-        directory = str(data_dir) if data_dir and case.dataset != "mnist5k" else None
-        network = Network(preset=case.preset, dataset=case.dataset, data_dir=directory)
+        network = Network(preset=case.preset, dataset=case.dataset)
         model = trained_model(network)
         job = PictureJob(
             model, model.codes, network.data, PICTURES, network.fgsm_epsilon, noise.sigma, noise.kind

@@ -28,7 +28,7 @@ _RATIOS = {
 }
 
 
-def rows(data_dir: Path | None = None, quick: bool = False) -> list[dict[str, object]]:
+def rows(quick: bool = False) -> list[dict[str, object]]:
     """Return a row for each measure: how many times less of it there is under ``best``, or the difference, with 95 % intervals over devices.
 
     Devices of one fleet share the cloud's queue, so they are not quite independent.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy import stats
@@ -51,22 +50,21 @@ CASES = (
 )
 
 
-def rows(data_dir: Path | None = None, quick: bool = False) -> list[Row]:
+def rows(quick: bool = False) -> list[Row]:
     """Return the rows of all networks, formats, cells and rates; seconds are processor time of one thread."""
     if quick:
         case = Case("mlp", "mnist5k", (0.015,), 0.5, 340)
-        return [*cell_rows(case, "Q3.12", "SLC", SLC, 3, data_dir), *together_rows(case, data_dir)]
+        return [*cell_rows(case, "Q3.12", "SLC", SLC, 3), *together_rows(case)]
     found = []
     for case in CASES:
         for fmt in ("global", "Q3.12"):
             for name, encoding in (("SLC", SLC), ("MLC", MLC)):
-                found += cell_rows(case, fmt, name, encoding, 10, data_dir)
-    return [*found, *together_rows(CASES[0], data_dir)]
+                found += cell_rows(case, fmt, name, encoding, 10)
+    return [*found, *together_rows(CASES[0])]
 
 
-def network_of(case: Case, fmt: str, data_dir: Path | None) -> Network:
-    directory = str(data_dir) if data_dir and case.dataset != "mnist5k" else None
-    return Network(preset=case.preset, dataset=case.dataset, format=fmt, data_dir=directory)
+def network_of(case: Case, fmt: str) -> Network:
+    return Network(preset=case.preset, dataset=case.dataset, format=fmt)
 
 
 def settings_of(kind: str) -> RetrainingSettings:
@@ -81,11 +79,9 @@ def maps_of(case: Case, model: Model, encoding: Encoding, rate: float, count: in
     return [random_map(key, cells, rate, TO_LRS, encoding) for key in keys]
 
 
-def cell_rows(
-    case: Case, fmt: str, cells: str, encoding: Encoding, devices: int, data_dir: Path | None
-) -> list[Row]:
+def cell_rows(case: Case, fmt: str, cells: str, encoding: Encoding, devices: int) -> list[Row]:
     """One network in one format on one kind of cell, at all rates."""
-    network, settings = network_of(case, fmt, data_dir), settings_of("nearest_code")
+    network, settings = network_of(case, fmt), settings_of("nearest_code")
     model, data = trained_model(network), network.data
     agreed = agree(model, data, settings.trainable_fraction, encoding)
     size = sum(array.nbytes for array in (*model.codes, *model.biases))
@@ -155,9 +151,9 @@ def mean_row(measure: str, values: np.ndarray) -> Row:
     return {"measure": measure, "value": mean, "low": mean - half, "high": mean + half, "n": len(values)}
 
 
-def together_rows(case: Case, data_dir: Path | None, rounds: int = 5, copies: int = 32) -> list[Row]:
+def together_rows(case: Case, rounds: int = 5, copies: int = 32) -> list[Row]:
     """How many times less a device takes when several are retrained together: medians of rounds in turn."""
-    network, settings = network_of(case, "Q3.12", data_dir), settings_of("nearest_code")
+    network, settings = network_of(case, "Q3.12"), settings_of("nearest_code")
     model, data = trained_model(network), network.data
     agreed = agree(model, data, settings.trainable_fraction, SLC)
     jobs = [(model, m) for m in maps_of(case, model, SLC, case.rates[-1], copies)]
