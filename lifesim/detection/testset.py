@@ -74,8 +74,8 @@ class TestSet:
     rule: CalibratedRule | None = None
     cusum: Cusum | None = None
 
-    def encode(self) -> bytes:
-        """Return the bytes that travel. How many pictures there are, and whether the rule is among them, is said elsewhere."""
+    def encode(self, with_pictures: bool = True) -> bytes:
+        """Return the bytes that travel. How many pictures are among them, and whether the rule is, is said elsewhere."""
         if self.rule is None:
             golden = self.golden
             told = golden.classes.astype("<u2").tobytes() + golden.thousandths.astype("<u2").tobytes()
@@ -85,47 +85,48 @@ class TestSet:
                 (self.cusum.reference, self.cusum.limit) if self.cusum else (0, 0),
             )
             told = _TOLD.pack(len(rule), *limits) + rule + self.golden.astype("<f4").tobytes()
-        return told + self.pictures.tobytes()
+        return told + self.pictures.tobytes() if with_pictures else told
 
     @classmethod
-    def decode(
-        cls, data: bytes, count: int, picture_shape: tuple[int, ...], known: CalibratedRule | None
-    ) -> TestSet:
-        """Read what :meth:`encode` has written of ``count`` pictures. ``known``: the calibrated rule that a device has judged by so far."""
-        cut = len(data) - count * math.prod(picture_shape)
-        told, pictures = data[:cut], np.frombuffer(data[cut:], np.uint8).reshape(count, *picture_shape)
+    def decode(cls, data: bytes, count: int, before: TestSet) -> TestSet:
+        """Read what :meth:`encode` has written with ``count`` pictures, 0 if without. ``before``: what the device has been tested with so far."""
+        pictures, known = before.pictures, before.rule
+        told = data
+        if count:
+            shape = pictures.shape[1:]
+            cut = len(data) - count * math.prod(shape)
+            told, pictures = data[:cut], np.frombuffer(data[cut:], np.uint8).reshape(count, *shape)
         if known is None:
-            classes, thousandths = np.frombuffer(told, "<u2").reshape(2, count)
+            classes, thousandths = np.frombuffer(told, "<u2").reshape(2, len(pictures))
             return cls(pictures, Golden(classes.astype(np.int16), thousandths.astype(np.int32)))
         size, reference, limit = _TOLD.unpack_from(told)
         rule, golden = told[_TOLD.size : _TOLD.size + size], told[_TOLD.size + size :]
         return cls(
             pictures,
-            np.frombuffer(golden, "<f4").reshape(count, -1).astype(np.float32),
+            np.frombuffer(golden, "<f4").reshape(len(pictures), -1).astype(np.float32),
             CalibratedRule.decode(rule, known.averaging, known.rereads),
             Cusum(reference, limit) if limit else None,
         )
 
 
 def make_test_set(
-    model: Model, held: tuple[np.ndarray, ...], data: DataSource, design: TestDesign, torch_device: str
+    model: Model,
+    held: tuple[np.ndarray, ...],
+    data: DataSource,
+    design: TestDesign,
+    torch_device: str,
+    pictures: np.ndarray | None = None,
 ) -> TestSet:
-    """Return a test set for a device that is meant to hold ``model`` and whose cells hold the codes ``held``, with what it shows without noise."""
+    """Return a test set for a device that is meant to hold ``model`` and whose cells hold the codes ``held``, with what it shows without noise.
+
+    ``pictures``: those that it has; by default, new ones are made.
+    """
     noise, calibration = design.noise, design.calibration
-    pictures = select_pictures(
-        design.selection,
-        PictureJob(
-            model,
-            held,
-            data,
-            design.pictures,
-            design.fgsm_epsilon,
-            noise.sigma,
-            noise.kind,
-            design.encoding,
-            torch_device,
-        ),
-    )
+    if pictures is None:
+        job = PictureJob(
+            model, held, data, design.pictures, design.fgsm_epsilon, noise.sigma, noise.kind, design.encoding, torch_device
+        )  # fmt: skip
+        pictures = select_pictures(design.selection, job)
     evaluator = Evaluator.of(model, torch_device, design.encoding)
     if calibration is None:
         return TestSet(pictures, Golden.of(evaluator.confidences([held], pictures, None)[0]))

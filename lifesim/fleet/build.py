@@ -12,7 +12,7 @@ from lifesim.detection.nullreads import Averaging
 from lifesim.detection.reading import ReadNoise, Readout, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
 from lifesim.detection.testset import Calibration, TestDesign, TestSet, make_test_set
-from lifesim.fleet.calibration import least_scores
+from lifesim.fleet.calibration import least_score_to_act, least_score_to_climb
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.environment import temperature_range_c
 from lifesim.fleet.hardware import (
@@ -90,6 +90,7 @@ class Plan:
             return Retraining(
                 model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
                 torch_device, self.policy.climb_from_score is not None, self.agreement,
+                self.test_set.pictures if self.group.policy.test_pictures == "kept" else None,
             )  # fmt: skip
 
         return make
@@ -122,7 +123,8 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         required_validation=_required(validation, n_validation, scenario.spec.tolerance),
         policy=_make_policy(
             group,
-            *least_scores(group, model, hardware.encoding, test_set, rule, scenario.seed, torch_device),
+            least_score_to_act(group, model, hardware.encoding, test_set, rule, scenario.seed, torch_device),
+            least_score_to_climb(group, model, hardware, test_set, rule, scenario.seed, torch_device),
         ),
         agreement=_agreement(group, model, hardware, scenario, torch_device),
     )

@@ -7,25 +7,33 @@ loss of accuracy, the test gives the score.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, random_map
-from lifesim.detection.prediction import LossPredictor
+from lifesim.detection.prediction import NEVER, LossPredictor
 from lifesim.detection.reading import Readout
 from lifesim.detection.testset import TestSet
+from lifesim.fleet.expectation import expected_wear
+from lifesim.fleet.hardware import Hardware
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.scenario.models import Group
-from lifesim.streams import stream_key
+from lifesim.streams import generator, stream_key
 
 RATES = np.geomspace(1e-5, 3e-2, 12)  # of all cells; from a handful to what leaves no network working
+FITTED_RATES = np.geomspace(1e-3, 0.3, 12)  # of the cells that wear out first: nearest codes bear more
 DRAWS = 4  # for each rate and mechanism
+FITTED_DRAWS = 8
+_EARLY_SHARE = 0.01  # of the first bank's cells, at which the wear of banks is compared
 
 
-def least_scores(
+def least_score_to_act(
     group: Group,
     model: Model,
     encoding: Encoding,
@@ -33,32 +41,91 @@ def least_scores(
     rule: Readout,
     seed: int,
     torch_device: str,
-) -> tuple[int, int | None]:
-    """Return the lowest score of an alarm that the group's policy acts on, 0 where it acts on all; and the lowest score after nearest codes have
-    been written with which the cloud is called, None where they never are.
+) -> int:
+    """Return the lowest score of an alarm that the group's policy acts on, 0 where it acts on all."""
+    act_when = group.policy.act_when
+    if act_when.kind == "alarm":
+        return 0
+    copies = [apply_map(model.codes, faults) for faults in _examples(group, model, encoding, seed)]
+    scores, losses = _scores_and_losses(group, model, copies, test_set, rule, torch_device)
+    if group.schedule.kind == "readback":
+        wrong = (differing_cells(model.codes, held, encoding) for held in copies)
+        scores = np.array([sum(map(len, cells)) for cells in wrong])
+    return LossPredictor.fit(scores, losses).least_score(act_when.above)
+
+
+def least_score_to_climb(
+    group: Group,
+    model: Model,
+    hardware: Hardware,
+    test_set: TestSet,
+    rule: Readout,
+    seed: int,
+    torch_device: str,
+) -> int | None:
+    """Return the lowest score after nearest codes have been written with which the next rung is climbed, None where they never are.
+
+    No example that loses more than the policy's ``climb_above`` stays below: a mean loss would leave the unlucky where they are. Examples are worn where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large.
     """
-    act_when, policy = group.policy.act_when, group.policy
-    acts_on_all, fits = act_when.kind == "alarm", "nearest_code" in policy.ladder
-    if acts_on_all and not fits:
-        return 0, None
-    maps = _examples(group, model, encoding, seed)
-    copies = [apply_map(model.codes, faults) for faults in maps]
-    if fits:
-        copies += [nearest_codes(model.codes, faults) for faults in maps]
+    if "nearest_code" not in group.policy.ladder:
+        return None
+    encoding, layer_cells = hardware.encoding, hardware.layer_cells
+    wear, at_top = _relative_wear(group, hardware), group.technology.wear_stuck_at_1_share
+    key = stream_key(seed, "loss after fitting", model.digest.hex())
+    maps = [
+        _worn_map(stream_key(key, i, draw), layer_cells, np.minimum(rate * wear, 1.0), at_top, encoding)
+        for i, rate in enumerate(FITTED_RATES)
+        for draw in range(FITTED_DRAWS)
+    ]
+    copies = [nearest_codes(model.codes, faults) for faults in maps]
+    scores, losses = _scores_and_losses(group, model, copies, test_set, rule, torch_device)
+    harmed = scores[np.rint(1000 * (losses - group.policy.climb_above)) > 0]
+    return int(harmed.min(initial=NEVER))
+
+
+def _scores_and_losses(
+    group: Group,
+    model: Model,
+    copies: list[tuple[np.ndarray, ...]],
+    test_set: TestSet,
+    rule: Readout,
+    torch_device: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a test would show of copies, and what they lose of the clean network's accuracy on the validation pictures."""
     data = group.network.data
     correct = correct_in_part(model, [model.codes, *copies], data, "validation", torch_device)
     losses = (correct[0] - correct[1:]) / len(load_dataset(data).split["validation"])
     evaluator = Evaluator.of(model, torch_device)
     answer = evaluator.confidences if rule.softmax else evaluator.logits
-    scores = rule.score(test_set.golden, answer(copies, test_set.pictures))
-    climb_from = LossPredictor.fit(scores, losses).least_score(policy.climb_above) if fits else None
-    if acts_on_all:
-        return 0, climb_from
-    if group.schedule.kind == "readback":
-        wrong = (differing_cells(model.codes, held, encoding) for held in copies)
-        scores = np.array([sum(map(len, cells)) for cells in wrong])
-    masked = slice(len(maps))
-    return LossPredictor.fit(scores[masked], losses[masked]).least_score(act_when.above), climb_from
+    return rule.score(test_set.golden, answer(copies, test_set.pictures)), losses
+
+
+def _relative_wear(group: Group, hardware: Hardware) -> np.ndarray:
+    """Return for each layer the share of worn cells in units of the most worn layer's, when that is small; 1 where reloads wear none."""
+    banks = hardware.layout.banks
+    wear = [expected_wear(group, bank) for bank in banks]
+    first_s = min(expectation.time_to(_EARLY_SHARE) for expectation in wear)
+    if not math.isfinite(first_s):
+        return np.ones(len(hardware.layer_cells))
+    shares = np.array([float(expectation.share(first_s)) for expectation in wear])
+    of_layers = [
+        max(share for share, bank in zip(shares, banks, strict=True) if layer in bank.layers)
+        for layer in range(len(hardware.layer_cells))
+    ]
+    return np.array(of_layers) / max(of_layers)
+
+
+def _worn_map(
+    key: int, layer_cells: Sequence[int], rates: np.ndarray, at_top: float, encoding: Encoding
+) -> FaultMap:
+    """Return shares ``rates`` of the layers' cells, at the top level with probability ``at_top``, else at 0."""
+    rng = generator(key)
+    cells = [
+        np.sort(rng.choice(size, round(rate * size), replace=False))
+        for size, rate in zip(layer_cells, rates.tolist(), strict=True)
+    ]
+    levels = [np.where(rng.random(len(c)) < at_top, encoding.top_level, 0) for c in cells]
+    return FaultMap.of(cells, levels, encoding)
 
 
 def _examples(group: Group, model: Model, encoding: Encoding, seed: int) -> list[FaultMap]:

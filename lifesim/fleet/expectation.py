@@ -12,8 +12,11 @@ from typing import Protocol
 
 import numpy as np
 
+from lifesim.fleet.cells import BankPlan, endurance_of, wear_of
 from lifesim.physics.distributions import LifeDistribution, failed_share
 from lifesim.physics.periodic import PeriodicIntegral
+from lifesim.scenario.models import Group
+from lifesim.timeunits import S_PER_DAY
 
 
 class Expectation(Protocol):
@@ -50,6 +53,17 @@ class ExpectedWear:
         if needed <= 0.0:
             return 0.0
         return needed / self.operations_per_s if self.operations_per_s else math.inf
+
+
+def expected_wear(group: Group, bank: BankPlan, schedule_operations_per_s: float = 0.0) -> ExpectedWear:
+    """Return the expected wear of a group's bank by its reloads and by so many programming operations besides."""
+    limits = endurance_of(group.technology)
+    wear = wear_of(group.technology, limits)
+    reloads_per_s = bank.reloads_per_day * len(bank.layers) / S_PER_DAY
+    cycles_per_s = (
+        reloads_per_s * wear.cycles_per_reload + schedule_operations_per_s * wear.cycles_per_operation
+    )
+    return ExpectedWear(limits, cycles_per_s)
 
 
 class ExpectedDrift:

@@ -16,11 +16,11 @@ import numpy as np
 from lifesim.crossbar.cost import Cost
 from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
 from lifesim.fleet.airtime import mean_downlink_s, redeployment_bytes
-from lifesim.fleet.cells import BankPlan, endurance_of, read_disturb_of, retention_of, wear_of
+from lifesim.fleet.cells import BankPlan, endurance_of, read_disturb_of, retention_of
 from lifesim.fleet.clock import to_s
 from lifesim.fleet.cloud import queue_load
 from lifesim.fleet.environment import nominal_clock
-from lifesim.fleet.expectation import Expectation, ExpectedDrift, ExpectedWear
+from lifesim.fleet.expectation import Expectation, ExpectedDrift, ExpectedWear, expected_wear
 from lifesim.fleet.hardware import (
     Hardware,
     OperationTable,
@@ -160,7 +160,7 @@ def link_warning(name: str, scenario: Scenario) -> str | None:
     n_bytes = redeployment_bytes(
         architecture.weights * fraction,
         kind,
-        group.aet.pictures,
+        group.aet.pictures if group.policy.test_pictures == "new" else 0,
         math.prod(architecture.input_shape),
     )
     needed_s = mean_downlink_s(group.link, scenario.backhaul.get(group.backhaul), n_bytes)
@@ -221,7 +221,7 @@ def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequenc
     by_reads, asked = read_disturb_of(technology), inferences_asked(group)
     rows = []
     for bank in hardware.layout.banks:
-        wear = _wear(group, bank, duty.cycles_per_year / S_PER_YEAR)
+        wear = expected_wear(group, bank, duty.cycles_per_year / S_PER_YEAR)
         rewritten_every_s = _rewritten_every_s(bank, duty)
         expected: list[tuple[str, Expectation]] = [
             ("wear", wear),
@@ -300,7 +300,7 @@ def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> floa
     limits, factor = _over_spread(technology)
     gained = np.zeros(len(ends_s))
     for bank in hardware.layout.banks:
-        wear = ExpectedWear(limits, _wear(group, bank, cycles / interval_s).operations_per_s)
+        wear = ExpectedWear(limits, expected_wear(group, bank, cycles / interval_s).operations_per_s)
         with np.errstate(over="ignore"):
             # Long before 1e100 every cell is stuck; infinities could not be subtracted.
             until, before = (np.minimum(wear.hazard(times_s), 1e100) for times_s in (ends_s, begins_s))
@@ -316,16 +316,6 @@ def _over_spread(technology: Technology) -> tuple[LifeDistribution, float]:
         return Lognormal(limits.median, math.hypot(limits.sigma_ln, sigma_ln)), 1.0
     with np.errstate(over="ignore"):
         return limits, float(np.exp((limits.shape * sigma_ln) ** 2 / 2))
-
-
-def _wear(group: Group, bank: BankPlan, schedule_operations_per_s: float) -> ExpectedWear:
-    limits = endurance_of(group.technology)
-    wear = wear_of(group.technology, limits)
-    reloads_per_s = bank.reloads_per_day * len(bank.layers) / S_PER_DAY
-    cycles_per_s = (
-        reloads_per_s * wear.cycles_per_reload + schedule_operations_per_s * wear.cycles_per_operation
-    )
-    return ExpectedWear(limits, cycles_per_s)
 
 
 def _rewritten_every_s(bank: BankPlan, duty: Duty) -> float:

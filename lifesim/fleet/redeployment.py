@@ -1,4 +1,4 @@
-"""What the cloud sends back: a delta on the device's backup, new test pictures, and what they should show.
+"""What the cloud sends back: a delta on the device's backup, new test pictures if the old do not stay, and what they should show.
 
 :func:`prepare` runs wherever the executor puts it and is a pure function of its task; :func:`Redeployment.decode` is the device's side.
 The bytes are the real ones: the link's time and counters follow from their number.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+
+import numpy as np
 
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.testset import TestDesign, make_test_set
@@ -37,7 +39,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Retraining:
-    """One job of the cloud: retrain ``model`` around ``fault_map`` and make new test pictures.
+    """One job of the cloud: retrain ``model`` around ``fault_map`` and make a test set, with new pictures or those that the device ``keeps``.
 
     ``required_correct``: how many validation pictures the result must get right to be in spec. ``fits``: the device writes the nearest codes that
     its cells can hold. ``agreement``: retraining reckons with that, and moves what was agreed on; None: it masks.
@@ -52,13 +54,14 @@ class Retraining:
     torch_device: str
     fits: bool = False
     agreement: Agreement | None = None
+    keeps: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Redeployment:
     """The decoded message. ``in_spec`` is the cloud's validation of the model under the map that it knew (``map_digest``).
 
-    ``delta`` and ``test_set`` are as they travel; the latter has so many ``pictures``.
+    ``delta`` and ``test_set`` are as they travel; the latter has so many ``pictures`` (0: the old ones stay).
     """
 
     in_spec: bool
@@ -96,13 +99,13 @@ def prepare(task: Retraining) -> bytes:
     model, delta = _retrained(task)
     held = apply_map(fitted(model, task.fault_map).codes if task.fits else model.codes, task.fault_map)
     (correct,) = correct_in_part(model, [held], task.data, "validation", task.torch_device)
-    test_set = make_test_set(model, held, task.data, task.design, task.torch_device)
+    test_set = make_test_set(model, held, task.data, task.design, task.torch_device, task.keeps)
     message = Redeployment(
         in_spec=bool(correct >= task.required_correct),
         map_digest=task.fault_map.digest(),
         delta=delta,
-        pictures=len(test_set.pictures),
-        test_set=test_set.encode(),
+        pictures=len(test_set.pictures) if task.keeps is None else 0,
+        test_set=test_set.encode(with_pictures=task.keeps is None),
     )
     return message.encode()
 

@@ -284,10 +284,7 @@ class DeviceTwin:
         redeployment = Redeployment.decode(message)
         model = redeployment.applied(self.model, self._equipment.agreement)
         self._write_instead(model, known if self._equipment.fits else None)
-        shape = self.model.architecture.input_shape
-        self.test_set = TestSet.decode(
-            redeployment.test_set, redeployment.pictures, shape, self.test_set.rule
-        )
+        self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self.golden = self.test_set.golden
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
         return redeployment

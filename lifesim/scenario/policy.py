@@ -88,11 +88,13 @@ class Policy(Table):
     """What is done about stuck cells, after a refresh and before retirement, in this order: write the nearest code that they allow
     (nearest_code), place hidden units where they do least harm (permutation), call the cloud (retrain). RRAMedy knows only the last."""
     climb_above: Share = 0.005
-    """From one rung to the next: the loss of accuracy that the test's score stands for must exceed this."""
+    """From one rung to the next: a test's score from which on any of the devices simulated beforehand has lost more accuracy than this."""
     retraining: Literal["mask", "nearest_code"] = "mask"
     """What the cloud makes of weights with stuck cells at every step: their stuck bits take their stuck value (mask, RRAMedy's Eq. 6), or the
     nearest code that they allow is taken (nearest_code), as the device will. With the latter it moves only weights that were agreed on at
     deployment, and sends steps of four bits instead of codes and their positions."""
+    test_pictures: Literal["new", "kept"] = "new"
+    """Whether a redeployment brings test pictures made for it, or only what those from deployment should show now."""
     fault_maps: Literal["whole", "incremental"] = "whole"
     """Whether a map is sent whole, or as what is new since the last that the cloud has acknowledged."""
     call: Call = AtOnce(kind="at_once")

@@ -9,7 +9,7 @@ import pytest
 
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
-from lifesim.detection.criteria import deviates
+from lifesim.detection.criteria import Golden, deviates
 from lifesim.detection.testset import TestDesign, TestSet, make_test_set
 from lifesim.errors import LifesimError
 from lifesim.fleet.redeployment import Agreement, Redeployment, Retraining, prepare
@@ -22,6 +22,7 @@ from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.network import DataSource
 
 DESIGN = TestDesign(pictures=5, fgsm_epsilon=0.022)
+BEFORE = TestSet(np.zeros((5, 1, 28, 28), np.uint8), Golden.of(np.eye(10, dtype=np.float32)[:5]))
 SETTINGS = RetrainingSettings(steps=10, batch_size=32, learning_rate=0.05, trainable_fraction=0.05)
 
 
@@ -50,7 +51,7 @@ def decoded(message: bytes, mlp_model: Model) -> Redeployment:
 
 
 def sent_test_set(decoded: Redeployment) -> TestSet:
-    return TestSet.decode(decoded.test_set, decoded.pictures, (1, 28, 28), None)
+    return TestSet.decode(decoded.test_set, decoded.pictures, BEFORE)
 
 
 def test_the_round_trip_is_exact(message: bytes, decoded: Redeployment) -> None:
@@ -115,7 +116,11 @@ def test_a_delta_for_another_base_is_refused(decoded: Redeployment, mlp_model: M
 
 def test_other_pictures_need_another_shape(decoded: Redeployment) -> None:
     with pytest.raises(ValueError):
-        TestSet.decode(decoded.test_set, decoded.pictures, (3, 32, 32), None)
+        TestSet.decode(
+            decoded.test_set,
+            decoded.pictures,
+            dataclasses.replace(BEFORE, pictures=np.zeros((5, 3, 32, 32), np.uint8)),
+        )
 
 
 def test_steps_of_agreed_weights_for_a_device_that_writes_nearest_codes(
@@ -135,3 +140,16 @@ def test_steps_of_agreed_weights_for_a_device_that_writes_nearest_codes(
     assert decoded.applied(mlp_model, agreement) is new, "cloud and device hold one copy"
     with pytest.raises(DeltaError):
         decoded.applied(mlp_model, None)
+
+
+def test_pictures_that_stay_do_not_travel(task: Retraining, message: bytes, decoded: Redeployment) -> None:
+    kept = sent_test_set(decoded).pictures[::-1]
+    again = prepare(dataclasses.replace(task, keeps=kept))
+    found = Redeployment.decode(again)
+    assert found.delta == decoded.delta and found.pictures == 0
+    assert len(message) - len(again) > 500
+    device = TestSet.decode(found.test_set, 0, dataclasses.replace(BEFORE, pictures=kept))
+    held = apply_map(apply_delta(task.model, found.delta).codes, task.fault_map)
+    made = make_test_set(task.model, held, task.data, DESIGN, "cpu", kept)
+    assert device.pictures is kept
+    assert np.array_equal(device.golden.thousandths, made.golden.thousandths)
