@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.beyond [detection|recovery|retraining|fleet]...``: measure, and print one table of point estimates, intervals and bars.
 
-A part is a module with ``rows(quick)``; a row has the keys of :data:`COLUMNS`, those that it has nothing for left out.
+A part is a module with ``rows(quick)``, a list or a generator; a row has the keys of :data:`COLUMNS`, those that it has nothing for left out.
 """
 
 from __future__ import annotations
@@ -50,9 +50,11 @@ def main(
     for part in parts or PARTS:
         began = time.process_time()
         measured = importlib.import_module(f"tests.benchmarks.beyond.{part}").rows(quick)
-        found += [{"part": part, **row} for row in measured]
-        if csv:
-            pd.DataFrame(found, columns=list(COLUMNS)).to_csv(csv, index=False)
+        for row in measured:
+            found.append({"part": part, **row})
+            if csv:
+                # Again after every row: what is cut off leaves what it has found.
+                pd.DataFrame(found, columns=list(COLUMNS)).to_csv(csv, index=False)
         console.print(f"{part}: {time.process_time() - began:.0f} s of processor time", highlight=False)
     console.print(_table(found))
 

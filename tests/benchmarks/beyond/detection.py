@@ -7,8 +7,9 @@ cells, chosen uniformly; one that already shows its level harms nothing, and cou
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -16,10 +17,11 @@ from scipy import stats
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.overlay import Overlay, Written
 from lifesim.detection.nullreads import Averaging, NullReads, upper_limit
-from lifesim.detection.pictures import PictureJob, select_pictures
+from lifesim.detection.pictures import PICTURE_RULES, PictureJob, select_pictures
 from lifesim.detection.reading import CalibratedRule, ReadNoise, Readout, TestRule
 from lifesim.detection.screening import softmax
 from lifesim.detection.sequential import START, Cusum, calibrate_cusum
+from lifesim.detection.testset import Calibration, TestDesign, make_test_set
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.network.noisy import noisy_reader_of
@@ -34,7 +36,7 @@ FABRICATION_RATE = 1e-5  # of cells
 TO_LRS = 5 / 6  # of stuck cells: wear fails to the low-resistance state, 5 to 1
 BASELINE_READS = 8
 ROOM = 0.7
-"""At which share of the rate thresholds are calibrated: devices differ a little from the one that their maker knows."""
+"""At which share of the rate thresholds are calibrated: a weight that a stuck cell makes large is noisier than its maker knows."""
 BEST = "optimised"
 TESTS_A_YEAR = 52  # weekly
 WARMING = 30.0 * 1e-4  # 30 K, 1e-3 per kelvin of which a tenth is left after reference tracking
@@ -63,6 +65,7 @@ class Case:
     dataset: str
     rate: float
     bar: float
+    fault_models: int = 400
 
     @property
     def name(self) -> str:
@@ -70,41 +73,43 @@ class Case:
 
 
 CASES = (
-    Case("mlp", "mnist", 5e-5, 0.97),
+    Case("mlp", "mnist", 5e-5, 0.97, 2000),
     Case("lenet", "mnist", 5e-6, 0.75),
     Case("convnet_quick", "cifar10", 2e-5, 0.9),
 )
 
 
-def rows(quick: bool = False) -> list[Row]:
-    """Return all rows: for each network the bound, single reads, repeated reads, successive tests, temperature."""
+def rows(quick: bool = False) -> Iterator[Row]:
+    """Yield all rows: for each network the bound, single reads, repeated reads, rules for pictures, successive tests, temperature."""
     size, cases = (QUICK, (Case("mlp", "mnist5k", 5e-5, 0.97),)) if quick else (FULL, CASES)
-    return [row for case in cases for row in rows_of(case, size)]
+    for case in cases:
+        yield from rows_of(case, size if quick else replace(size, fault_models=case.fault_models))
 
 
-def rows_of(case: Case, size: Size) -> list[Row]:
-    """Return all rows of one network."""
+def rows_of(case: Case, size: Size) -> Iterator[Row]:
+    """Yield all rows of one network."""
 
     def bench(pictures: str, noise: ReadNoise) -> Bench:
         return Bench.of(case, size, pictures, noise)
 
     usual = ReadNoise(0.003, 0.5)
     best = bench(BEST, usual)
-    found = [
-        *best.harmless_rows(),
-        *single_read_rows(bench("random", usual), usual),
-        *single_read_rows(best, usual),
-    ]
+    yield from best.harmless_rows()
+    yield from single_read_rows(best, usual)
     if case.preset == "mlp":
-        found += repeated_read_rows(best, 0.003, 4, 0.01, case.bar)
-        found += repeated_read_rows(best, 0.003, 8, 0.001, 0.9)
-        found += repeated_read_rows(bench(BEST, ReadNoise(0.01, 0.5)), 0.01, 8, 0.01, 0.9)
-    if case.preset != "convnet_quick":
-        found += [*sequential_rows(best), *temperature_rows(best)]
+        yield from repeated_read_rows(best, 0.003, 4, 0.01, case.bar)
+        yield from repeated_read_rows(best, 0.003, 8, 0.001, 0.9)
+        yield from repeated_read_rows(bench(BEST, ReadNoise(0.01, 0.5)), 0.01, 8, 0.01, 0.9)
+    for rule in PICTURE_RULES:
+        yield from cost_rows(case, rule, usual)
+        if rule != BEST:
+            yield from picture_rule_rows(bench(rule, usual), usual)
     for kind in ("cell_analog", "cell_adc"):
         noise = ReadNoise(0.003, 0.5, kind)
-        found += single_read_rows(bench(BEST, noise), noise)
-    return found
+        yield from single_read_rows(bench(BEST, noise), noise)
+    if case.preset != "convnet_quick":
+        yield from temperature_rows(best)
+        yield from sequential_rows(best)
 
 
 class Bench:
@@ -143,6 +148,10 @@ class Bench:
 
     def device_of(self, fault_model: int) -> int:
         return fault_model % len(self.devices)
+
+    @property
+    def name(self) -> str:
+        return f"{self.case.name}, {self.rule} pictures"
 
     @functools.cached_property
     def faulty(self) -> list[Overlay]:
@@ -204,7 +213,7 @@ class Bench:
 
     def share(self, measure: str, which: np.ndarray, **others: object) -> Row:
         return {
-            "case": self.case.name,
+            "case": self.name,
             **share_row(measure, int(np.sum(which)), int(np.size(which))),
             **others,
         }
@@ -276,12 +285,9 @@ def calibrated(
 
 
 def null_reads(bench: Bench, noise: ReadNoise) -> np.ndarray:
-    """Return reads of devices with stuck cells from fabrication, each as if it should show what the network should: where a stuck cell makes a weight
-    large, its noise is larger, too.
-    """
-    states = [bench.stuck("maker", i, FABRICATION_RATE) for i in range(bench.size.null_reads)]
-    read = bench.reads(states, noise, f"null {noise.kind} {noise.sigma}")
-    return read - bench.ideal(states) + bench.ideal([bench.nothing])
+    """Return reads of the network as it should be, all that its maker has: the stuck cells of the devices to come are not known yet."""
+    states = [bench.nothing] * bench.size.null_reads
+    return bench.reads(states, noise, f"null {noise.kind} {noise.sigma}")
 
 
 def of_devices(bench: Bench) -> list[Overlay]:
@@ -291,7 +297,7 @@ def of_devices(bench: Bench) -> list[Overlay]:
 
 def single_read_rows(bench: Bench, noise: ReadNoise) -> list[Row]:
     """One read a test, against a baseline of 8 reads of one visit, correlated or not; and against one that is known."""
-    label = f"{noise.kind} {noise.sigma:.1%}"
+    label = label_of(noise)
     usual = noise.kind == "weight"
     # Slow networks are read less often with the other kinds of noise.
     states = of_devices(bench) if usual or bench.case.preset != "convnet_quick" else of_devices(bench)[:2000]
@@ -309,6 +315,50 @@ def single_read_rows(bench: Bench, noise: ReadNoise) -> list[Row]:
     rules = [paper_rule(), *calibrated(bench, noise, Averaging(1, 0), 0.01)]
     known = known_baselines(bench, noise)
     return found + judged(bench, rules, known, free, faulty, f"{label}, 1 read, known baseline", 0.01, bar)
+
+
+def label_of(noise: ReadNoise) -> str:
+    return f"{noise.kind} {noise.sigma:.1%}"
+
+
+def picture_rule_rows(bench: Bench, noise: ReadNoise) -> list[Row]:
+    """The paper's rule and the Mahalanobis distance on other pictures, fewer fault-free reads of slow networks."""
+    label = label_of(noise)
+    states = of_devices(bench) if bench.case.preset == "mlp" else of_devices(bench)[:2000]
+    free = bench.reads(states, noise, f"free {label}")
+    faulty = bench.reads(bench.faulty, noise, f"faulty {label}")
+    own = list(bench.visits(bench.devices, noise, BASELINE_READS, f"baseline {label} {noise.correlation}"))
+    found = []
+    for baselines, reads, what in (
+        (own, BASELINE_READS, f"{label}, rho {noise.correlation:g}, 1 read"),
+        (known_baselines(bench, noise), 0, f"{label}, 1 read, known baseline"),
+    ):
+        averaging = Averaging(1, reads, noise.correlation)
+        rules = [paper_rule(), *calibrated(bench, noise, averaging, 0.01, ("mahalanobis",))]
+        found += judged(bench, rules, baselines, free, faulty, what, 0.01, None)
+    return found
+
+
+def cost_rows(case: Case, rule: str, noise: ReadNoise) -> list[Row]:
+    """What a test set costs: processor time to make it, bytes to store and to send."""
+    network = Network(preset=case.preset, dataset=case.dataset)
+    model = trained_model(network)
+    judge = Calibration("mahalanobis", Averaging(1, BASELINE_READS, noise.correlation), 0, 0.01)
+    by_paper = TestDesign(PICTURES, network.fgsm_epsilon, rule, noise)
+    found, pictures = [], None
+    for design, what in ((by_paper, "paper's rule"), (replace(by_paper, calibration=judge), "mahalanobis")):
+        began = time.process_time()
+        made = make_test_set(model, model.codes, network.data, design, "cpu", pictures)
+        seconds = time.process_time() - began
+        what_for = "pictures" if pictures is None else "calibration of mahalanobis, pictures kept"
+        pictures = made.pictures
+        costs = {
+            f"processor seconds to make a test set: {what_for}": seconds,
+            f"bytes of a test set, {what}, with its pictures": len(made.encode()),
+            f"bytes of a test set, {what}, pictures kept": len(made.encode(with_pictures=False)),
+        }
+        found += [{"measure": name, "value": float(cost), "n": 1} for name, cost in costs.items()]
+    return [{"case": f"{case.name}, {rule} pictures", **row} for row in found]
 
 
 def known_baselines(bench: Bench, noise: ReadNoise) -> np.ndarray:
@@ -377,9 +427,10 @@ def sequential_rows(bench: Bench) -> list[Row]:
     lives = len(bench.devices) * (4 if bench.case.preset == "mlp" else 2)
     own = [bench.devices[i % len(bench.devices)] for i in range(lives)]
     free = bench.reads([device for device in own for _ in range(TESTS_A_YEAR)], noise, "free year")
-    later = bench.reads([device for device in bench.faulty for _ in range(tests)], noise, "faulty year")
+    faulty = bench.faulty[:400]
+    later = bench.reads([device for device in faulty for _ in range(tests)], noise, "faulty year")
     free, later = (
-        shown.reshape(n, -1, *shown.shape[1:]) for shown, n in ((free, lives), (later, len(bench.faulty)))
+        shown.reshape(n, -1, *shown.shape[1:]) for shown, n in ((free, lives), (later, len(faulty)))
     )
     found = []
     for baselines, reads, what in (
@@ -418,7 +469,7 @@ def sequential_rows(bench: Bench) -> list[Row]:
             half = 1.96 * delays.std() / np.sqrt(len(delays))
             found.append(
                 {
-                    "case": f"{bench.case.name}, {bench.rule} pictures",
+                    "case": bench.name,
                     "measure": f"{label}, mean tests to detection, of those found within {tests}",
                     "value": float(delays.mean()), "low": float(delays.mean() - half), "high": float(delays.mean() + half),
                     "n": len(delays), **accused_of(false),
