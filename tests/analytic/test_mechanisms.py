@@ -638,9 +638,10 @@ def test_temperature_coefficient(live: Live) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "some", "much"),
-    [("weight", 0.001, 0.003), ("cell_analog", 1.5e-4, 5e-4), ("cell_adc", 3e-6, 1e-5)],
+    [("weight", 0.01, 0.02), ("cell_analog", 0.003, 0.006), ("cell_adc", 5e-5, 1e-4)],
 )
 def test_read_noise(live: Live, kind: str, some: float, much: float) -> None:
+    """The more noise, the more alarms, though nothing is wrong. How many depends on how close the pictures of this network are to a border."""
     runs = [
         live(
             TESTED,
@@ -648,16 +649,17 @@ def test_read_noise(live: Live, kind: str, some: float, much: float) -> None:
             f"technology.read_noise={sigma}",
             "technology.read_noise_correlation=0",
             "aet.rereads=0",
-            "aet.baseline_reads=20",
+            "aet.baseline_reads=60",
             "count=10",
         )
         for sigma in (0, some, much)
     ]
-    false = [last(run, "alarms_false") for run in runs]
-    assert false[0] == 0 and false[0] < false[1] < false[2]
-    for run, alarms in zip(runs, false, strict=True):
-        # The baseline has some noise, too: a read without any may deviate from it, of a few devices at all their visits.
-        assert last(run, "alarms_true") == 0 and last(run, "alarms_early") <= 0.3 * alarms
+    alarms = [last(run, "alarms_false") + last(run, "alarms_early") for run in runs]
+    assert alarms[0] == 0 and alarms[0] < alarms[1] < alarms[2]
+    # The baseline has some noise, too: a read without any may deviate from it, of a few devices at all their visits.
+    assert last(runs[1], "alarms_early") < last(runs[1], "alarms_false")
+    for run in runs:
+        assert last(run, "alarms_true") == 0
         assert run.fleet["accuracy_mean"].tolist() == pytest.approx(
             live().fleet["accuracy_mean"].tolist(), rel=1e-12
         )

@@ -39,7 +39,11 @@ class Lived:
     @property
     def plain(self) -> list[DeviceAccount]:
         """Those from the start to the end, without power cuts, replacements, tolerated alarms or nearest codes: simple enough to count again."""
-        return [a for a in self.accounts if a.record.group not in ("careful", "frugal", "fitted")]
+        return [
+            a
+            for a in self.accounts
+            if a.record.group not in ("careful", "frugal", "fitted", "best", "summed")
+        ]
 
 
 @pytest.fixture(scope="session")

@@ -128,8 +128,9 @@ def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -
         faulty = tuple(tuple(sorted(cells.tolist())) for f in held.faults for cells in (f.stuck, f.expired))
         as_deployed = held.model.digest == lived.plans[record.group].model.digest
         if any(faulty) or not as_deployed:
-            truly.add((record.group, number if any(faulty) else None, held.model.digest, faulty))
-            keys.add((record.group, number if any(faulty) else None, held.condition.key))
+            unit = (number, record.stretches[i].generation) if any(faulty) else None
+            truly.add((record.group, unit, held.model.digest, faulty))
+            keys.add((record.group, unit, held.condition.key))
     # States are told apart by how they came about: a few are the same.
     assert len(truly) <= len(keys) == sum(asked) < len(points)
     assert sum(asked) < 1.2 * len(truly)
