@@ -32,6 +32,7 @@ _ONE = {
     "drift_suspected": "tests",
     "diagnosis": "diagnoses",
     "refresh": "refreshes",
+    "placement": "placements",
     "job": "jobs",
     "retraining_end": "retrainings",
     "validation_failed": "validations_failed",

@@ -31,7 +31,9 @@ COUNTS = {
         "",
         "visits that read something (test pictures or the array), whatever they found; one in progress at the horizon is not counted",
     ),
-    "judgements": Column("", "tests whether nearest codes that have been written are enough"),
+    "judgements": Column(
+        "", "tests whether what has been written, nearest codes or units at other places, is enough"
+    ),
     "tests_missed": Column("", "visits that fell where the device was not serving"),
     "tests_passed_out_of_spec": Column(
         "", "visits that found nothing although the device was out of spec (missed detections)"
@@ -48,6 +50,7 @@ COUNTS = {
         "", "cells that failed a diagnosis and were tested again, or rewritten, one by one"
     ),
     "refreshes": Column("", "rewrites of all cells from the backup"),
+    "placements": Column("", "rewrites of all cells with hidden units at other places"),
     "rewrites_cut": Column("", "refreshes and redeployments begun again after a power cut"),
     "jobs": Column("", "retrainings asked of the cloud"),
     "retrainings": Column("", "retrainings finished by the cloud"),
@@ -273,7 +276,8 @@ EVENT_KINDS = {
     "redeployment_lost": "they were under way at the horizon; amount: bytes",
     "reprogramming": "the redeployment was written into the cells; amount: bytes of the delta",
     "fitting": "cells were written in which the nearest code that stuck cells allow has changed",
-    "judgement": "a test after nearest codes have been written; amount: its score, from which the cloud is called or not",
+    "placement": "all cells were written, hidden units where the known stuck cells harm them least",
+    "judgement": "a test after nearest codes or a placement have been written; amount: its score, from which the next rung is climbed or not",
     "verification": "the test after a redeployment passed; amount: reads",
     "drift_suspected": "it alarmed after a redeployment that wrote only what it changed: all cells are rewritten and it is repeated; amount: reads",
     "validation_failed": "the cloud had found the redeployed model out of spec",

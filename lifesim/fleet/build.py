@@ -89,7 +89,7 @@ class Plan:
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
                 model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
-                torch_device, self.policy.climb_from_score is not None, self.agreement,
+                torch_device, self.policy.climb_from_score is not None, self.policy.places, self.agreement,
                 self.test_set.pictures if self.group.policy.test_pictures == "kept" else None,
             )  # fmt: skip
 
@@ -200,6 +200,7 @@ def _make_policy(group: Group, act_from: int, climb_from: int | None) -> Policy:
         retry_after_ns=_ns_unless_none(policy.retry_after_s),
         act_from_score=act_from,
         climb_from_score=climb_from,
+        places="permutation" in policy.ladder,
         changes_only=policy.redeploy == "changed",
         refresh=policy.diagnosis.refresh,
     )

@@ -7,7 +7,7 @@ oracle of the first. A window is announced as soon as it is known, so that those
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -38,8 +38,9 @@ class Twin(Examinee, Protocol):
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]: ...
     def resume(self, time_ns: int) -> None: ...
     def fit(self, known: FaultMap) -> None: ...
+    def place(self, known: FaultMap) -> None: ...
     def judge(self, time_ns: int) -> int: ...
-    def install(self, message: bytes, known: FaultMap) -> Redeployment: ...
+    def install(self, message: bytes, known: FaultMap, sent: Mapping[bytes, FaultMap]) -> Redeployment: ...
     def next_writing(self, changes_only: bool) -> Writing: ...
     def program(self, time_ns: int) -> None: ...
     def program_changes(self, time_ns: int) -> None: ...
@@ -251,25 +252,36 @@ class Device:
         if new:
             self._known_map = found
         self._alarm_unresolved = self._waiting or self._open
-        if new and self._around.policy.climb_from_score is not None:
-            yield from self._fit()
+        # Also without new ones: what a redeployment was not made for may be too much for it.
+        if self._around.policy.climb_from_score is not None and (new or self._unsolved):
+            yield from self._climb()
         else:
             yield from self._rewrite() if self._around.policy.refresh else self._resume()
         self._consider_calling(new)
 
-    def _fit(self) -> Process:
-        """Write the nearest codes that the cells can hold, and let a test judge whether that is enough."""
+    def _climb(self) -> Process:
+        """Write the nearest codes that the cells can hold; if a test says that this is not enough, place units anew; if that is not, call the cloud."""
+        policy = self._around.policy
         self.twin.fit(self._known_map)
-        yield from self._write(State.REFRESHING, changes_only=not self._around.policy.refresh)
-        self.log("refresh" if self._around.policy.refresh else "fitting")
+        yield from self._write(State.REFRESHING, changes_only=not policy.refresh)
+        yield from self._judge("refresh" if policy.refresh else "fitting")
+        if self._needs_cloud and policy.places:
+            self._end_stretch()
+            self.twin.place(self._known_map)
+            yield from self._write(State.REFRESHING)
+            yield from self._judge("placement")
+        self._alarm_unresolved = self._waiting or self._open
+        yield from self._take_baseline()
+
+    def _judge(self, written: str) -> Process:
+        """Serve from now on with what has been ``written``, and let a test judge whether it is enough."""
+        self.log(written)
         self._start_stretch()
         self._enter(State.TESTING)
         yield wait(self.env, self._around.costs.test.latency_ns)
         score = self.twin.judge(self.env.now)
         self.log("judgement", score)
         self._needs_cloud = score >= self._around.policy.climb_from_score
-        self._alarm_unresolved = self._waiting or self._open
-        yield from self._take_baseline()
 
     def _rewrite(self) -> Process:
         yield from self._refresh()
@@ -312,7 +324,7 @@ class Device:
         self._inbox = None
         self._waiting = False
         self._end_stretch()
-        redeployment = self.twin.install(message, self._known_map)
+        redeployment = self.twin.install(message, self._known_map, self._sent or {})
         self._needs_cloud = self._around.policy.climb_from_score is None
         self._note_solved(redeployment.map_digest)
         yield from self._write(State.REPROGRAMMING, self._around.policy.changes_only)

@@ -26,6 +26,8 @@ class Policy:
     climb_from_score
         Devices write the nearest codes that their cells can hold, and call the cloud only if a test's score is at least this after it; None: devices
         write the backup as it is and call the cloud for every stuck cell.
+    places
+        Whether before calling it they place hidden units where the faults harm them least, if that is not enough by the same score.
     """
 
     offline_while_waiting: bool
@@ -38,3 +40,4 @@ class Policy:
     changes_only: bool = False
     refresh: bool = True
     climb_from_score: int | None = None
+    places: bool = False

@@ -20,6 +20,7 @@ from lifesim.network.model import Model
 from lifesim.recovery.agreed import Agreed
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
 from lifesim.recovery.delta import apply_delta, encode_delta, shared
+from lifesim.recovery.placement import best_placement
 from lifesim.recovery.projection import retrain_projected
 from lifesim.recovery.retraining import RetrainingSettings, retrain
 from lifesim.recovery.steps import apply_update, encode_update
@@ -42,7 +43,8 @@ class Retraining:
     """One job of the cloud: retrain ``model`` around ``fault_map`` and make a test set, with new pictures or those that the device ``keeps``.
 
     ``required_correct``: how many validation pictures the result must get right to be in spec. ``fits``: the device writes the nearest codes that
-    its cells can hold. ``agreement``: retraining reckons with that, and moves what was agreed on; None: it masks.
+    its cells can hold. ``places``: and stands its hidden units where ``model`` would be harmed least; what is not sent, both ends work out.
+    ``agreement``: retraining reckons with nearest codes, and moves what was agreed on; None: it masks.
     """
 
     model: Model
@@ -53,8 +55,17 @@ class Retraining:
     required_correct: int
     torch_device: str
     fits: bool = False
+    places: bool = False
     agreement: Agreement | None = None
     keeps: np.ndarray | None = None
+
+    @property
+    def seen_map(self) -> FaultMap:
+        """The stuck cells as the network meets them: in its own order."""
+        if not self.places:
+            return self.fault_map
+        layer_cells = [codes.size * self.fault_map.encoding.cells_per_weight for codes in self.model.codes]
+        return best_placement(self.model, self.fault_map).logical_map(self.fault_map, layer_cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +107,9 @@ class Redeployment:
 
 def prepare(task: Retraining) -> bytes:
     """Retrain, validate under the map, make the test set for the result, and encode it all."""
-    model, delta = _retrained(task)
-    held = apply_map(fitted(model, task.fault_map).codes if task.fits else model.codes, task.fault_map)
+    seen_map = task.seen_map
+    model, delta = _retrained(task, seen_map)
+    held = apply_map(fitted(model, seen_map).codes if task.fits else model.codes, seen_map)
     (correct,) = correct_in_part(model, [held], task.data, "validation", task.torch_device)
     test_set = make_test_set(model, held, task.data, task.design, task.torch_device, task.keeps)
     message = Redeployment(
@@ -110,13 +122,13 @@ def prepare(task: Retraining) -> bytes:
     return message.encode()
 
 
-def _retrained(task: Retraining) -> tuple[Model, bytes]:
+def _retrained(task: Retraining, fault_map: FaultMap) -> tuple[Model, bytes]:
     """Return the retrained model and what turns the old one into it."""
     if task.agreement is None:
         dataset = load_dataset(task.data)
-        model = retrain(task.model, task.fault_map, dataset, task.settings, device=task.torch_device)
+        model = retrain(task.model, fault_map, dataset, task.settings, device=task.torch_device)
         return model, encode_delta(task.model, model)
-    job, agreed = (task.model, task.fault_map), task.agreement.weights
+    job, agreed = (task.model, fault_map), task.agreement.weights
     (update,) = retrain_projected(
         [job], task.agreement.clean, task.data, task.settings, agreed, task.torch_device
     )

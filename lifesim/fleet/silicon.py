@@ -17,15 +17,26 @@ from lifesim.crossbar.overlay import Ageing, Overlay, Written
 from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
 from lifesim.recovery.nearest import nearest_codes
+from lifesim.recovery.placement import Placement
 
 
 @functools.lru_cache(maxsize=32)
-def fitted(model: Model, fault_map: FaultMap) -> Model:
-    """Return the model with the codes nearest to its own that cells with these faults can hold.
+def fitted(model: Model, fault_map: FaultMap, placement: Placement | None = None) -> Model:
+    """Return the model with the codes nearest to its own that cells with these faults can hold, its units at the places of ``placement``.
 
-    Worked out anew when it is needed, as a device has one for every map that it has known.
+    In the network's own order, whatever the placement. Worked out anew when it is needed, as a device has one for every map that it has known.
     """
-    return model.with_codes(nearest_codes(model.codes, fault_map)) if fault_map.count else model
+    if not fault_map.count:
+        return model
+    if placement is not None:
+        layer_cells = [codes.size * fault_map.encoding.cells_per_weight for codes in model.codes]
+        fault_map = placement.logical_map(fault_map, layer_cells)
+    return model.with_codes(nearest_codes(model.codes, fault_map))
+
+
+@functools.lru_cache(maxsize=32)
+def _placed(model: Model, placement: Placement) -> Model:
+    return placement.placed(model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,40 +44,62 @@ class Snapshot:
     """All that decides a device's weights at any later time: the model in the backup and what the programmings left in each bank.
 
     ``fitted_to``: the stuck cells for which the nearest codes are written instead of those of the backup; None where the backup itself is.
+    ``placement``: where hidden units stand; None where all are in their own places.
     """
 
     silicon: Silicon
     backup: Model
     programmed: tuple[Programmed, ...]
     fitted_to: FaultMap | None = None
+    placement: Placement | None = None
 
     @property
     def model(self) -> Model:
-        """What is written into the cells."""
-        return self.backup if self.fitted_to is None else fitted(self.backup, self.fitted_to)
+        """The network that is written into the cells, in its own order."""
+        return self.backup if self.fitted_to is None else fitted(self.backup, self.fitted_to, self.placement)
+
+    @property
+    def image(self) -> Model:
+        """What is written into the cells, in their order."""
+        return self.model if self.placement is None else _placed(self.model, self.placement)
 
     def held_at(self, time_ns: int) -> Held:
         """Return what the cells hold at ``time_ns``."""
-        return self.silicon.held_at(self.model, self.programmed, time_ns)
+        return self.silicon.held_at(self.image, self.programmed, time_ns, self.placement)
 
     def conditions(self, times_ns: Sequence[int]) -> list[Condition]:
         """Return what is wrong at each time."""
-        return self.silicon.conditions(self.model, self.programmed, times_ns)
+        return self.silicon.conditions(self.image, self.programmed, times_ns, self.placement)
 
     def overlays(self, times_ns: Sequence[int], base: Model | None = None) -> Sequence[Overlay | Ageing]:
-        """Return what stands over the backup at each time (see :meth:`Silicon.overlays`).
+        """Return what stands over :attr:`model` at each time (see :meth:`Silicon.overlays`), over its cells in the network's own order.
 
-        With a ``base``, what stands over that model: in which the backup differs from it, and then the faults.
+        With a ``base``, what stands over that model: in which the one written differs from it, and then the faults.
         """
-        if base is None or base.digest == self.model.digest:
-            return self.silicon.overlays(self.programmed, times_ns)
-        encoding = self.silicon.encoding
-        cells = differing_cells(base.codes, self.model.codes, encoding)
-        beneath = [
-            (Written(c, encoding.levels_of(codes, c)),)
-            for c, codes in zip(cells, self.model.codes, strict=True)
-        ]
-        return self.silicon.overlays(self.programmed, times_ns, beneath)
+        beneath, image, encoding = None, self.image, self.silicon.encoding
+        if base is not None and base.digest != self.model.digest:
+            before = base if self.placement is None else _placed(base, self.placement)
+            cells = differing_cells(before.codes, image.codes, encoding)
+            beneath = [
+                (Written(c, encoding.levels_of(codes, c)),)
+                for c, codes in zip(cells, image.codes, strict=True)
+            ]
+        physical = self.silicon.overlays(self.programmed, times_ns, beneath)
+        return physical if self.placement is None else list(map(self._in_own_order, physical))
+
+    def _in_own_order(self, over: Overlay | Ageing) -> Overlay | Ageing:
+        layers = [parts for parts, _ in over.layers] if isinstance(over, Ageing) else over
+        moved = [tuple(self._moved(layer, part) for part in parts) for layer, parts in enumerate(layers)]
+        if not isinstance(over, Ageing):
+            return moved
+        return Ageing([(parts, counts) for parts, (_, counts) in zip(moved, over.layers, strict=True)])
+
+    def _moved(self, layer: int, part: Written) -> Written:
+        per_weight = self.silicon.encoding.cells_per_weight
+        layer_cells = self.backup.codes[layer].size * per_weight
+        cells = part.cells.astype(np.int64) + part.first_cell
+        levels = part.levels_from(0) if callable(part.levels) else part.levels
+        return Written(self.placement.logical_cells(layer, cells, layer_cells, per_weight), levels)
 
     def at(self, time_ns: int) -> tuple[Programmed, ...]:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
@@ -97,12 +130,16 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the cells hold at one moment; all of it is worked out on demand."""
+    """What the cells hold at one moment; all of it is worked out on demand.
+
+    ``model``: what was written, in the order of the cells; ``placement``: where the network's units stand there.
+    """
 
     model: Model
     silicon: Silicon
     programmed: tuple[Programmed, ...]  # reloads included
     time_ns: int
+    placement: Placement | None = None
 
     @property
     def faults(self) -> tuple[BankFaults, ...]:
@@ -112,22 +149,26 @@ class Held:
 
     @property
     def condition(self) -> Condition:
-        return self.silicon.conditions(self.model, self.programmed, [self.time_ns])[0]
+        return self.silicon.conditions(self.model, self.programmed, [self.time_ns], self.placement)[0]
 
     def overlay(self) -> Overlay:
-        """Return what stands over the backup, layer by layer."""
+        """Return what stands over what was written, layer by layer, in the order of the cells."""
         return self.silicon.overlay(self.programmed, self.time_ns)
 
     def codes(self) -> tuple[np.ndarray, ...]:
-        """Return the codes (int16 per layer): the backup's under the overlay."""
+        """Return the codes (int16 per layer) in the order of the cells: those written, under the overlay."""
         write = self.silicon.encoding.write_over
         return tuple(write(c, over) for c, over in zip(self.model.codes, self.overlay(), strict=True))
 
     def weights(self, at_temperature: bool = False) -> tuple[np.ndarray, ...]:
-        """Return what the crossbars compute with: the codes (int16 per layer), or where these deviate, weights (float32 per layer).
+        """Return what the network computes with: the codes (int16 per layer), or where these deviate, weights (float32 per layer).
 
-        ``at_temperature``: as read at the temperature of the moment, else at that of the programming.
+        In its own order, wherever its units stand. ``at_temperature``: as read at the temperature of the moment, else at that of the programming.
         """
+        weights = self._physical_weights(at_temperature)
+        return weights if self.placement is None else self.placement.logical(weights)
+
+    def _physical_weights(self, at_temperature: bool) -> tuple[np.ndarray, ...]:
         codes, silicon = self.codes(), self.silicon
         warming = silicon.warming if at_temperature else None
         if not silicon.drift and warming is None:
@@ -147,7 +188,7 @@ class Held:
         return tuple(weights)
 
     def read_codes(self) -> tuple[np.ndarray, ...]:
-        """Return the codes that a digital read of the cells sees: levels that have drifted too far are taken for others."""
+        """Return the codes that a digital read sees, in the order of the cells: levels that have drifted too far are taken for others."""
         codes = self.codes()
         if not self.silicon.drift:
             return codes
@@ -211,14 +252,24 @@ class Silicon:
         """Return the silicon in which every layer has a bank to itself."""
         return cls(tuple(banks), tuple((Region(i, 0),) for i in range(len(banks))), encoding)
 
-    def held_at(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> Held:
+    def held_at(
+        self,
+        model: Model,
+        programmed: tuple[Programmed, ...],
+        time_ns: int,
+        placement: Placement | None = None,
+    ) -> Held:
         now = tuple(b.at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
-        return Held(model, self, now, time_ns)
+        return Held(model, self, now, time_ns, placement)
 
     def conditions(
-        self, model: Model, programmed: tuple[Programmed, ...], times_ns: Sequence[int]
+        self,
+        model: Model,
+        programmed: tuple[Programmed, ...],
+        times_ns: Sequence[int],
+        placement: Placement | None = None,
     ) -> list[Condition]:
-        """Return what is wrong at each time."""
+        """Return what is wrong at each time, where ``model`` was written and the network's units stand so."""
         banks = list(zip(self.banks, programmed, strict=True))
         found = []
         for time_ns, keys in zip(
@@ -231,7 +282,8 @@ class Silicon:
                 now = (bank.at(p, time_ns) for bank, p in banks)
                 drifting = (time_ns, *((p.time_ns, p.epoch) for p in now))
             as_new = not (self.drift or stuck or expired or any(key.unwritten for key in keys))
-            found.append(Condition((model.digest, *keys, *drifting), stuck, expired, as_new))
+            written = (model.digest,) if placement is None else (model.digest, placement.digest)
+            found.append(Condition((*written, *keys, *drifting), stuck, expired, as_new))
         return found
 
     def overlay(

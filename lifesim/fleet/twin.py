@@ -25,9 +25,10 @@ from lifesim.detection.testset import TestSet
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.redeployment import Agreement, Redeployment
-from lifesim.fleet.silicon import Silicon, Snapshot, fitted
+from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
+from lifesim.recovery.placement import Placement, best_placement
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
 _NOTHING_ADDED: Mapping[int, int] = MappingProxyType({})
@@ -50,7 +51,8 @@ class Equipment:
 
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
-    ``agreement``: with the cloud, on what redeployments change.
+    ``places``: and redeployments are for hidden units placed where the faults harm them least. ``agreement``: with the cloud, on what redeployments
+    change.
     """
 
     rule: Readout
@@ -61,6 +63,7 @@ class Equipment:
     lookahead: Lookahead | None = None
     model: Model | None = None
     fits: bool = False
+    places: bool = False
     agreement: Agreement | None = None
 
 
@@ -68,7 +71,7 @@ class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
     __slots__ = (
-        "silicon", "model", "fitted_to", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
+        "silicon", "model", "fitted_to", "placement", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
         "_halted_ns", "_first_read_at", "_sum_at", "_announced",
     )  # fmt: skip
 
@@ -86,6 +89,7 @@ class DeviceTwin:
         self.programmed = _as_new(started_ns, len(silicon.banks))
         # The factory test has found what was stuck when the device was programmed for the first time.
         self.fitted_to = silicon.stuck_map(self.programmed, started_ns) if equipment.fits else None
+        self.placement: Placement | None = None
         self.test_set = test_set
         self.golden = test_set.golden
         self._equipment = equipment
@@ -111,12 +115,12 @@ class DeviceTwin:
         return self._equipment.noise
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.silicon, self.model, self.programmed, self.fitted_to)
+        return Snapshot(self.silicon, self.model, self.programmed, self.fitted_to, self.placement)
 
     @property
     def image(self) -> Model:
-        """What a programming writes: the backup, or the nearest codes to it that the cells can hold."""
-        return self.model if self.fitted_to is None else fitted(self.model, self.fitted_to)
+        """What a programming writes: the backup, or the nearest codes to it that the cells can hold, where its units are placed."""
+        return self.snapshot().image
 
     # -- what schedules ask (lifesim.detection.schedules.Examinee) --
 
@@ -274,24 +278,31 @@ class DeviceTwin:
 
     def fit(self, known: FaultMap) -> None:
         """From now on write the codes nearest to the backup that cells with these faults can hold; a programming must follow."""
-        self._write_instead(self.model, known)
+        self._write_instead(self.model, known, self.placement)
 
-    def install(self, message: bytes, known: FaultMap) -> Redeployment:
+    def place(self, known: FaultMap) -> None:
+        """Place hidden units where cells with these faults harm them least, and write the nearest codes there; a programming must follow."""
+        self._write_instead(self.model, known, best_placement(self.model, known))
+
+    def install(self, message: bytes, known: FaultMap, sent: Mapping[bytes, FaultMap]) -> Redeployment:
         """Apply the cloud's delta to the backup and take its test set as the reference; a programming must follow.
 
-        Raises DeltaError if the delta does not belong to this backup.
+        ``sent``: the maps that the cloud may have made it for, by their digests. Raises DeltaError if the delta does not belong to this backup.
         """
         redeployment = Redeployment.decode(message)
         model = redeployment.applied(self.model, self._equipment.agreement)
-        self._write_instead(model, known if self._equipment.fits else None)
+        placement = self.placement
+        if self._equipment.places:
+            placement = best_placement(self.model, sent[redeployment.map_digest])
+        self._write_instead(model, known if self._equipment.fits else None, placement)
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self.golden = self.test_set.golden
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
         return redeployment
 
-    def _write_instead(self, model: Model, fitted_to: FaultMap | None) -> None:
+    def _write_instead(self, model: Model, fitted_to: FaultMap | None, placement: Placement | None) -> None:
         before = self.image
-        self.model, self.fitted_to = model, fitted_to
+        self.model, self.fitted_to, self.placement = model, fitted_to, placement
         changed = differing_cells(before.codes, self.image.codes, self.silicon.encoding)
         self._changed = tuple(np.union1d(a, b) for a, b in zip(self._changed, changed, strict=True))
 
@@ -313,11 +324,12 @@ class DeviceTwin:
     def _window(self, times_ns: Sequence[int]) -> Window:
         """Return what is to be looked into to know which visits surely pass."""
         # With noise every state begins at the model, so the nearer that is the better.
-        base = self.image if self.noise.sigma else self._equipment.model or self.model
+        snapshot = self.snapshot()
+        base = snapshot.model if self.noise.sigma else self._equipment.model or self.model
         return Window(
             base,
             self.silicon.encoding,
-            self.snapshot().overlays(times_ns, base),
+            snapshot.overlays(times_ns, base),
             self.test_set.pictures,
             self.golden,
             self.rule,

@@ -67,7 +67,7 @@ class MoodyTwin(ExponentialTwin):
         self._stuck += self._chance("stuck", len(self.halts)) < self._new_faults
         return FaultMap.of([np.arange(self._stuck)], [np.ones(self._stuck)]), self._stuck
 
-    def install(self, message, known):
+    def install(self, message, known, sent):
         self._model += 1
         return message
 

@@ -45,7 +45,7 @@ class ScriptedTwin(ExponentialTwin):
         self.found = min(self.found + 1, self.faults)
         return fault_map(self.found), 0
 
-    def install(self, message, known):
+    def install(self, message, known, sent):
         return message
 
     def next_writing(self, changes_only):
@@ -191,6 +191,82 @@ def test_an_offline_device_whose_job_expired_comes_back_refreshed(stepped):
     ]  # fmt: skip
     assert record.segments[-1].known, "its fault is still there"
     assert record.missed_visits == [(1, 2)]
+
+
+# -- the ladder --
+
+
+class ClimbingTwin(ScriptedTwin):
+    """Notes what it is told to write, and shows one score after another when it is judged."""
+
+    def __init__(self, faults, judged):
+        super().__init__(faults=faults)
+        self.judged = list(judged)
+        self.told: list[tuple[str, int]] = []
+
+    def fit(self, known):
+        self.told.append(("fit", known.count))
+
+    def place(self, known):
+        self.told.append(("place", known.count))
+
+    def judge(self, time_ns):
+        return self.judged.pop(0)
+
+    def install(self, message, known, sent):
+        assert message.map_digest in sent
+        self.told.append(("install", known.count))
+        return message
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("judged", "places", "told", "calls"),
+    [
+        ([9], True, ["fit"], []),
+        ([10, 9], True, ["fit", "place"], []),
+        ([10, 10], True, ["fit", "place"], [(50, 1)]),
+        ([9], False, ["fit"], []),
+        ([10], False, ["fit"], [(35, 1)]),
+    ],
+)
+def test_a_rung_is_climbed_only_if_a_test_says_that_the_one_below_is_not_enough(
+    stepped, judged, places, told, calls
+):
+    twin, policy = ClimbingTwin(1, judged), Policy(False, 9, climb_from_score=10, places=places)
+    record, cloud = lived(policy, stepped=stepped, twin=twin, horizon_ns=99)
+    assert twin.told == [(what, 1) for what in told] and cloud.calls == calls
+    assert [(e.time_ns, e.kind, e.amount) for e in record.events if e.kind != "diagnosis"] == [
+        (25, "refresh", 0), (35, "judgement", judged[0]), (40, "placement", 0), (50, "judgement", judged[-1]),
+    ][: 2 * len(told)]  # fmt: skip
+    assert twin.programmings == ["all"] * len(told)
+    assert states(record)[2:] == [
+        ("REFRESHING", 20, 25), ("TESTING", 25, 35), ("REFRESHING", 35, 40), ("TESTING", 40, 50),
+    ][: 2 * len(told)] + [("SERVING", 15 + 15 * len(told) + 5, 99)]  # fmt: skip
+    assert record.segments[-1].known == bool(calls)
+    # Between two rungs the device is not in use.
+    assert [(s.start_ns, s.end_ns) for s in record.stretches][1:] == [(25, 99), (25, 35), (40, 99)][
+        len(told) - 1 : 2 * len(told) - 1
+    ]
+
+
+@BOTH
+def test_after_a_redeployment_for_an_older_map_the_ladder_begins_anew_although_nothing_new_is_found(stepped):
+    """The second fault is found while the cloud works on the first; the test after the redeployment alarms, and the next rung is the cloud again."""
+
+    class Alarming(ClimbingTwin):
+        def first_alarm(self, times_ns, least_score=0):
+            alarms = [
+                t in (10, 110) or "install" in dict(self.told) and self.told[-1][0] == "install"
+                for t in times_ns
+            ]
+            return Finding(alarms.index(True), Outcome.ALARM, 1) if any(alarms) else None
+
+    twin = Alarming(2, [10, 10, 10])
+    policy = Policy(False, 1, climb_from_score=10)
+    _, cloud = lived(policy, Periodic(INTERVAL), stepped, twin=twin, script=[(200, True)], horizon_ns=500)
+    assert twin.told == [("fit", 1), ("fit", 2), ("install", 2), ("fit", 2)]
+    assert [known for _, known in cloud.calls] == [1, 2, 2]
 
 
 # -- retired, replaced, commissioned --

@@ -15,6 +15,7 @@ from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.crossbar.march import MARCH_C_MINUS
+from lifesim.crossbar.overlay import Ageing
 from lifesim.crossbar.soft import Retention
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
@@ -25,11 +26,14 @@ from lifesim.fleet.redeployment import Redeployment
 from lifesim.fleet.silicon import Silicon
 from lifesim.fleet.twin import DeviceTwin, Equipment
 from lifesim.network.architecture import Architecture, Dense, Relu
+from lifesim.network.changes import Transitions
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import CosineProfile, equivalent_time
 from lifesim.recovery.delta import DeltaError, encode_delta
+from lifesim.recovery.nearest import nearest_codes
+from lifesim.recovery.placement import best_placement
 from lifesim.streams import stream_key
 from lifesim.timeunits import S_PER_DAY
 
@@ -65,6 +69,7 @@ def make_twin(
     diagnosis=Diagnosis(MARCH_C_MINUS),  # noqa: B008 (frozen)
     lookahead=None,
     kind="weight",
+    **ladder,
 ):
     model = make_model()
     wear = Wear(Weibull(scale, 2.0), 0.8)
@@ -77,7 +82,9 @@ def make_twin(
         )
     )
     rule = TestRule("sdc3", pictures=5, vote=vote, rereads=1, baseline_reads=2)
-    equipment = Equipment(rule, ReadNoise(sigma, 0.5, kind), COSTS, diagnosis, Evaluator.of(model), lookahead)
+    equipment = Equipment(
+        rule, ReadNoise(sigma, 0.5, kind), COSTS, diagnosis, Evaluator.of(model), lookahead, **ladder
+    )
     return DeviceTwin(silicon, model, make_test_set(model), equipment, stream_key(key, "noise"))
 
 
@@ -235,7 +242,7 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
     twin = make_twin(scale=15.0, median_days=1e9, sigma=0.0)
     known, _ = twin.diagnose(FaultMap.empty(2))
     new, sent = redeployment(twin, known)
-    got = twin.install(sent.encode(), known)
+    got = twin.install(sent.encode(), known, {})
     twin.program(DAY_NS)
     assert twin.model.digest == new.digest and got.in_spec and got.map_digest == known.digest()
     assert np.array_equal(twin.test_set.pictures, make_test_set(new, 2).pictures)
@@ -255,10 +262,10 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
 def test_a_delta_on_another_backup_is_refused_and_changes_nothing():
     twin, empty = make_twin(), FaultMap.empty(2)
     new, sent = redeployment(twin, empty)
-    twin.install(sent.encode(), empty)
+    twin.install(sent.encode(), empty, {})
     golden = twin.golden
     with pytest.raises(DeltaError):
-        twin.install(sent.encode(), empty)
+        twin.install(sent.encode(), empty, {})
     assert twin.model.digest == new.digest and twin.golden is golden
 
 
@@ -280,7 +287,7 @@ def test_whatever_the_power_cuts_off_the_device_holds_what_was_intended_in_the_e
     new, sent = redeployment(twin, empty)
     before = twin.model
     twin.halt(DAY_NS)
-    twin.install(sent.encode(), empty)
+    twin.install(sent.encode(), empty, {})
     time_ns = DAY_NS
     for done_ns in cuts:
         time_ns += done_ns
@@ -301,3 +308,77 @@ def test_whatever_the_power_cuts_off_the_device_holds_what_was_intended_in_the_e
         sizes = [16 * codes.size for codes in new.codes]
         second = sum(done_ns * sum(sizes) > 1000 * sizes[0] for done_ns in cuts)
         assert [p.operations for p in twin.programmed] == [2 + len(cuts), 2 + second]
+
+
+# -- nearest codes, and units at other places --
+
+
+def fitted_and_placed(**options):
+    """A device with worn cells that writes nearest codes, units placed for what it knew when it was placed; and what it knows now."""
+    twin = make_twin(scale=12.0, median_days=1e9, fits=True, places=True, **options)
+    known, _ = twin.diagnose(FaultMap.empty(2))
+    twin.fit(known)
+    twin.program(DAY_NS)
+    own_places = off(twin, twin.model)
+    twin.place(known)
+    twin.program(2 * DAY_NS)
+    assert twin.placement.digest == best_placement(twin.model, known).digest
+    assert sorted(twin.placement.units[0].tolist()) != twin.placement.units[0].tolist()
+    return twin, known, own_places
+
+
+def off(twin, model):
+    """By how much, squared, what is to be held is off."""
+    pairs = zip(twin.snapshot().model.codes, model.codes, strict=True)
+    return sum(float(((a.astype(float) - b) ** 2).sum()) for a, b in pairs)
+
+
+def test_the_cells_hold_exactly_the_nearest_codes_of_the_placed_network():
+    twin, known, own_places = fitted_and_placed(sigma=0.0)
+    placement, snapshot = twin.placement, twin.snapshot()
+    intended = nearest_codes(placement.placed(twin.model).codes, known)
+    for wrote, codes in zip(twin.image.codes, intended, strict=True):
+        assert np.array_equal(wrote, codes)
+    # The last programming has worn out more cells; those aside, cells hold what was written, and the network gets it in its own order.
+    held = snapshot.held_at(2 * DAY_NS)
+    now = twin.silicon.stuck_map(twin.programmed, 2 * DAY_NS)
+    for got, codes in zip(held.codes(), apply_map(intended, now), strict=True):
+        assert np.array_equal(got, codes)
+    in_own_order = placement.logical(apply_map(intended, now))
+    for got, codes in zip(held.weights(), in_own_order, strict=True):
+        assert np.array_equal(got, codes)
+    assert off(twin, twin.model) < own_places
+
+
+def test_what_stands_over_a_placed_network_is_what_its_cells_hold():
+    """States as changes, alone or as an ageing, against states by all their weights; over the network itself and over another version."""
+    twin, _, _ = fitted_and_placed()
+    snapshot, times = twin.snapshot(), [(3 + 40 * k) * DAY_NS for k in range(5)]
+    assert isinstance(snapshot.overlays(times)[0], Ageing)
+    for base in (None, make_model(), twin.model):
+        over = base or snapshot.model
+        transitions = Transitions(over, SLC)
+        for states in (snapshot.overlays(times, base), [snapshot.overlays([t], base)[0] for t in times]):
+            changes = transitions.between(states, independent=True)
+            for state, time_ns in enumerate(times):
+                found = changes.codes_of(state, over.codes)
+                for got, codes in zip(found, snapshot.held_at(time_ns).weights(), strict=True):
+                    assert np.array_equal(got, codes)
+
+
+def test_a_redeployment_places_for_the_map_that_it_was_made_for():
+    """Not for what is known by now: the cloud has made it, and validated it, with that map."""
+    twin, known, _ = fitted_and_placed(sigma=0.0)
+    more, _ = twin.diagnose(known)
+    assert more.new_since(known)
+    base, (new, sent) = twin.model, redeployment(twin, known)
+    twin.install(sent.encode(), more, {more.digest(): more, known.digest(): known})
+    assert twin.placement.digest == best_placement(base, known).digest
+    for got, codes in zip(
+        twin.image.codes, nearest_codes(twin.placement.placed(new).codes, more), strict=True
+    ):
+        assert np.array_equal(got, codes)
+    changed = twin.changed_cells
+    assert 0 < changed < 16 * sum(c.size for c in new.codes) / 2, (
+        "units stay where they are: few cells change"
+    )
