@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numba
@@ -54,10 +55,11 @@ def right_of_states(
     unclear = np.empty_like(right)
     _tell(logits, labels, most, right, unclear)
     states = np.flatnonzero(unclear.any(axis=1))
+    all_copies = changes.copies(which[states].tolist(), model.codes)
     for first in range(0, len(states), _TOGETHER):
         rows = states[first : first + _TOGETHER]
         shown = np.flatnonzero(unclear[rows].any(axis=0))
-        copies = [changes.codes_of(int(which[row]), model.codes) for row in rows]
+        copies = list(islice(all_copies, len(rows)))
         right[np.ix_(rows, shown)] = right_of_copies(model, copies, pictures[shown], labels[shown], device)
     return right
 
