@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from lifesim.streams import stream_key, uniforms
 _UNIT_EXPONENTIAL = Weibull(1.0, 1.0)
 _ONE_PULSE = WriteVerify(1.0, 1)
 _NO_CELLS = np.empty(0, np.int32)
+Number = TypeVar("Number", int, float, np.ndarray)
 _NEGLIGIBLE = 1e-15  # probability below which no cell of any fleet is left unwritten
 
 
@@ -52,8 +53,8 @@ class Wear:
     cycles_per_operation: float = 1.0
     cycles_per_reload: float = 1.0
 
-    def exposure(self, programmed: Programmed, more_reloads: int = 0) -> float:
-        """Return the cycles that every cell of the bank has had, after so many operations more that come from reloads."""
+    def exposure(self, programmed: Programmed, more_reloads: Number = 0) -> Number:
+        """Return the cycles that every cell of the bank has had, after so many operations more that come from reloads (or each of so many)."""
         others, reloads = programmed.operations - programmed.reloads, programmed.reloads + more_reloads
         return others * self.cycles_per_operation + reloads * self.cycles_per_reload
 
@@ -277,17 +278,26 @@ class Bank:
         aged = self._aged(programmed, times_ns)
         if aged is None or not aged.sure.all():
             return None
-        always = np.ones(len(times_ns), np.int64)
-        parts, counts = [Written(aged.unwritten, 0)], [len(aged.unwritten) * always]
+        parts: list[Written] = []
+        counts: list[int | np.ndarray] = []
+
+        def add(cells: np.ndarray, levels: Any, of_times: int | np.ndarray) -> None:
+            if len(cells):
+                parts.append(Written(cells, levels))
+                counts.append(of_times)
+
+        add(aged.unwritten, 0, len(aged.unwritten))
         for mechanism, of_mechanism in zip(self.soft, aged.soft, strict=True):
-            parts += [Written(part.cells, self._expired_level(mechanism)) for part in of_mechanism]
-            counts += [part.counts for part in of_mechanism]
-        parts += [Written(part.cells, self.worn_levels) for part in (aged.worn, aged.late)]
-        counts += [aged.worn.counts, aged.late.counts]
+            for part in of_mechanism:
+                add(part.cells, self._expired_level(mechanism), part.counts)
+        for part in (aged.worn, aged.late):
+            add(part.cells, self.worn_levels, part.counts)
         for defect in self.defects:
-            parts.append(Written(defect.cells, defect.levels))
-            counts.append(len(defect.cells) * (np.asarray(times_ns) >= defect.time_ns))
-        return parts, np.stack(counts, axis=1)
+            add(defect.cells, defect.levels, len(defect.cells) * (np.asarray(times_ns) >= defect.time_ns))
+        table = np.empty((len(times_ns), len(parts)), np.int64)
+        for number, of_times in enumerate(counts):
+            table[:, number] = of_times
+        return parts, table
 
     def _aged(self, programmed: Programmed, times_ns: Sequence[int]) -> _Aged | None:
         """Return what has failed at many times, where all cells of the bank have the same history; else None."""
@@ -302,19 +312,22 @@ class Bank:
         if self.write.failure_probability >= _NEGLIGIBLE:
             return None
         period_ns, first = self.reload_period_ns, self._last_reload(programmed)
-        reloads = [max(time_ns // period_ns - first, 0) for time_ns in times_ns]
-        if min(reloads) == 0 and (programmed.patches or programmed.idle):  # which the next reload ends
+        reloads = np.maximum(np.array(times_ns) // period_ns - first, 0)
+        if (programmed.patches or programmed.idle) and not reloads.all():  # which the next reload ends
             return None
-        begins_ns = [(first + n) * period_ns if n else programmed.time_ns for n in reloads]
-        epochs = [programmed.epoch + n for n in reloads]
-        exposures = np.array([self.wear.exposure(programmed, n * self.layers) for n in reloads])
-        worn = self.worn(exposures.max())
-        soft, sure = [], always > 0
+        exposures = self.wear.exposure(programmed, reloads * self.layers)
+        most = float(exposures.max())
+        worn = self.worn(most)
+        soft, sure, none = [], always > 0, Aged(_NO_CELLS, 0 * always)
         for of_one in fates:
-            own, sure_of_one = of_one.aged_since(times_ns, begins_ns, epochs)
-            soft.append([own, Aged(_NO_CELLS, 0 * always)])
-            sure &= sure_of_one
-        first_worn = Aged(worn.failed_by(exposures.max()), worn.counts_by(exposures))
+            own = none
+            if not of_one.none_within(period_ns):
+                begins_ns = [(first + n) * period_ns if n else programmed.time_ns for n in reloads.tolist()]
+                epochs = (programmed.epoch + reloads).tolist()
+                own, sure_of_one = of_one.aged_since(times_ns, begins_ns, epochs)
+                sure &= sure_of_one
+            soft.append([own, none])
+        first_worn = Aged(worn.failed_by(most), worn.counts_by(exposures))
         return _Aged(first_worn, self._late(programmed, exposures), _NO_CELLS, soft, sure)
 
     def _late(self, programmed: Programmed, exposures: np.ndarray) -> Aged:

@@ -8,6 +8,7 @@ programming; the others are drawn by each programming.
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, TypeVar
@@ -22,6 +23,8 @@ from lifesim.physics.permutation import permute
 from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
 from lifesim.timeunits import NS_PER_S
+
+_MORE, _MORE_S = 1 + 1e-9, 1e-3  # wide margins for the last bits of readings
 
 
 class SoftMechanism(Protocol):
@@ -56,6 +59,9 @@ class SoftMechanism(Protocol):
     def readings(self, times_ns: Sequence[int]) -> np.ndarray:
         """Return :meth:`reading` of many times (float64)."""
 
+    def most_within(self, duration_ns: int) -> float:
+        """Return a number that the exposure grows by less than in any time of this length; infinity where that is not known."""
+
     def half_selects(self, now: Programmed) -> HalfSelects | None:
         """Return how often the writing of other cells has half-selected each; None where that does no harm."""
 
@@ -64,6 +70,9 @@ class _HarmedByItselfAlone:
     """Of the mechanisms for which it makes no difference that other cells are written."""
 
     __slots__ = ()
+
+    def most_within(self, duration_ns: int) -> float:
+        return math.inf
 
     def half_selects(self, now: Programmed) -> None:
         return None
@@ -86,6 +95,9 @@ class Retention(_HarmedByItselfAlone):
 
     def readings(self, times_ns: Sequence[int]) -> np.ndarray:
         return self.clock.at_many(np.array([time_ns / NS_PER_S for time_ns in times_ns]))
+
+    def most_within(self, duration_ns: int) -> float:
+        return self.clock.highest_rate * (duration_ns / NS_PER_S) * _MORE + _MORE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +140,9 @@ class WriteDisturb:
 
     def readings(self, times_ns: Sequence[int]) -> np.ndarray:
         return np.zeros(len(times_ns))
+
+    def most_within(self, duration_ns: int) -> float:
+        return math.inf
 
     def half_selects(self, now: Programmed) -> HalfSelects:
         return HalfSelects(self.tiling, [patch.written for patch in now.patches])
@@ -247,6 +262,13 @@ class SoftFates:
                 cells, counts = cells[there], np.concatenate([[0], np.cumsum(there)])[counts]
             found.append(Aged(cells, counts))
         return found
+
+    def none_within(self, duration_ns: int) -> bool:
+        """Return whether it is certain that no cell expires so soon after whatever programming of all cells."""
+        exposure = self.mechanism.most_within(duration_ns)
+        if exposure == math.inf or self.own(exposure).count_by(exposure):
+            return False
+        return none_can_fail(self._n_cells - self._n_own, float(self.mechanism.limits.hazard(exposure)))
 
     def aged_since(
         self, times_ns: Sequence[int], begins_ns: Sequence[int], epochs: Sequence[int]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import signal
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from typing import Any
@@ -37,6 +40,51 @@ class SpawnedExecutor(ProcessPoolExecutor):
 
     def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         self.shutdown(wait=True, cancel_futures=kind is not None)
+
+
+class Background(Executor):
+    """Passes tasks on to ``executor``, only ``at_a_time`` of them at any time: nobody else's has to queue behind more than these."""
+
+    def __init__(self, executor: Executor, at_a_time: int):
+        self._executor = executor
+        self._at_a_time = at_a_time
+        self._running = 0
+        self._waiting: deque[tuple[Future, Callable[[], Future]]] = deque()
+        self._lock = threading.Lock()  # a task ends in a thread of the executor's
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+        future: Future = Future()
+        with self._lock:
+            self._waiting.append((future, functools.partial(self._executor.submit, fn, *args, **kwargs)))
+        self._pass_on()
+        return future
+
+    def widen(self, at_a_time: int) -> None:
+        """From now on there may be so many at a time."""
+        self._at_a_time = at_a_time
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting or self._running >= self._at_a_time:
+                    return
+                self._running += 1
+                future, begin = self._waiting.popleft()
+            begin().add_done_callback(functools.partial(self._done, future))
+
+    def _done(self, future: Future, inner: Future) -> None:
+        with self._lock:
+            self._running -= 1
+        if inner.cancelled():
+            future.cancel()
+            return
+        error = inner.exception()
+        if error is None:
+            future.set_result(inner.result())
+        else:
+            future.set_exception(error)
+        self._pass_on()
 
 
 def make_executor(workers: int) -> Executor:

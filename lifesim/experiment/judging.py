@@ -192,12 +192,21 @@ def _counts(correct: Correct, which: np.ndarray, pieces: np.ndarray, clean: np.n
     parts = [clean[_piece(piece)] for piece in pieces[ascending]]
     starts = np.cumsum([0, *(len(part) for part in parts[:-1])])
     was_right = np.concatenate(parts)
-    is_right = correct(which, pieces[ascending])
-    of_pictures = np.stack(
-        np.broadcast_arrays(was_right, ~was_right, was_right & ~is_right, ~was_right & is_right), axis=2
-    )
+    changed = correct(which, pieces[ascending]) ^ was_right
+
+    def of_pieces(pictures: np.ndarray) -> np.ndarray:
+        return np.add.reduceat(pictures, starts, axis=-1, dtype=np.int64)
+
     counts = np.empty((len(which), len(pieces), 4), np.int64)
-    counts[:, ascending] = np.add.reduceat(of_pictures, starts, axis=1, dtype=np.int64)
+    counts[:, ascending] = np.stack(
+        np.broadcast_arrays(
+            of_pieces(was_right),
+            of_pieces(~was_right),
+            of_pieces(changed & was_right),
+            of_pieces(changed & ~was_right),
+        ),
+        axis=2,
+    )
     return counts
 
 

@@ -1,7 +1,7 @@
 """What nobody in the fleet knows: the true, noise-free accuracy of every device, and when it was in spec.
 
-Observation steers nothing, so it happens after the simulation, in bulk. Accuracy is judged at the report times and just after and just
-before every intervention; inside a piece of time whose ends differ, the crossing is bisected to the scenario's resolution. Accuracy
+Observation steers nothing, so it lags behind the simulation, in bulk: what has happened cannot change any more, and is judged while the rest
+is being simulated, or after it. Accuracy is judged at the report times and just after and just before every intervention; inside a piece of time whose ends differ, the crossing is bisected to the scenario's resolution. Accuracy
 is not monotone: an excursion that begins and ends between two such times is missed.
 
 With a confidence below 1 a state is judged from as many pictures as that takes (:mod:`lifesim.experiment.judging`). Evaluated in full are both ends
@@ -11,7 +11,9 @@ of a piece of time that differ and all that bisection asks for, so that crossing
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -33,13 +35,13 @@ from lifesim.experiment.judging import (
 )
 from lifesim.fleet.build import Plan
 from lifesim.fleet.keys import device_key
-from lifesim.fleet.records import Stretch
-from lifesim.fleet.simulation import FleetRecord
+from lifesim.fleet.records import DeviceRecord, Stretch
 from lifesim.network.changes import Changes, Transitions
 
 _BYTES_PER_TASK = 8 << 20  # of states given by all their weights
 _STATES_PER_TASK = 256  # of others
-_TASKS_WAITING = 8
+_TASKS_WAITING = 32
+_POINTS_AT_ONCE = 24  # of a stretch that goes on: what neighbouring states have in common is evaluated once
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,50 +86,100 @@ class Observed:
     judged: list[Judged]
 
 
-def observe(
-    fleet: FleetRecord,
-    report_times_ns: list[int],
-    resolution_ns: int,
-    executor: Executor,
-    torch_device: str = "cpu",
-    on_progress: Callable[[float], None] = lambda share: None,
-    *,
-    confidence: float = 1.0,
-    seed: int = 0,
-    plain: bool = False,
-) -> list[Observed]:
-    """Return the truth about each device, in the order of ``fleet.devices``.
+class Observer:
+    """Observes devices while their records are being filled: at any time what has happened by then, and in the end all the rest.
 
-    ``confidence``: with which a verdict is reached from some of the pictures; 1 for all of them. ``seed``: of the order in which they are looked at.
-    ``plain``: evaluate on the plain path alone; the answers are the same.
+    Parameters
+    ----------
+    plans, records : of the fleet; all records are there before anything is observed
+    report_times_ns : from 0 to the horizon
+    confidence : with which a verdict is reached from some of the pictures; 1 for all of them
+    seed : of the order in which they are looked at
+    plain : evaluate on the plain path alone; the answers are the same
     """
-    judge = _Judge(fleet, executor, torch_device, confidence, seed, plain)
-    points = {
-        (device, i, time_ns)
-        for device, record in enumerate(fleet.devices)
-        for i, stretch in enumerate(record.stretches)
-        for time_ns in _grid(stretch, report_times_ns)
-    }
-    times = set(report_times_ns)
-    reported = {point for point in points if point[2] in times and _runs(fleet, point)}
-    judge.ask(sorted(points), on_progress=on_progress)
-    judge.settle(_rankings(fleet, reported))
-    crossings = _bisect(judge, points, resolution_ns)
-    judged = judge.judged()
-    samples: dict[int, list[Sample]] = {}
-    for point in sorted(reported):
-        samples.setdefault(point[0], []).append(judge.sample(point))
-    return [
-        Observed(
-            samples.get(device, []),
+
+    def __init__(
+        self,
+        plans: Mapping[str, Plan],
+        records: Sequence[DeviceRecord],
+        report_times_ns: Sequence[int],
+        executor: Executor,
+        torch_device: str = "cpu",
+        *,
+        confidence: float = 1.0,
+        seed: int = 0,
+        plain: bool = False,
+    ):
+        self._records = records
+        self._times_ns = report_times_ns
+        self._judge = _Judge(plans, records, executor, torch_device, confidence, seed, plain)
+        # Of each device the stretch, and up to where it has been judged:
+        self._followed: dict[int, tuple[int, int]] = {}
+
+    def follow(self, now_ns: int) -> None:
+        """Have judged what has happened by ``now_ns``, the end of what is simulated so far; waits for nothing unless far too much is waiting."""
+        self._judge.request(
             [
-                _spans(crossings.get((device, i), []), stretch, judge, (device, i))
-                for i, stretch in enumerate(record.stretches)
-            ],
-            [judged[device, i] for i in range(len(record.stretches))],
+                point
+                for device, record in enumerate(self._records)
+                for point in self._news(device, record, now_ns)
+            ]
         )
-        for device, record in enumerate(fleet.devices)
-    ]
+
+    def _news(self, device: int, record: DeviceRecord, now_ns: int) -> list[Point]:
+        """Return the points of a device that have been passed since it was last asked for, if they are worth the while."""
+        first, begin_ns = self._followed.get(device, (0, -1))
+        times_ns, points = self._times_ns, []
+        for i in range(first, len(record.stretches)):
+            stretch = record.stretches[i]
+            end_ns = min(stretch.end_ns, now_ns)
+            inside = times_ns[
+                bisect_right(times_ns, max(stretch.start_ns, begin_ns)) : bisect_left(times_ns, end_ns)
+            ]
+            over = stretch.end_ns <= now_ns and i + 1 < len(record.stretches)
+            if not over and len(inside) < _POINTS_AT_ONCE:
+                break
+            if begin_ns < stretch.start_ns:
+                points.append((device, i, stretch.start_ns))
+            points += [(device, i, time_ns) for time_ns in inside]
+            if over:
+                points.append((device, i, end_ns))
+                self._followed[device], begin_ns = (i + 1, -1), -1
+            else:
+                self._followed[device] = i, inside[-1]
+        return points
+
+    def observed(
+        self, horizon_ns: int, resolution_ns: int, on_progress: Callable[[float], None] = lambda share: None
+    ) -> list[Observed]:
+        """Return the truth about each device, in the order of their records, which are complete."""
+        records, judge = self._records, self._judge
+        points = {
+            (device, i, time_ns)
+            for device, record in enumerate(records)
+            for i, stretch in enumerate(record.stretches)
+            for time_ns in _grid(stretch, self._times_ns)
+        }
+        times = set(self._times_ns)
+        reported = {point for point in points if point[2] in times and _runs(records, horizon_ns, point)}
+        judge.ask(sorted(points), on_progress=on_progress)
+        judge.settle(_rankings(records, reported))
+        crossings = _bisect(judge, points, resolution_ns)
+        judged = judge.judged()
+        samples: dict[int, list[Sample]] = {}
+        for point in sorted(reported):
+            samples.setdefault(point[0], []).append(judge.sample(point))
+        return [
+            Observed(
+                samples.get(device, []),
+                [
+                    _spans(crossings.get((device, i), []), stretch, judge, (device, i))
+                    for i, stretch in enumerate(record.stretches)
+                ],
+                [judged[device, i] for i in range(len(record.stretches))],
+            )
+            for device, record in enumerate(records)
+        ]
 
 
 Point = tuple[int, int, int]  # device, stretch, time in ns
@@ -138,21 +190,23 @@ class _Judge:
 
     def __init__(
         self,
-        fleet: FleetRecord,
+        plans: Mapping[str, Plan],
+        records: Sequence[DeviceRecord],
         executor: Executor,
         torch_device: str,
         confidence: float = 1.0,
         seed: int = 0,
         plain: bool = False,
     ):
-        self._fleet = fleet
+        self._plans = plans
+        self._records = records
         self._executor = executor
         self._torch_device = torch_device
         self._seed = seed
         self._plain = plain
-        self._rules = {name: _rule(plan, confidence) for name, plan in fleet.plans.items()}
+        self._rules = {name: _rule(plan, confidence) for name, plan in plans.items()}
         self._first_device: dict[str, int] = {}
-        for number, record in enumerate(fleet.devices):
+        for number, record in enumerate(records):
             self._first_device.setdefault(record.group, number)
         # States are numbered. What is known of each, and a point at which a device is in it:
         self._judgements: list[Judgement] = []
@@ -160,7 +214,8 @@ class _Judge:
         self._numbers: dict[tuple, int] = {}
         self._state: dict[Point, int] = {}
         self._cells: dict[Point, tuple[int, int]] = {}
-        self._tasks: list[tuple[list[int], Future]] = []
+        self._tasks: deque[tuple[list[int], Future]] = deque()
+        self._under_way: set[int] = set()  # states
         self._transitions: dict[str, Transitions] = {}
 
     def ask(
@@ -171,16 +226,27 @@ class _Judge:
         on_progress: Callable[[float], None] = lambda share: None,
     ) -> None:
         """Judge the states at ``points`` (ascending): look at all pictures if ``exactly``, else until there is a verdict."""
-        done, taken = 0, set()
+        self.request(points, exactly=exactly, on_progress=on_progress)
+        self._collect(most_waiting=0)
+
+    def request(
+        self,
+        points: Sequence[Point],
+        *,
+        exactly: bool = False,
+        on_progress: Callable[[float], None] = lambda share: None,
+    ) -> None:
+        """Begin to judge as :meth:`ask` does. What is exact is asked of states of which no judgement is under way."""
+        done = 0
         for group, of_group in groupby(points, key=self._group):
-            plan, batch = self._fleet.plans[group], []
+            plan, batch = self._plans[group], []
             enough = self._rules[group].pieces if exactly else 1
             for point in self._looked_up(of_group):
                 done += 1
                 state = self._state[point]
-                if state in taken or self._judgements[state].pieces >= enough:
+                if state in self._under_way or self._judgements[state].pieces >= enough:
                     continue
-                taken.add(state)
+                self._under_way.add(state)
                 batch.append((state, point))
                 dense = len(batch) * 2 * plan.model.architecture.weights >= _BYTES_PER_TASK
                 if dense if self._is_dense(plan) else len(batch) >= _STATES_PER_TASK:
@@ -190,7 +256,6 @@ class _Judge:
             if batch:
                 self._submit(plan, batch, exactly)
             on_progress(done / len(points))
-        self._collect(most_waiting=0)
 
     def settle(self, rankings: Sequence[tuple[list[Point], int]]) -> None:
         """Evaluate in full what the lowest accuracies depend on: so many of the lowest in each ranking."""
@@ -248,7 +313,7 @@ class _Judge:
         if not points:
             return
         device, i, _ = points[0]
-        record, stretch = self._fleet.devices[device], self._stretch(points[0])
+        record, stretch = self._records[device], self._stretch(points[0])
         model = stretch.snapshot.model
         conditions = stretch.snapshot.conditions([time_ns for *_, time_ns in points])
         for point, condition in zip(points, conditions, strict=True):
@@ -256,7 +321,7 @@ class _Judge:
             where = None if condition.as_new else (device, stretch.generation)
             state = self._numbers.setdefault((record.group, where, condition.key), len(self._judgements))
             if state == len(self._judgements):
-                clean = condition.as_new and model.digest == self._fleet.plans[record.group].model.digest
+                clean = condition.as_new and model.digest == self._plans[record.group].model.digest
                 self._judgements.append(as_new(self._rules[record.group]) if clean else Judgement())
                 self._found_at.append(point)
             self._state[point] = state
@@ -269,11 +334,10 @@ class _Judge:
         def order_key(state: int) -> int | None:
             return None if all_at_once and not self._judgements[state].pieces else self._order_key(state)
 
-        runs = []
-        for (_, _, key), of_run in groupby(
-            batch, key=lambda item: (item[1][0], self._stretch(item[1]).generation, order_key(item[0]))
-        ):
-            runs.append(Run(self._states(plan, [point for _, point in of_run]), key))
+        runs = [
+            Run(self._states(plan, [point for _, point in of_run]), key)
+            for key, of_run in groupby(batch, key=lambda item: order_key(item[0]))
+        ]
         states = [state for state, _ in batch]
         future = self._executor.submit(
             judge_states,
@@ -289,14 +353,14 @@ class _Judge:
         self._collect(_TASKS_WAITING)
 
     def _states(self, plan: Plan, points: Sequence[Point]) -> Changes | list[Weights]:
-        """Return states of one device in the order of time."""
+        """Return states, those of a device in the order of time."""
         if self._is_dense(plan):
             return [self._stretch(point).snapshot.held_at(point[2]).weights() for point in points]
         if plan.name not in self._transitions:
             self._transitions[plan.name] = Transitions(plan.model, plan.hardware.encoding)
         overlays = (
             overlay
-            for _, of_stretch in groupby(points, key=lambda point: point[1])
+            for _, of_stretch in groupby(points, key=lambda point: point[:2])
             for same in [list(of_stretch)]
             for overlay in self._stretch(same[0]).snapshot.overlays([time for *_, time in same], plan.model)
         )
@@ -307,21 +371,22 @@ class _Judge:
         return self._plain or plan.group.technology.drift != "none"
 
     def _stretch(self, point: Point) -> Stretch:
-        return self._fleet.devices[point[0]].stretches[point[1]]
+        return self._records[point[0]].stretches[point[1]]
 
     def _order_key(self, state: int) -> int:
         device = self._found_at[state][0]
-        group = self._fleet.devices[device].group
+        group = self._records[device].group
         return device_key(self._seed, group, device - self._first_device[group], "spec pictures")
 
     def _collect(self, most_waiting: int) -> None:
         while len(self._tasks) > most_waiting:
-            states, future = self._tasks.pop(0)
+            states, future = self._tasks.popleft()
             for state, judgement in zip(states, future.result(), strict=True):
                 self._judgements[state] = judgement
+            self._under_way.difference_update(states)
 
     def _group(self, point: Point) -> str:
-        return self._fleet.devices[point[0]].group
+        return self._records[point[0]].group
 
     def _estimate(self, point: Point) -> tuple[float, float]:
         return estimate(self._judgements[self._state[point]], self._rules[self._group(point)])
@@ -342,20 +407,20 @@ def _grid(stretch: Stretch, report_times_ns: Iterable[int]) -> list[int]:
     return [stretch.start_ns, *inside, stretch.end_ns]
 
 
-def _runs(fleet: FleetRecord, point: Point) -> bool:
+def _runs(records: Sequence[DeviceRecord], horizon_ns: int, point: Point) -> bool:
     """Return whether a device goes on at a point: at the end of a stretch an intervention begins, but at the horizon."""
     device, i, time_ns = point
-    return time_ns < fleet.devices[device].stretches[i].end_ns or time_ns == fleet.horizon_ns
+    return time_ns < records[device].stretches[i].end_ns or time_ns == horizon_ns
 
 
-def _rankings(fleet: FleetRecord, reported: Iterable[Point]) -> list[tuple[list[Point], int]]:
+def _rankings(records: Sequence[DeviceRecord], reported: Iterable[Point]) -> list[tuple[list[Point], int]]:
     """Return the points among which lowest accuracies are sought, and how many of the lowest matter: of the fleet and of
     each group at each time, and of each device over time.
     """
     rankings: dict[tuple, list[Point]] = {}
     for point in sorted(reported):
         device, _, time_ns = point
-        for ranking in ((time_ns,), (time_ns, fleet.devices[device].group), (None, device)):
+        for ranking in ((time_ns,), (time_ns, records[device].group), (None, device)):
             rankings.setdefault(ranking, []).append(point)
     return [
         (points, 1 if ranking[0] is None else how_many_matter(len(points)))

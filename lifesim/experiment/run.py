@@ -15,9 +15,9 @@ from lifesim.errors import LifesimError, UserError
 from lifesim.experiment import tables
 from lifesim.experiment.accounting import account
 from lifesim.experiment.directory import ResultDirectory
-from lifesim.experiment.executors import make_executor
+from lifesim.experiment.executors import Background, make_executor
 from lifesim.experiment.log import open_log
-from lifesim.experiment.observation import observe
+from lifesim.experiment.observation import Observer
 from lifesim.experiment.results import Result
 from lifesim.experiment.stopwatch import Stopwatch, TimedExecutor, TimedSchedule
 from lifesim.experiment.summary import summarise
@@ -73,6 +73,7 @@ def run_to_directory(
                     expected,
                     output,
                     executor,
+                    workers,
                     stepped,
                     device,
                     progress or _no_progress,
@@ -103,6 +104,7 @@ def _run(
     expected: Outlook,
     output: ResultDirectory,
     executor: Executor,
+    workers: int,
     stepped: bool,
     device: str,
     progress: Progress,
@@ -119,29 +121,43 @@ def _run(
     timed = {
         name: replace(plan, schedule=TimedSchedule(plan.schedule, watch)) for name, plan in plans.items()
     }
+    edges_ns = report_times_ns(scenario)
+    # What is simulated may depend on a retraining at any time, but never on an observation.
+    background = Background(executor, max(1, workers - 1))
+    observer = Observer(
+        plans,
+        records,
+        edges_ns,
+        background,
+        device,
+        confidence=scenario.spec.confidence,
+        seed=scenario.seed,
+        plain=stepped,
+    )
+
+    def on_progress(now_ns: int) -> None:
+        if workers > 1:  # else there is nobody to do it meanwhile
+            with watch("accuracy"):
+                observer.follow(now_ns)
+        progress(0.01 + now_ns / edges_ns[-1] * (_SIMULATED - 0.01), "simulation")
+
     fleet = simulate(
         scenario,
         timed,
         TimedExecutor(executor, "retraining", watch),
         torch_device=device,
         stepped=stepped,
-        on_progress=lambda share: progress(0.01 + share * (_SIMULATED - 0.01), "simulation"),
+        on_progress=on_progress,
         on_record=records.append,
     )
     log.info("simulation ended", jobs=fleet.cloud.submitted)
     output.phase_done("simulation")
     output.note_parts("simulation", watch.seconds, rest="event_loop")
-    edges_ns = report_times_ns(scenario)
-    observed = observe(
-        fleet,
-        edges_ns,
+    background.widen(workers)
+    observed = observer.observed(
+        fleet.horizon_ns,
         to_ns(scenario.spec.resolution_s),
-        executor,
-        device,
         lambda share: progress(_SIMULATED + share * (_OBSERVED - _SIMULATED), "accuracy"),
-        confidence=scenario.spec.confidence,
-        seed=scenario.seed,
-        plain=stepped,
     )
     output.phase_done("accuracy")
     progress(_OBSERVED, "tables")

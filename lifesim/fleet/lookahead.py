@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
-
-from lifesim.detection.screening import Window, surely_pass
+from lifesim.detection.screening import Seen, Window, look_into
 
 _AT_A_TIME = 64  # windows: enough to share what a call costs, and their states take little memory
 
@@ -22,17 +20,17 @@ class Announcement:
     times_ns: Sequence[int]
     _lookahead: Lookahead
     _prepare: Callable[[Sequence[int]], Window] | None
-    _found: np.ndarray | None = field(default=None)
+    _seen: Seen | None = field(default=None)
 
     def withdraw(self) -> None:
         """It is not needed any more."""
         self._prepare = None
 
-    def result(self) -> list[bool]:
-        """Return of which visits the first read surely passes; looks into all that has been announced."""
-        if self._found is None:
+    def result(self) -> Seen:
+        """Return what is seen in the window; looks into all that has been announced."""
+        if self._seen is None:
             self._lookahead.settle()
-        return self._found.tolist()
+        return self._seen
 
 
 class Lookahead:
@@ -54,5 +52,5 @@ class Lookahead:
         for first in range(0, len(waiting), _AT_A_TIME):
             some = waiting[first : first + _AT_A_TIME]
             windows = [announcement._prepare(announcement.times_ns) for announcement in some]
-            for announcement, found in zip(some, surely_pass(windows), strict=True):
-                announcement._prepare, announcement._found = None, found
+            for announcement, seen in zip(some, look_into(windows), strict=True):
+                announcement._prepare, announcement._seen = None, seen

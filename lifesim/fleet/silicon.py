@@ -306,10 +306,15 @@ class Silicon:
             return [self.overlay(programmed, time_ns, beneath) for time_ns in times_ns]
         layers = []
         for regions, under in zip(self.regions, beneath or self._nothing, strict=True):
-            always = np.array([len(part.cells) for part in under], np.int64)
-            counts = [np.tile(always, (len(times_ns), 1)), *(aged[bank][1] for bank, _ in regions)]
-            parts = (_from(first, p) for bank, first in regions for p in aged[bank][0])
-            layers.append(((*under, *parts), np.concatenate(counts, axis=1)))
+            under = [part for part in under if len(part.cells)]
+            parts = [_from(first, p) for bank, first in regions for p in aged[bank][0]]
+            counts = [aged[bank][1] for bank, _ in regions]
+            if under:
+                always = np.array([len(part.cells) for part in under], np.int64)
+                counts.insert(0, np.broadcast_to(always, (len(times_ns), len(under))))
+            layers.append(
+                ((*under, *parts), counts[0] if len(counts) == 1 else np.concatenate(counts, axis=1))
+            )
         return [Ageing(layers)]
 
     @property

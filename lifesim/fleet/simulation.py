@@ -61,13 +61,13 @@ def simulate(
     *,
     torch_device: str = "cpu",
     stepped: bool = False,
-    on_progress: Callable[[float], None] = lambda share: None,
+    on_progress: Callable[[int], None] = lambda now_ns: None,
     on_record: Callable[[DeviceRecord], None] = lambda record: None,
 ) -> FleetRecord:
     """Simulate all devices from 0 to the horizon.
 
     ``stepped`` wakes every device at every visit instead of skipping ahead, and reads every test on the plain path; the record is the same.
-    ``on_progress`` is called with the share of the horizon reached, ``on_record`` with each device's record before the start: they are filled as
+    ``on_progress`` is called now and then with the time up to which everything has happened, ``on_record`` with each device's record before the start: they are filled as
     time passes, so whoever holds them when the run is interrupted holds what has happened.
     """
     env = simpy.Environment(initial_time=0)
@@ -90,7 +90,7 @@ def simulate(
             devices.append(device)
     for step in range(1, PROGRESS_STEPS + 1):
         env.run(until=horizon_ns * step // PROGRESS_STEPS)
-        on_progress(step / PROGRESS_STEPS)
+        on_progress(env.now)
     service.close()
     for device in devices:
         device.finish()

@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -67,12 +68,19 @@ class Equipment:
     agreement: Agreement | None = None
 
 
+class _Baseline(NamedTuple):
+    """A baseline without noise that nobody has asked about: it is read with what will be compared with it, or never."""
+
+    snapshot: Snapshot
+    time_ns: int
+
+
 class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
     __slots__ = (
-        "silicon", "model", "fitted_to", "placement", "programmed", "test_set", "golden", "_equipment", "_noise_key", "_known_wrong", "_changed",
-        "_halted_ns", "_first_read_at", "_sum_at", "_announced",
+        "silicon", "model", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key", "_known_wrong",
+        "_changed", "_halted_ns", "_first_read_at", "_sum_at", "_announced",
     )  # fmt: skip
 
     def __init__(
@@ -91,7 +99,8 @@ class DeviceTwin:
         self.fitted_to = silicon.stuck_map(self.programmed, started_ns) if equipment.fits else None
         self.placement: Placement | None = None
         self.test_set = test_set
-        self.golden = test_set.golden
+        self._golden = test_set.golden
+        self._baseline: _Baseline | None = None
         self._equipment = equipment
         self._noise_key = noise_key
         self._known_wrong = _no_cells(len(model.codes))
@@ -116,6 +125,15 @@ class DeviceTwin:
 
     def snapshot(self) -> Snapshot:
         return Snapshot(self.silicon, self.model, self.programmed, self.fitted_to, self.placement)
+
+    @property
+    def golden(self) -> Any:
+        """What the test pictures should show: as was told, or read for a baseline."""
+        if self._baseline is not None:
+            self._take_for_golden(
+                self.rule.baseline(self._read([(self._baseline.time_ns, 0)], self._baseline.snapshot))
+            )
+        return self._golden
 
     @property
     def image(self) -> Model:
@@ -182,11 +200,17 @@ class DeviceTwin:
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
     def read_goldens(self, time_ns: int) -> None:
-        reads = range(self.rule.baseline_reads if self.noise.sigma else 1)  # without noise they are all alike
-        golden = self.rule.baseline(self._read([(time_ns, read) for read in reads]))
-        # Devices that show what they should keep nothing of their own.
-        self.golden = self.test_set.golden if self.rule.same(golden, self.test_set.golden) else golden
         self._forget()
+        if self._equipment.lookahead is not None and self._can_be_screened and not self.noise.sigma:
+            self._baseline = _Baseline(self.snapshot(), time_ns)
+            return
+        reads = range(self.rule.baseline_reads if self.noise.sigma else 1)  # without noise they are all alike
+        self._take_for_golden(self.rule.baseline(self._read([(time_ns, read) for read in reads])))
+
+    def _take_for_golden(self, golden: Any) -> None:
+        # Devices that show what they should keep nothing of their own.
+        self._golden = self.test_set.golden if self.rule.same(golden, self.test_set.golden) else golden
+        self._baseline = None
 
     def judge(self, time_ns: int) -> int:
         """Return by how much a read at ``time_ns`` deviates from what the pictures show on a device that is as it should be."""
@@ -296,7 +320,7 @@ class DeviceTwin:
             placement = best_placement(self.model, sent[redeployment.map_digest])
         self._write_instead(model, known if self._equipment.fits else None, placement)
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
-        self.golden = self.test_set.golden
+        self._golden, self._baseline = self.test_set.golden, None
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
         return redeployment
 
@@ -319,19 +343,30 @@ class DeviceTwin:
         if self._announced is None:
             return {}
         announced, self._announced = self._announced, None
-        return dict(zip(announced.times_ns, announced.result(), strict=True))
+        seen = announced.result()
+        if self._baseline is not None and seen.golden is not None:
+            self._take_for_golden(seen.golden)
+        if seen.doubt is not None:
+            position, alarms, score = seen.doubt
+            self._first_read_at = {announced.times_ns[position]: (alarms, score)}
+        return dict(zip(announced.times_ns, seen.passes.tolist(), strict=True))
 
     def _window(self, times_ns: Sequence[int]) -> Window:
         """Return what is to be looked into to know which visits surely pass."""
         # With noise every state begins at the model, so the nearer that is the better.
         snapshot = self.snapshot()
         base = snapshot.model if self.noise.sigma else self._equipment.model or self.model
+        baseline, golden = self._baseline, None
+        if baseline is not None and baseline.snapshot.programmed is self.programmed:
+            times_ns = [baseline.time_ns, *times_ns]
+        else:
+            golden = self.golden
         return Window(
             base,
             self.silicon.encoding,
             snapshot.overlays(times_ns, base),
             self.test_set.pictures,
-            self.golden,
+            golden,
             self.rule,
             self.noise,
             [
@@ -363,10 +398,6 @@ class DeviceTwin:
         """Return per layer the cells that hold something else than was to be written."""
         return differing_cells(self.image.codes, held, self.silicon.encoding)
 
-    def _weights(self, time_ns: int) -> tuple[np.ndarray, ...]:
-        """Return the weights of a read at the temperature of that time."""
-        return self.snapshot().held_at(time_ns).weights(at_temperature=True)
-
     def _test(self, tests: Sequence[tuple[int, int]]) -> np.ndarray:
         """Return the averaged answers [len(tests), m, classes] of tests, each given by the visit's time and its number there."""
         averaged = self.rule.reads if self.noise.sigma else 1
@@ -378,9 +409,10 @@ class DeviceTwin:
             read.reshape(len(tests), averaged, *read.shape[1:]).mean(axis=1, dtype=float).astype(np.float32)
         )
 
-    def _read(self, reads: Sequence[tuple[int, int]]) -> np.ndarray:
-        """Return the answers [len(reads), m, classes] of noisy reads, each given by the visit's time and its number there."""
-        held = {time_ns: self._weights(time_ns) for time_ns, _ in reads}
+    def _read(self, reads: Sequence[tuple[int, int]], snapshot: Snapshot | None = None) -> np.ndarray:
+        """Return the answers [len(reads), m, classes] of noisy reads, each given by the visit's time and its number there; as of now or of a ``snapshot``."""
+        snapshot = snapshot or self.snapshot()
+        held = {time_ns: snapshot.held_at(time_ns).weights(at_temperature=True) for time_ns, _ in reads}
         weights = [held[time_ns] for time_ns, _ in reads]
         if self.noise.sigma == 0.0:
             return self._answers(weights, None)

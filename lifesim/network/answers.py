@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import Any
 
+import numba
 import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
@@ -13,6 +16,7 @@ from lifesim.network.model import Model
 from lifesim.network.walk import slack, walker_of
 
 _AT_ONCE = 64  # dense copies: for memory
+_TOGETHER = 8  # copies in doubt, shown all that is in doubt of any of them: mostly few pictures, and a call takes as many
 
 
 def right_of_copies(
@@ -47,14 +51,31 @@ def right_of_states(
         return right
     logits = walker.logits(changes, pictures, which)
     # Both may be off by twice the slack of confidences; what is not a number is not clear either.
-    most = 4 * slack(logits)
-    of_label = np.take_along_axis(logits, labels[None, :, None], axis=2)[:, :, 0]
-    np.put_along_axis(logits, labels[None, :, None], -np.inf, axis=2)
-    ahead = of_label - logits.max(axis=2)
-    right[:] = ahead > 0
-    unclear = ~(np.abs(ahead) > most)
-    for row in np.flatnonzero(unclear.any(axis=1)):
-        shown = unclear[row]
-        copy = changes.codes_of(int(which[row]), model.codes)
-        right[row, shown] = right_of_copies(model, [copy], pictures[shown], labels[shown], device)[0]
+    most = np.array([4.0 * slack(of_state) for of_state in logits], np.float32)
+    unclear = np.empty_like(right)
+    _tell(logits, labels, most, right, unclear)
+    states = np.flatnonzero(unclear.any(axis=1))
+    all_copies = changes.copies(which[states].tolist(), model.codes)
+    for first in range(0, len(states), _TOGETHER):
+        rows = states[first : first + _TOGETHER]
+        shown = np.flatnonzero(unclear[rows].any(axis=0))
+        copies = list(islice(all_copies, len(rows)))
+        right[np.ix_(rows, shown)] = right_of_copies(model, copies, pictures[shown], labels[shown], device)
     return right
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _tell(logits: Any, labels: Any, most: Any, right: Any, unclear: Any) -> None:
+    """Tell from ``logits`` [states, m, classes] which pictures are right, and where the label is ahead or behind by no more than ``most`` [states]."""
+    states, pictures, classes = logits.shape
+    for s in range(states):
+        for p in range(pictures):
+            label, rival, number = labels[p], np.float32(-np.inf), True
+            for c in range(classes):
+                x = logits[s, p, c]
+                number &= x == x
+                if c != label:
+                    rival = max(rival, x)
+            ahead = logits[s, p, label] - rival
+            right[s, p] = ahead > 0
+            unclear[s, p] = not (number and abs(ahead) > most[s])

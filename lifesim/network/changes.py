@@ -6,7 +6,7 @@ once; where anything else has happened the layer is worked out anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -48,14 +48,24 @@ class Changes:
 
     def codes_of(self, state: int, codes: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """Return the codes (int16 per layer) of one state of a model with ``codes``."""
-        first = state if self.independent else 0
-        begin, end = self.bounds[first, 0], self.bounds[state, -1]
+        return next(self.copies([state], codes))
+
+    def copies(self, states: Iterable[int], codes: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield :meth:`codes_of` of states (ascending)."""
         flat = np.concatenate([c.reshape(-1) for c in codes])
-        flat[self.places[begin:end]] = self.codes[
-            begin:end
-        ]  # of a place that changes more than once, the last
-        parts = np.split(flat, np.cumsum([c.size for c in codes[:-1]]))
-        return tuple(part.reshape(c.shape) for part, c in zip(parts, codes, strict=True))
+        ends = np.cumsum([c.size for c in codes]).tolist()
+        done = 0
+        for state in states:
+            begin, end = self.bounds[state, 0] if self.independent else done, self.bounds[state, -1]
+            copy = flat.copy() if self.independent else flat
+            copy[self.places[begin:end]] = self.codes[
+                begin:end
+            ]  # of a place that changes more than once, the last
+            done = end
+            yield tuple(
+                copy[last - c.size : last].reshape(c.shape).copy()
+                for last, c in zip(ends, codes, strict=True)
+            )
 
 
 class Transitions:
@@ -98,22 +108,27 @@ class Transitions:
 
     def _aged(self, ageing: Ageing) -> States:
         """Return the states of an ageing as the kernels take them."""
-        cells, parts, n_parts, n_times = _Cells(), [np.empty((0, COLUMNS), np.int64)], 0, len(ageing)
+        cells, n_times = _Cells(), len(ageing)
+        n_parts = [len(written) for written, _ in ageing.layers]
+        parts = np.empty((n_times * sum(n_parts), COLUMNS), np.int64)
         table = np.zeros((n_times, len(self._first_cells), 3), np.int64)
-        for layer, ((written, counts), first_cell) in enumerate(
-            zip(ageing.layers, self._first_cells, strict=True)
-        ):
-            most = counts.max(axis=0)
-            there = np.flatnonzero(most)
-            rows = [cells.add(written[part], most[part], first_cell) for part in there]
-            of_all = np.tile(np.array(rows, np.int64).reshape(-1, COLUMNS), (n_times, 1))
-            of_all[:, COUNT] = counts[:, there].reshape(-1)
-            parts.append(of_all)
-            begins = n_parts + np.arange(n_times) * len(there)
-            table[:, layer, 0], table[:, layer, 1] = begins, begins + len(there)
+        table[:-1, :, 2] = 1
+        begin = 0
+        for layer, (written, counts) in enumerate(ageing.layers):
+            n, first_cell = n_parts[layer], self._first_cells[layer]
+            if not n:
+                continue
+            of_layer = parts[begin : begin + n_times * n].reshape(n_times, n, COLUMNS)
+            of_layer[:] = [
+                cells.add(part, most, first_cell)
+                for part, most in zip(written, counts.max(axis=0).tolist(), strict=True)
+            ]
+            of_layer[:, :, COUNT] = counts
+            table[:, layer, 0] = np.arange(begin, begin + n_times * n, n)
+            table[:, layer, 1] = table[:, layer, 0] + n
             table[:-1, layer, 2] = (counts[1:] >= counts[:-1]).all(axis=1)
-            n_parts += len(of_all)
-        return cells.states(np.concatenate(parts), table)
+            begin += n_times * n
+        return cells.states(parts, table)
 
     def _laid_out(self, states: Sequence[Overlay], independent: bool) -> States:
         """Return states as the kernels take them; those of a layer of which each only adds cells to the one before share the cells of the last."""

@@ -26,10 +26,10 @@ class PeriodicIntegral:
     """The integral from time 0 of a rate, not negative, that repeats; linear between ``knots_s`` and so exactly monotone.
 
     ``knots_s`` (doubles [n + 1]) ascends from 0 to the period; ``amounts`` (float64 [n]) is the integral over each piece between two knots.
-    Both are kept as plain arrays of doubles, out of which a scalar takes a fraction of the time that numpy takes.
+    ``highest_rate`` is that of the steepest piece. Both are kept as plain arrays of doubles, out of which a scalar takes a fraction of the time that numpy takes.
     """
 
-    __slots__ = ("period_s", "_knots_s", "_cumulative")
+    __slots__ = ("period_s", "highest_rate", "_knots_s", "_cumulative")
 
     def __init__(self, knots_s: array[float], amounts: np.ndarray):
         self.period_s = knots_s[-1]
@@ -39,6 +39,7 @@ class PeriodicIntegral:
         quantum = 2.0 ** max(math.frexp(cumulative[-1])[1] - bits, _LEAST_POWER)
         self._knots_s = knots_s
         self._cumulative = doubles(np.rint(cumulative / quantum) * quantum)
+        self.highest_rate = float(np.max(np.diff(self.at_knots) / np.diff(self.knots_s)))
 
     @property
     def knots_s(self) -> np.ndarray:

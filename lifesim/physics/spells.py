@@ -97,11 +97,12 @@ class Spells:
 class SpellClock:
     """The equivalent time of a place with spells: that of ``hot`` passes during a spell, that of ``ordinary`` otherwise."""
 
-    __slots__ = ("_spells", "_clocks", "_known_s", "_begins_s", "_legs")
+    __slots__ = ("highest_rate", "_spells", "_clocks", "_known_s", "_begins_s", "_legs")
 
     def __init__(self, ordinary: AgeingClock, hot: AgeingClock, spells: Spells):
         self._spells = spells
         self._clocks = (ordinary, hot)
+        self.highest_rate = max(ordinary.highest_rate, hot.highest_rate)
         self._known_s = 0.0
         # Leg i goes from _begins_s[i] to the next: the equivalent time at its beginning, its clock, and what that showed then.
         self._begins_s = [0.0]

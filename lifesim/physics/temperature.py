@@ -142,7 +142,9 @@ def shifted(profile: TemperatureProfile, rise_c: float) -> TemperatureProfile:
 
 
 class AgeingClock(Protocol):
-    """The time at the reference temperature that passes in one place."""
+    """The time at the reference temperature that passes in one place, at most ``highest_rate`` times as fast as time itself."""
+
+    highest_rate: float
 
     def at(self, time_s: float) -> float:
         """Return equivalent seconds from the start to ``time_s``; exactly monotone."""

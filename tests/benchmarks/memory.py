@@ -94,7 +94,7 @@ def idle_bytes(case: Case, devices: int, held: Callable[[], int]) -> int:
     plans = make_plans(scenario)
     seen: list[int] = []
 
-    def look(share: float) -> None:
+    def look(now_ns: int) -> None:
         gc.collect()
         seen.append(held())
         raise _Alive

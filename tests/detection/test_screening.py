@@ -8,7 +8,7 @@ from lifesim.crossbar.overlay import Written
 from lifesim.detection import screening
 from lifesim.detection.criteria import Golden
 from lifesim.detection.reading import ReadNoise, TestRule
-from lifesim.detection.screening import Window, softmax, surely_pass
+from lifesim.detection.screening import Window, look_into, softmax
 from lifesim.network.architecture import Architecture, Conv
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
@@ -36,7 +36,8 @@ def test_sure_passes_against_the_plain_path(mlp_model, mnist5k, noise):
     drawn = Noise(noise.sigma, np.repeat(z, len(states), axis=0), noise.kind) if noise.sigma else None
     passes = ~RULE.alarms(golden, evaluator.confidences(held, pictures, drawn))
     keys = [noise.first_key(7, 0)] * len(states)
-    (sure,) = surely_pass([Window(model, SLC, states, pictures, golden, RULE, noise, keys)])
+    (seen,) = look_into([Window(model, SLC, states, pictures, golden, RULE, noise, keys)])
+    sure = seen.passes
     assert not np.any(sure & ~passes)
     assert 20 < passes.sum() < 190 and sure.sum() >= 0.97 * passes.sum()
 
@@ -51,7 +52,7 @@ def test_many_faults_that_do_not_matter_surely_pass(mlp_model, mnist5k, sigma):
         for c in mlp_model.codes
     ]
     window = Window(mlp_model, SLC, [dense], pictures, golden, RULE, ReadNoise(sigma, 0.5), [1])
-    assert surely_pass([window])[0].all()
+    assert look_into([window])[0].passes.all()
 
 
 def test_where_a_network_does_not_end_in_classes_nothing_is_sure(mlp_model, mnist5k):
@@ -61,7 +62,7 @@ def test_where_a_network_does_not_end_in_classes_nothing_is_sure(mlp_model, mnis
     model = Model.quantised(odd, [rng.uniform(-1, 1, (4, 3))], [np.zeros(3)])
     states = [overlay(model, rng, 1)]
     window = Window(model, SLC, states, pictures, golden, RULE, ReadNoise(0.0, 0.5), [1])
-    assert not surely_pass([window])[0].any()
+    assert not look_into([window])[0].passes.any()
 
 
 @pytest.mark.parametrize("sigma", [0.0, 0.003])
@@ -79,12 +80,50 @@ def test_windows_that_are_looked_into_together_find_what_each_does_alone(
         states = [overlay(model, rng, n) for n in rng.integers(0, 30, visits)]
         keys = list(range(10 * number, 10 * number + visits))
         windows.append(Window(model, SLC, states, pictures, golden, RULE, noise, keys))
-    alone = [surely_pass([window])[0].tolist() for window in windows]
-    assert {True, False} == set(sum(alone, []))
+    alone = [look_into([window])[0] for window in windows]
+    assert {True, False} == set(sum((seen.passes.tolist() for seen in alone), []))
     for most in (1024, 4):
         monkeypatch.setattr(screening, "_MOST_STATES", most)
-        assert [sure.tolist() for sure in surely_pass(windows)] == alone
-    assert surely_pass([]) == []
+        for seen, by_itself in zip(look_into(windows), alone, strict=True):
+            assert seen.passes.tolist() == by_itself.passes.tolist() and seen.doubt == by_itself.doubt
+    assert look_into([]) == []
+
+
+def test_baselines_and_the_first_visits_in_doubt_are_read_on_the_plain_path(mlp_model, mnist5k):
+    model, rng, evaluator = mlp_model, np.random.default_rng(4), Evaluator.of(mlp_model)
+    pictures, noise = mnist5k.part("test")[0][:16], ReadNoise(0.0, 0.5)
+    windows, held = [], []
+    for _ in range(40):  # devices that were read with a few faults, and then gain more
+        states = [overlay(model, rng, n) for n in (3, 0, 1, 10)]
+        windows.append(Window(model, SLC, states, pictures, None, RULE, noise, [0] * 4))
+        held.append(
+            [tuple(SLC.write_over(c, o) for c, o in zip(model.codes, s, strict=True)) for s in states]
+        )
+    doubts = 0
+    for seen, copies in zip(look_into(windows), held, strict=True):
+        baseline, *visits = evaluator.confidences(copies, pictures)
+        golden = Golden.of(baseline)
+        assert seen.golden.is_that_of(golden) and len(seen.passes) == 3
+        if seen.passes.all():
+            assert seen.doubt is None
+            continue
+        doubts += 1
+        position = int(np.argmin(seen.passes))
+        shown = visits[position]
+        assert seen.doubt == (position, RULE.alarms(golden, shown), RULE.score(golden, shown))
+    assert 5 < doubts
+
+
+def test_where_a_network_does_not_end_in_classes_no_baseline_is_read(mlp_model, mnist5k):
+    odd = Architecture("pictures", (1, 4, 4), (Conv("a", 3, 2),))
+    rng = np.random.default_rng(1)
+    model = Model.quantised(odd, [rng.uniform(-1, 1, (4, 3))], [np.zeros(3)])
+    states = [overlay(model, rng, 1)] * 3
+    window = Window(
+        model, SLC, states, mnist5k.part("test")[0][:16], None, RULE, ReadNoise(0.0, 0.5), [1] * 3
+    )
+    (seen,) = look_into([window])
+    assert seen.golden is None and seen.doubt is None and seen.passes.tolist() == [False, False]
 
 
 def test_softmax_of_large_logits():

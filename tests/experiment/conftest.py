@@ -9,7 +9,7 @@ import pytest
 
 from lifesim.experiment.accounting import DeviceAccount, account
 from lifesim.experiment.executors import InProcessExecutor
-from lifesim.experiment.observation import Observed, observe
+from lifesim.experiment.observation import Observed, Observer
 from lifesim.experiment.results import Result
 from lifesim.experiment.run import report_times_ns, run_to_directory
 from lifesim.fleet import connections
@@ -64,7 +64,8 @@ def lived(scenario: Scenario) -> Lived:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connections, "RetrainingService", NotedService)
         fleet = simulate(scenario, plans, executor)
-    observed = observe(fleet, edges_ns, to_ns(scenario.spec.resolution_s), executor)
+    observer = Observer(plans, fleet.devices, edges_ns, executor)
+    observed = observer.observed(fleet.horizon_ns, to_ns(scenario.spec.resolution_s))
     accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
     return Lived(scenario, plans, edges_ns, fleet, links, observed, accounts)
 

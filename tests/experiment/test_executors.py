@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import operator
 import os
 import signal
 import subprocess
 import sys
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Executor, Future
 from pathlib import Path
 
 import pytest
 import torch
 
-from lifesim.experiment.executors import InProcessExecutor, make_executor
+from lifesim.experiment.executors import Background, InProcessExecutor, make_executor
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,3 +97,44 @@ def test_ctrl_c_while_workers_start_prints_nothing() -> None:
         timeout=60,
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+class Held(Executor):
+    """Whose tasks begin and end when they are told to."""
+
+    def __init__(self) -> None:
+        self.begun: list[tuple[Future, object]] = []
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        self.begun.append((Future(), functools.partial(fn, *args, **kwargs)))
+        return self.begun[-1][0]
+
+    def end(self, number: int) -> None:
+        future, work = self.begun[number]
+        try:
+            future.set_result(work())
+        except ZeroDivisionError as error:
+            future.set_exception(error)
+
+
+def test_tasks_in_the_background_are_begun_in_their_order_and_few_at_a_time() -> None:
+    held = Held()
+    background = Background(held, 2)
+    futures = [background.submit(operator.truediv, 1, i) for i in range(6)]
+    assert len(held.begun) == 2 and not any(f.done() for f in futures)
+    held.end(1)
+    assert len(held.begun) == 3 and futures[1].result() == 1.0
+    held.end(0)
+    with pytest.raises(ZeroDivisionError):
+        futures[0].result()
+    assert len(held.begun) == 4
+    background.widen(4)
+    assert len(held.begun) == 6
+    for number in range(2, 6):
+        held.end(number)
+    assert [f.result() for f in futures[1:]] == [1 / i for i in range(1, 6)]
+
+
+def test_many_tasks_in_the_background_of_this_process() -> None:
+    background = Background(InProcessExecutor(), 1)
+    assert [background.submit(operator.neg, i).result() for i in range(2000)] == [-i for i in range(2000)]

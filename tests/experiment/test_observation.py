@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +16,7 @@ from lifesim.experiment import observation
 from lifesim.experiment.accounting import lowest_accuracies, mean_accuracy_se
 from lifesim.experiment.executors import InProcessExecutor, make_executor
 from lifesim.experiment.judging import Judgement, Rule, as_new, judge, piece_order
-from lifesim.experiment.observation import Observed, Sample, _bisect, _Judge, _spans, observe
+from lifesim.experiment.observation import Observed, Observer, Sample, _bisect, _Judge, _spans
 from lifesim.experiment.paired import Tally
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.records import DeviceRecord, State, Stretch
@@ -112,7 +112,7 @@ def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -
         return [as_new(rule)] * len(known)
 
     monkeypatch.setattr("lifesim.experiment.observation.judge_states", judged_as_new)
-    judge = _Judge(lived.fleet, InProcessExecutor(), "cpu")
+    judge = _Judge(lived.plans, lived.fleet.devices, InProcessExecutor(), "cpu")
     points = [
         (number, i, time_ns)
         for number, record in enumerate(lived.fleet.devices)
@@ -134,6 +134,48 @@ def test_every_state_is_evaluated_once(lived, monkeypatch: pytest.MonkeyPatch) -
     # States are told apart by how they came about: a few are the same.
     assert len(truly) <= len(keys) == sum(asked) < len(points)
     assert sum(asked) < 1.2 * len(truly)
+
+
+def observe(
+    fleet, report_times_ns: list[int], resolution_ns: int, executor: Executor, **how
+) -> list[Observed]:
+    observer = Observer(fleet.plans, fleet.devices, report_times_ns, executor, **how)
+    return observer.observed(fleet.horizon_ns, resolution_ns)
+
+
+@pytest.mark.parametrize("confidence", [1.0, 0.95])
+def test_whoever_follows_sees_what_is_seen_in_the_end(lived, monkeypatch, confidence: float) -> None:
+    """Records are shown as far as they had been written by some times; what they hide must not have been asked for."""
+    monkeypatch.setattr(observation, "_POINTS_AT_ONCE", 3)
+    resolution_ns, seed = to_ns(lived.scenario.spec.resolution_s), lived.scenario.seed
+    records = [DeviceRecord(r.group, r.device, r.grid, r.commissioned_ns) for r in lived.fleet.devices]
+    executor = Counting()
+    observer = Observer(lived.plans, records, lived.edges_ns, executor, confidence=confidence, seed=seed)
+    horizon_ns = lived.fleet.horizon_ns
+    for now_ns in range(horizon_ns // 7, horizon_ns, horizon_ns // 7):
+        for shown, record in zip(records, lived.fleet.devices, strict=True):
+            shown.stretches = [
+                replace(s, end_ns=s.end_ns if s.end_ns < now_ns else horizon_ns)
+                for s in record.stretches
+                if s.start_ns < now_ns
+            ]
+        observer.follow(now_ns)
+    before = executor.submitted
+    for shown, record in zip(records, lived.fleet.devices, strict=True):
+        shown.stretches = record.stretches
+    observed = observer.observed(horizon_ns, resolution_ns)
+    assert observed == observe(
+        lived.fleet, lived.edges_ns, resolution_ns, InProcessExecutor(), confidence=confidence, seed=seed
+    )
+    assert before > 10
+
+
+class Counting(InProcessExecutor):
+    submitted = 0
+
+    def submit(self, fn, /, *args, **kwargs) -> Future:
+        self.submitted += 1
+        return super().submit(fn, *args, **kwargs)
 
 
 # -- from some of the pictures --

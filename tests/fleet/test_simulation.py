@@ -148,17 +148,18 @@ def test_between_device_and_cloud_no_byte_is_lost_track_of() -> None:
 
 
 def test_whoever_watches_sees_it_happen() -> None:
-    shares: list[float] = []
+    times_ns: list[int] = []
     records: list[DeviceRecord] = []
     events_seen: list[int] = []
 
-    def on_progress(share: float) -> None:
-        shares.append(share)
+    def on_progress(now_ns: int) -> None:
+        times_ns.append(now_ns)
         events_seen.append(sum(len(record.events) for record in records))
 
     fleet = live(scenario("horizon_s=100 d"), on_progress=on_progress, on_record=records.append)
     assert records == fleet.devices and [r.device for r in records] == [0, 1]
-    assert shares == sorted(shares) and shares[-1] == 1.0 and len(set(shares)) == len(shares) > 100
+    assert times_ns == sorted(times_ns) and times_ns[-1] == fleet.horizon_ns
+    assert len(set(times_ns)) == len(times_ns) > 100
     assert events_seen == sorted(events_seen) and 0 < events_seen[0] < events_seen[-1]
 
 

@@ -44,7 +44,7 @@ def test_what_is_close_is_decided_on_the_plain_path(mlp_model, mnist5k, monkeypa
     asked = []
 
     def spy(model, copies, pictures, labels, device):
-        asked.append(len(pictures))
+        asked.append((len(copies), len(pictures)))
         return right_of_copies(model, copies, pictures, labels, device)
 
     which = np.arange(2)
@@ -52,4 +52,4 @@ def test_what_is_close_is_decided_on_the_plain_path(mlp_model, mnist5k, monkeypa
     monkeypatch.setattr(answers, "slack", lambda logits: 1e9)
     monkeypatch.setattr(answers, "right_of_copies", spy)
     assert np.array_equal(right_of_states(mlp_model, SLC, changes, which, pictures, labels), expected)
-    assert asked == [20, 20]
+    assert asked == [(2, 20)]
