@@ -254,6 +254,7 @@ EVENT_KINDS = {
     "unconfirmed_alarm": "a first read alarmed, the re-reads did not; amount: reads",
     "alarm": "amount: reads; detail: true, early or false (the trace of an interrupted run, which was not judged: noise for false, else empty)",
     "diagnosis": "a diagnosis ended; amount: stuck cells known then; detail: how many of them are new",
+    "cells_named": "a reload could not write some cells, which are known to be stuck from now on; amount: stuck cells known then; detail: how many of them are new",
     "tried_again": "during the diagnosis that ended now; amount: cells tested again or rewritten one by one",
     "refresh": "a rewrite of all cells from the backup ended",
     "map_sent": "a fault map was put on the uplink; amount: bytes",

@@ -12,6 +12,7 @@ from lifesim.detection.nullreads import Averaging
 from lifesim.detection.reading import ReadNoise, Readout, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
 from lifesim.detection.testset import Calibration, TestDesign, TestSet, make_test_set
+from lifesim.detection.visits import VisitTimes
 from lifesim.fleet.calibration import least_score_to_act, least_score_to_climb
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.environment import temperature_range_c
@@ -22,10 +23,9 @@ from lifesim.fleet.hardware import (
     make_schedule,
     operation_table,
     visit_costs,
-    visit_phase_ns,
+    visit_share,
 )
 from lifesim.fleet.policy import Policy
-from lifesim.fleet.records import Grid
 from lifesim.fleet.redeployment import Agreement, Retraining
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
 from lifesim.network.datasets import load_dataset
@@ -202,7 +202,7 @@ def _make_policy(group: Group, act_from: int, climb_from: int | None) -> Policy:
         climb_from_score=climb_from,
         places="permutation" in policy.ladder,
         changes_only=policy.redeploy == "changed",
-        refresh=policy.diagnosis.refresh,
+        refresh=group.diagnosis.refresh,
     )
 
 
@@ -210,13 +210,10 @@ def _ns_unless_none(seconds: float | None) -> int | None:
     return None if seconds is None else to_ns(seconds)
 
 
-def make_grid(plan: Plan, seed: int, slot: int) -> Grid | None:
-    """Return a device's grid of visits; the phase is the device's own, the same share of any interval."""
-    interval_ns = plan.schedule.interval_ns
-    if interval_ns is None:
-        return None
-    phase_ns = visit_phase_ns(seed, plan.name, slot, interval_ns)
-    return Grid(phase_ns, interval_ns, plan.schedule.visit_cost(plan.costs).latency_ns)
+def make_grid(plan: Plan, seed: int, slot: int) -> VisitTimes | None:
+    """Return when a device's visits are."""
+    visit_ns = plan.schedule.visit_cost(plan.costs).latency_ns
+    return plan.schedule.visit_times(visit_share(seed, plan.name, slot), visit_ns)
 
 
 def _clean(model: Model, source: DataSource, part: str, torch_device: str) -> tuple[int, int]:

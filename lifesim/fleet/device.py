@@ -7,7 +7,7 @@ oracle of the first. A window is announced as soon as it is known, so that those
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,16 @@ import simpy
 
 from lifesim.crossbar.cost import Writing
 from lifesim.crossbar.faults import FaultMap
-from lifesim.detection.schedules import Examinee, Finding, Outcome, Schedule, VisitCosts
+from lifesim.detection.schedules import (
+    ChoosingSchedule,
+    Course,
+    Examinee,
+    Finding,
+    Outcome,
+    Schedule,
+    VisitCosts,
+)
+from lifesim.detection.visits import Chosen
 from lifesim.fleet.clock import TEST, Moment, Process, run, wait
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Event, Programming, Segment, State, Stretch
@@ -36,6 +45,7 @@ class Twin(Examinee, Protocol):
     def snapshot(self) -> Any: ...
     def halt(self, time_ns: int) -> None: ...
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]: ...
+    def take_named(self, time_ns: int, known: FaultMap) -> FaultMap: ...
     def resume(self, time_ns: int) -> None: ...
     def fit(self, known: FaultMap) -> None: ...
     def place(self, known: FaultMap) -> None: ...
@@ -221,6 +231,9 @@ class Device:
             self._end_stretch()
             yield from self._rewrite()
             return
+        if finding.outcome is Outcome.NAMED:
+            yield from self._take_named(finding)
+            return
         if finding.outcome is not Outcome.DIAGNOSE:
             yield from self._test(finding.reads)
             if finding.outcome is Outcome.UNCONFIRMED:
@@ -257,6 +270,19 @@ class Device:
             yield from self._climb()
         else:
             yield from self._rewrite() if self._around.policy.refresh else self._resume()
+        self._consider_calling(new)
+
+    def _take_named(self, finding: Finding) -> Process:
+        """Learn which cells a reload could not write. What they hold is as it was: only nearest codes, where the device writes them, are others now."""
+        self._log_alarm(finding)
+        found = self.twin.take_named(self.env.now, self._known_map)
+        new = found.new_since(self._known_map)
+        self.log("cells_named", found.count, str(new))
+        self._known_map = found
+        self._alarm_unresolved = self._waiting or self._open
+        if self._around.policy.climb_from_score is not None:
+            self._end_stretch()
+            yield from self._climb()
         self._consider_calling(new)
 
     def _climb(self) -> Process:
@@ -462,6 +488,7 @@ class Device:
         self._miss_visits_before(self.env.now)
         first = segment.first_visit = self._next_visit
         self._window, self._finding = FIRST_WINDOW, None
+        self._choose()
         last = grid.first_at_or_after(self._around.horizon_ns)
         if self.twin.sees_ahead and first < last and not self._around.stepped:
             self._look(grid.ends_ns(first, last))
@@ -470,19 +497,43 @@ class Device:
     def _sleep(self) -> None:
         """Sleep until visit ``_next_visit`` begins: it finds ``_finding``; or it is the first of a window that is looked into when it begins."""
         grid, around = self.record.grid, self._around
+        self._choose()
         if self._finding is None and not around.stepped and (ends_ns := self._window_ends_ns()):
-            around.schedule.foresee(self.twin, ends_ns)
+            around.schedule.foresee(self.twin, ends_ns, self._next_visit)
         self._timer = wait(self.env, grid.start_ns(self._next_visit) - self.env.now, TEST)
         self._timer.callbacks.append(self._visit)
 
-    def _window_ends_ns(self) -> range:
+    def _choose(self) -> None:
+        """Where the schedule chooses its visits as it goes, have it choose those that are looked into next."""
+        chosen, around = self.record.grid, self._around
+        if not isinstance(chosen, Chosen):
+            return
+        schedule: ChoosingSchedule = around.schedule
+        ahead = 1 if around.stepped or schedule.looks_back else self._window
+        grid, stretches = chosen.grid, self.record.stretches
+        since_ns, end = stretches[-1].start_ns, grid.first_at_or_after(around.horizon_ns)
+        before = chosen.first_at_or_after(since_ns) - 1
+        by_visit = before >= 0 and len(stretches) > 1 and chosen.start_ns(before) == stretches[-2].end_ns
+        while chosen.planned < self._next_visit + ahead:
+            last_ns = chosen.start_ns(chosen.planned - 1) if chosen.planned else -1
+            earliest = grid.first_at_or_after(max(self.env.now, last_ns + 1))
+            made_ns = chosen.since(since_ns)
+            course = Course(since_ns, made_ns, by_visit, self._alarm_unresolved)
+            point = schedule.next_visit(self.twin, grid, range(earliest, max(earliest, end)), course)
+            if point is None:
+                return
+            chosen.plan(point)
+
+    def _window_ends_ns(self) -> Sequence[int]:
         grid, first = self.record.grid, self._next_visit
         last = grid.first_at_or_after(self._around.horizon_ns)
         return grid.ends_ns(first, min(first + self._window, last))
 
-    def _look(self, ends_ns: range) -> None:
+    def _look(self, ends_ns: Sequence[int]) -> None:
         """Ask what the next visits find, and go on to the first that finds something, or to the one beyond them."""
-        self._finding = finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score)
+        self._finding = finding = self._around.schedule.first_finding(
+            self.twin, ends_ns, self._least_score, self._next_visit
+        )
         self._next_visit += finding.position if finding else len(ends_ns)
 
     def _visit(self, _: simpy.Event) -> None:
@@ -502,7 +553,9 @@ class Device:
     def _step(self) -> None:
         grid = self.record.grid
         ends_ns = [grid.end_ns(self._next_visit)]
-        finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score)
+        finding = self._around.schedule.first_finding(
+            self.twin, ends_ns, self._least_score, self._next_visit
+        )
         if finding is not None:
             self._wake(finding)
             return
@@ -547,6 +600,8 @@ class Device:
             segment.end_visit = self._next_visit
         if finding is not None:
             self._next_visit += 1  # the visit that found something is no longer part of serving
+        if isinstance(self.record.grid, Chosen):
+            self.record.grid.take_back(self._next_visit)
         run(self._live(finding))
 
     @property

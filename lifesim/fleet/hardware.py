@@ -27,13 +27,18 @@ from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.march import MARCH_TESTS, all_levels, extreme_levels
 from lifesim.detection.schedules import (
     BlindRefresh,
+    Hazard,
     MarchScrub,
     Never,
+    Opportunistic,
     Periodic,
     Readback,
+    ReloadVerify,
     Schedule,
     VisitCosts,
 )
+from lifesim.detection.schedules.opportunistic import idlest_hours
+from lifesim.detection.visits import VisitTimes
 from lifesim.errors import UserError
 from lifesim.fleet.cells import (
     OPERATION_COSTS,
@@ -150,7 +155,7 @@ def visit_costs(group: Group, operations: OperationTable) -> VisitCosts:
 
 def make_diagnosis(group: Group, hardware: Hardware) -> Diagnosis:
     """Return how the group's devices look for stuck cells."""
-    settings = group.policy.diagnosis
+    settings = group.diagnosis
     levels = all_levels if settings.levels == "all" else extreme_levels
     test = levels(MARCH_TESTS[settings.test], hardware.encoding.top_level)
     return Diagnosis(test, settings.retries, settings.read_only)
@@ -166,8 +171,21 @@ def make_schedule(group: Group) -> Schedule:
             return Periodic(to_ns(settings.interval_s))
         case "readback":
             return Readback(to_ns(settings.interval_s), settings.alarm_cells)
+        case "opportunistic":
+            mean_ns, full_ns = to_ns(settings.interval_s), to_ns(settings.full_interval_s)
+            hours = idlest_hours(group.workload.daily_shape, settings.idle_hours)
+            return Opportunistic(mean_ns, max(1, round(full_ns / mean_ns)), hours)
+        case "hazard":
+            return Hazard(
+                to_ns(settings.interval_s),
+                settings.faults,
+                to_ns(settings.longest_s),
+                settings.test == "march",
+            )
+        case "reload_verify":
+            return ReloadVerify(to_ns(settings.interval_s), settings.alarm_cells)
         case "march_scrub":
-            return MarchScrub(to_ns(settings.interval_s))
+            return MarchScrub(to_ns(settings.interval_s), group.diagnosis.read_only)
         case "blind_refresh":
             return BlindRefresh(to_ns(settings.interval_s))
 
@@ -181,8 +199,14 @@ def check_timing(scenario: Scenario) -> None:
         schedule = make_schedule(group)
         visit_ns = schedule.longest_visit_ns(visit_costs(group, operations))
         if schedule.interval_ns is not None and visit_ns >= schedule.interval_ns:
+            given_s = group.schedule.interval_s
+            leaves = (
+                ""
+                if schedule.interval_ns == to_ns(given_s)
+                else f"leaves {to_s(schedule.interval_ns):.3g} s between two visits, which "
+            )
             mistakes.append(
-                f"{scenario.name}: group.{name}.schedule.interval_s = {group.schedule.interval_s:g}: must be longer than a visit of "
+                f"{scenario.name}: group.{name}.schedule.interval_s = {given_s:g}: {leaves}must be longer than a visit of "
                 f"{group.schedule.kind}, which takes {to_s(visit_ns):.3g} s on {group.network.name}"
             )
         for bank, cost in zip(hardware.layout.banks, operations.reload, strict=True):
@@ -205,8 +229,12 @@ def make_silicon(
     slot: int,
     generation: int = 0,
     born_ns: int = 0,
+    visits: VisitTimes | None = None,
 ) -> Silicon:
-    """Return the cells of one device, with its own place in the device-to-device spread; its lines fail from ``born_ns`` on."""
+    """Return the cells of one device, with its own place in the device-to-device spread; its lines fail from ``born_ns`` on.
+
+    ``visits``: when it reads itself, which disturbs; without them as its schedule says.
+    """
     technology, plans = group.technology, hardware.layout.banks
 
     def key(*purpose: str) -> int:
@@ -218,9 +246,10 @@ def make_silicon(
     clock = environment.clock(technology.retention_reference_c, technology.activation_energy_ev)
     lines = line_defects(technology, key("lines"), plans, born_ns, to_ns(scenario.horizon_s))
     by_time = (retention(technology, factors, clock),)  # one for all banks of the device
+    if visits is None:
+        visits = make_schedule(group).visit_times(visit_share(scenario.seed, name, slot), 0)
     mechanisms = [
-        by_time
-        + disturbs(technology, factors, read_pulses(group, hardware, scenario, name, slot, plan), plan.tiling)
+        by_time + disturbs(technology, factors, read_pulses(group, hardware, plan, visits), plan.tiling)
         for plan in plans
     ]
     ends = list(itertools.accumulate(map(populations_of, mechanisms), initial=0))
@@ -255,23 +284,21 @@ def make_silicon(
 
 
 def read_pulses(
-    group: Group, hardware: Hardware, scenario: Scenario, name: str, slot: int, bank: BankPlan
+    group: Group, hardware: Hardware, bank: BankPlan, visits: VisitTimes | None
 ) -> Callable[[int], float]:
-    """Return how many read pulses a cell of a bank has had by a time in ns: of inferences and of the visits of the device's grid.
+    """Return how many read pulses a cell of a bank has had by a time in ns: of inferences and of the device's visits.
 
     An inference reads a cell once for each position of its layer and each bit of the input there that is one, on average over the layer's
     rows. The reads of baselines, and further reads of a visit, are left out: they are few.
     """
     per_inference = pulses_of_inference(group, hardware, bank)
-    asked, schedule = inferences_asked(group), make_schedule(group)
-    per_visit = schedule.pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
-    interval_ns = schedule.interval_ns or 1
-    phase_ns = visit_phase_ns(scenario.seed, name, slot, interval_ns)
+    asked = inferences_asked(group)
+    per_visit = make_schedule(group).pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
 
     def pulses(time_ns: int) -> float:
         inferences = asked.at(time_ns / NS_PER_S) if asked else 0.0
-        visits = max(0, (time_ns - phase_ns) // interval_ns + 1) if per_visit else 0
-        return inferences * per_inference + visits * per_visit
+        begun = visits.first_at_or_after(time_ns + 1) if per_visit else 0
+        return inferences * per_inference + begun * per_visit
 
     return pulses
 
@@ -285,9 +312,9 @@ def pulses_of_inference(group: Group, hardware: Hardware, bank: BankPlan) -> flo
     )
 
 
-def visit_phase_ns(seed: int, name: str, slot: int, interval_ns: int) -> int:
-    """Return when a device's first visit begins: the phase is the device's own, the same share of any interval."""
-    return int(first_uniform(device_key(seed, name, slot, "phase")) * interval_ns)
+def visit_share(seed: int, name: str, slot: int) -> float:
+    """Return where in an interval a device's visits begin: the same share of any, its own."""
+    return first_uniform(device_key(seed, name, slot, "phase"))
 
 
 def inferences_asked(group: Group) -> Usage | None:

@@ -8,7 +8,7 @@ and cure drift earlier.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from lifesim.crossbar.cost import Cost
 from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
 from lifesim.fleet.airtime import mean_downlink_s, redeployment_bytes
 from lifesim.fleet.cells import BankPlan, endurance_of, read_disturb_of, retention_of
-from lifesim.fleet.clock import to_s
+from lifesim.fleet.clock import to_ns, to_s
 from lifesim.fleet.cloud import queue_load
 from lifesim.fleet.environment import nominal_clock
 from lifesim.fleet.expectation import Expectation, ExpectedDrift, ExpectedWear, expected_wear
@@ -35,7 +35,7 @@ from lifesim.physics.distributions import LifeDistribution, Lognormal
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.technology import Technology
 from lifesim.scenario.units import UNITS
-from lifesim.timeunits import S_PER_DAY, S_PER_YEAR
+from lifesim.timeunits import NS_PER_S, S_PER_DAY, S_PER_YEAR
 
 NOTICEABLE, HARMFUL = (
     1e-4,
@@ -45,6 +45,7 @@ FAR = 100  # times the cycles of the tail point
 BUSY = 0.01  # share of the time that visits take
 HIGH_LOAD = 0.9  # of the cloud: the queue grows long from here, without end from 1
 NEVER_S = 1000 * S_PER_YEAR
+_MOST_VISITS = 100_000  # among which one that rewrites is looked for
 _MOST_INTERVALS = 10_000  # looked at between start and horizon; more would change no warning
 
 
@@ -72,12 +73,16 @@ class LayerOutlook:
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """What a group's schedule costs while nothing is wrong; ``interval_s`` is None where it never visits."""
+    """What a group's schedule costs while nothing is wrong; ``interval_s`` is the mean, None where it never visits.
+
+    ``rewritten_every_s``: the time between visits that rewrite although they find no fault, infinite where none does.
+    """
 
     interval_s: float | None
-    visit: Cost  # with what follows a visit that finds no fault: nothing, or a refresh, or March and refresh
+    visit: Cost  # with what always follows a visit that finds no fault: nothing, or a refresh, or March and refresh
     share_of_time: float
     cycles_per_year: float
+    rewritten_every_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,12 +217,13 @@ def number(value: float) -> str:
 def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequence[float]) -> GroupOutlook:
     hardware = Hardware.of(group)
     operations = operation_table(group, hardware)
-    duty = _duty(group, operations)
     retention = retention_of(group.technology)
     technology = group.technology
     clock = nominal_clock(
         group.site, scenario.start, technology.retention_reference_c, technology.activation_energy_ev
     )
+    faults_by = _faults_by(group, hardware, ExpectedDrift(retention, clock, math.inf))
+    duty = _duty(group, operations, scenario.horizon_s, faults_by)
     by_reads, asked = read_disturb_of(technology), inferences_asked(group)
     rows = []
     for bank in hardware.layout.banks:
@@ -261,6 +267,8 @@ class _Patient:
     def new_wrong_cells(self, time_ns: int) -> int:
         return 2**63 if self.sick else 0
 
+    cells_named = new_wrong_cells
+
 
 def _diagnoses(schedule: Schedule) -> bool:
     """Whether a visit can lead to a diagnosis, and so to a call of the cloud."""
@@ -268,25 +276,49 @@ def _diagnoses(schedule: Schedule) -> bool:
     return finding is not None and finding.outcome is not Outcome.REFRESH
 
 
-def _duty(group: Group, operations: OperationTable) -> Duty:
+def _duty(group: Group, operations: OperationTable, horizon_s: float, faults_by: Callable[[int], float]) -> Duty:
     schedule = make_schedule(group)
-    if schedule.interval_ns is None:
-        return Duty(None, NO_COST, 0.0, 0.0)
+    interval_ns = schedule.usual_interval_ns(to_ns(horizon_s), faults_by)
+    if interval_ns is None:
+        return Duty(None, NO_COST, 0.0, 0.0, math.inf)
     costs = visit_costs(group, operations)
-    elements = [schedule.visit_cost(costs)]
-    if finding := schedule.first_finding(_Patient(sick=False), [0]):
+    visit, share, rewrites_per_s = schedule.visit_cost(costs), 0.0, 0.0
+    if finding := schedule.first_finding(_Patient(sick=False), range(_MOST_VISITS), 0, 1):
         diagnosed = finding.outcome is Outcome.DIAGNOSE
-        elements += [operations.diagnosis] if diagnosed else []
-        elements += [operations.programming] if group.policy.diagnosis.refresh or not diagnosed else []
+        elements = [operations.diagnosis] if diagnosed else []
+        elements += [operations.programming] if group.diagnosis.refresh or not diagnosed else []
         elements += [schedule.baseline_cost(costs)]
-    visit = Cost(
-        sum(e.latency_ns for e in elements),
-        sum(e.energy_j for e in elements),
-        sum(e.writes_per_cell for e in elements),
+        every = finding.position + 1
+        latency_ns = sum(e.latency_ns for e in elements)
+        writes = sum(e.writes_per_cell for e in elements)
+        if every == 1:  # that is what a visit is
+            visit = Cost(latency_ns, sum(e.energy_j for e in elements), writes)
+        else:
+            share = latency_ns / (every * interval_ns)
+        rewrites_per_s = NS_PER_S / (every * interval_ns) if writes else 0.0
+    interval_s = to_s(interval_ns)
+    return Duty(
+        interval_s,
+        visit,
+        share + visit.latency_ns / interval_ns,
+        writes * rewrites_per_s * S_PER_YEAR if rewrites_per_s else 0.0,
+        1.0 / rewrites_per_s if rewrites_per_s else math.inf,
     )
-    interval_s = to_s(schedule.interval_ns)
-    share = visit.latency_ns / schedule.interval_ns
-    return Duty(interval_s, visit, share, visit.writes_per_cell * S_PER_YEAR / interval_s)
+
+
+def _faults_by(group: Group, hardware: Hardware, drift: ExpectedDrift) -> Callable[[int], float]:
+    """Return how many faulty cells to expect by a time in ns, of a device that nobody rewrites; drift of resident layers alone."""
+    wear = [expected_wear(group, bank) for bank in hardware.layout.banks]
+
+    def expected(time_ns: int) -> float:
+        time_s = to_s(time_ns)
+        return sum(
+            bank.n_cells
+            * float(worn.share(time_s) + (0.0 if bank.reloads_per_day else drift.share(time_s)))
+            for bank, worn in zip(hardware.layout.banks, wear, strict=True)
+        )
+
+    return expected
 
 
 def _most_stuck_per_s(group: Group, horizon_s: float, interval_s: float) -> float:
@@ -321,7 +353,7 @@ def _over_spread(technology: Technology) -> tuple[LifeDistribution, float]:
 def _rewritten_every_s(bank: BankPlan, duty: Duty) -> float:
     """Return the longest time between two programmings that come by the clock: reloads, and visits that rewrite."""
     reload_s = S_PER_DAY / bank.reloads_per_day if bank.reloads_per_day else math.inf
-    return min(reload_s, duty.interval_s) if duty.visit.writes_per_cell else reload_s
+    return min(reload_s, duty.rewritten_every_s)
 
 
 # -- warnings --

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, NamedTuple
 
+from lifesim.detection.visits import Grid as Grid
+from lifesim.detection.visits import VisitTimes
+
 
 class State(Enum):
     """What a device is doing. Serving is split by observation into in spec, out of spec and known, out of spec and silent."""
@@ -23,41 +26,6 @@ class State(Enum):
     REPROGRAMMING = "reprogramming"
     OFFLINE = "offline"
     RETIRED = "retired"
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The absolute grid of a device's visits: number k begins at ``phase_ns + k * interval_ns`` and lasts ``visit_ns`` if it finds nothing."""
-
-    phase_ns: int
-    interval_ns: int
-    visit_ns: int
-
-    def start_ns(self, visit: int) -> int:
-        return self.phase_ns + visit * self.interval_ns
-
-    def end_ns(self, visit: int) -> int:
-        return self.start_ns(visit) + self.visit_ns
-
-    def ends_ns(self, first: int, end: int) -> range:
-        """Return when visits ``first`` to ``end - 1`` end."""
-        from_ns, interval_ns = self.phase_ns + self.visit_ns, self.interval_ns
-        return range(from_ns + first * interval_ns, from_ns + end * interval_ns, interval_ns)
-
-    def first_at_or_after(self, time_ns: int) -> int:
-        """Return the number of the first visit that begins at ``time_ns`` or later (at least 0)."""
-        return max(0, -((self.phase_ns - time_ns) // self.interval_ns))
-
-    def ended_by(self, time_ns: int) -> int:
-        """Return how many visits, from number 0, have ended at ``time_ns``."""
-        return max(0, (time_ns - self.phase_ns - self.visit_ns) // self.interval_ns + 1)
-
-    def busy_ns(self, time_ns: int) -> int:
-        """Return how much of the time before ``time_ns`` uneventful visits would have taken, had every visit been one."""
-        if time_ns <= self.phase_ns:
-            return 0
-        visits, within_ns = divmod(time_ns - self.phase_ns, self.interval_ns)
-        return visits * self.visit_ns + min(within_ns, self.visit_ns)
 
 
 @dataclass(slots=True)
@@ -108,11 +76,11 @@ class Event(NamedTuple):
 
 @dataclass(slots=True)
 class DeviceRecord:
-    """The life of what stands in one slot, replacements included. ``grid`` is None for schedules without visits."""
+    """The life of what stands in one slot, replacements included. ``grid``: when its visits are; None for schedules without."""
 
     group: str
     device: int
-    grid: Grid | None
+    grid: VisitTimes | None
     commissioned_ns: int = 0
     segments: list[Segment] = field(default_factory=list)
     stretches: list[Stretch] = field(default_factory=list)

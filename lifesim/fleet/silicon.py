@@ -326,6 +326,32 @@ class Silicon:
         stuck = [b.stuck_at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True)]
         return self.map_of(stuck)
 
+    def named_by_reload(self, model: Model, programmed: tuple[Programmed, ...], time_ns: int) -> FaultMap:
+        """Return the cells on which write-verify has given up at the last reload of each bank: they hold another level than ``model`` has there.
+
+        Stuck cells of another level than any layer that passes through them wants, with that level, and cells that took too many pulses. Banks that are
+        never reloaded name none; the first programming counts as a reload.
+        """
+        found = []
+        for number, (bank, left) in enumerate(zip(self.banks, programmed, strict=True)):
+            if bank.reload_period_ns is None:
+                found.append((np.empty(0, np.int32), np.empty(0, np.uint8)))
+                continue
+            now = bank.at(left, time_ns)
+            cells, levels = bank.stuck_at(now, now.time_ns)
+            unwritten = bank.unwritten(now)
+            unwritten = unwritten[~np.isin(unwritten, cells)]
+            cells = np.concatenate([cells, unwritten])
+            levels = np.concatenate([levels, np.zeros(len(unwritten), np.uint8)])
+            harm = np.zeros(len(cells), bool)
+            for regions, codes in zip(self.regions, model.codes, strict=True):
+                for region in regions:
+                    if region.bank == number:
+                        wanted = self.encoding.levels_of(codes, cells.astype(np.int64) + region.first_cell)
+                        harm |= wanted != levels
+            found.append((cells[harm], levels[harm]))
+        return self.map_of(found)
+
     def map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
         """Return cells and levels of each bank as a map of the layers that lie there."""
         if not any(len(cells) for cells, _ in of_banks):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import simpy
 
 from lifesim.crossbar.faults import FaultMap
+from lifesim.detection.visits import VisitTimes
 from lifesim.fleet.build import Plan, make_grid, make_plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.cloud import CloudTotals
@@ -21,6 +22,7 @@ from lifesim.fleet.hardware import make_diagnosis, make_silicon
 from lifesim.fleet.keys import device_key
 from lifesim.fleet.lookahead import Lookahead
 from lifesim.fleet.power import NO_CUTS, PowerCuts
+from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
 from lifesim.fleet.twin import DeviceTwin, Equipment
@@ -117,6 +119,10 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         fits=plan.policy.climb_from_score is not None,
         places=plan.policy.places,
         agreement=plan.agreement,
+        prospect=Prospect.of(
+            plan.group.technology,
+            plan.operations.diagnosis.writes_per_cell + plan.operations.programming.writes_per_cell,
+        ),
     )
 
 
@@ -146,6 +152,7 @@ class _Slots:
         self._task = plan.task(scenario, torch_device)
         self._first = first
         self._served: set[int] = set()
+        self._visits: dict[int, VisitTimes | None] = {}
 
     def device(self, around: Surroundings, slot: int) -> Device:
         """Return the device in a slot."""
@@ -154,6 +161,7 @@ class _Slots:
         cuts = PowerCuts(self._key(slot, "power cuts"), cuts_per_year) if cuts_per_year else NO_CUTS
         commissioned = commissioned_ns(plan.group, self._scenario, plan.name, slot)
         record = DeviceRecord(plan.name, self._first + slot, make_grid(plan, seed, slot), commissioned)
+        self._visits[self._first + slot] = record.grid
         return Device(around, self._first + slot, cuts, record)
 
     def unit(self, number: int, generation: int, time_ns: int) -> Unit:
@@ -162,7 +170,7 @@ class _Slots:
         if number in self._served:
             self._cloud.renew_desk(number, plan.model)
         silicon = make_silicon(
-            plan.group, plan.hardware, self._scenario, plan.name, slot, generation, time_ns
+            plan.group, plan.hardware, self._scenario, plan.name, slot, generation, time_ns, self._visits[number]
         )
         noise_key = self._key(slot, "read noise", generation)
         twin = DeviceTwin(silicon, plan.model, plan.test_set, self._equipment, noise_key, time_ns)

@@ -25,6 +25,7 @@ from lifesim.detection.sequential import START
 from lifesim.detection.testset import TestSet
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
+from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.redeployment import Agreement, Redeployment
 from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.evaluate import Evaluator, Noise
@@ -53,7 +54,7 @@ class Equipment:
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
     ``places``: and redeployments are for hidden units placed where the faults harm them least. ``agreement``: with the cloud, on what redeployments
-    change.
+    change. ``prospect``: what devices that go by it can expect of their cells.
     """
 
     rule: Readout
@@ -66,6 +67,7 @@ class Equipment:
     fits: bool = False
     places: bool = False
     agreement: Agreement | None = None
+    prospect: Prospect | None = None
 
 
 class _Baseline(NamedTuple):
@@ -79,8 +81,8 @@ class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
     __slots__ = (
-        "silicon", "model", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key", "_known_wrong",
-        "_changed", "_halted_ns", "_first_read_at", "_sum_at", "_announced",
+        "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key",
+        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_sum_at", "_announced",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +96,7 @@ class DeviceTwin:
     ):
         self.silicon = silicon
         self.model = model  # in the backup
+        self._started_ns = started_ns
         self.programmed = _as_new(started_ns, len(silicon.banks))
         # The factory test has found what was stuck when the device was programmed for the first time.
         self.fitted_to = silicon.stuck_map(self.programmed, started_ns) if equipment.fits else None
@@ -105,6 +108,7 @@ class DeviceTwin:
         self._noise_key = noise_key
         self._known_wrong = _no_cells(len(model.codes))
         self._changed = self._known_wrong  # cells that are to hold something else than was programmed last
+        self._reported: FaultMap | None = None  # what the device knows, as far as reloads go; None: what the factory test has found
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
@@ -199,6 +203,16 @@ class DeviceTwin:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
+    def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
+        return self._equipment.prospect.expected_faults(
+            self.silicon, self.programmed, since_ns, time_ns, tests
+        )
+
+    def cells_named(self, time_ns: int) -> int:
+        if self._reported is None:
+            self._reported = self.silicon.stuck_map(_as_new(self._started_ns, len(self.silicon.banks)), self._started_ns)
+        return self._named(time_ns).new_since(self._reported)
+
     def read_goldens(self, time_ns: int) -> None:
         self._forget()
         if self._equipment.lookahead is not None and self._can_be_screened and not self.noise.sigma:
@@ -233,6 +247,11 @@ class DeviceTwin:
         )
         # What a read-only diagnosis does not see may be stuck all the same.
         return (found.union(known) if self._equipment.diagnosis.read_only else found), again
+
+    def take_named(self, time_ns: int, known: FaultMap) -> FaultMap:
+        """Return the stuck cells known once those have been added on which write-verify has given up at the last reload before ``time_ns``."""
+        self._reported = self._named(time_ns).union(known)
+        return self._reported
 
     def resume(self, time_ns: int) -> None:
         """Go on at ``time_ns`` with what the cells hold, reloads included."""
@@ -322,6 +341,7 @@ class DeviceTwin:
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
+        self._reported = known
         return redeployment
 
     def _write_instead(self, model: Model, fitted_to: FaultMap | None, placement: Placement | None) -> None:
@@ -390,6 +410,9 @@ class DeviceTwin:
             seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
             self._first_read_at = {**to_come, time_ns: seen}
         return self._first_read_at[time_ns]
+
+    def _named(self, time_ns: int) -> FaultMap:
+        return self.silicon.named_by_reload(self.image, self.programmed, time_ns)
 
     def _wrong_cells(self, time_ns: int) -> tuple[np.ndarray, ...]:
         return self._differing(self.snapshot().held_at(time_ns).read_codes())

@@ -17,9 +17,9 @@ from lifesim.errors import did_you_mean
 from lifesim.scenario.cloud import Cloud
 from lifesim.scenario.link import Backhaul, Link
 from lifesim.scenario.network import Network
-from lifesim.scenario.policy import Policy
+from lifesim.scenario.policy import Diagnosis, Policy
 from lifesim.scenario.presets import load_preset, preset_names
-from lifesim.scenario.schedule import Aet, Schedule
+from lifesim.scenario.schedule import SCORED, Aet, Schedule
 from lifesim.scenario.site import Site, Workload
 from lifesim.scenario.table import Commissioning, Horizon, Interval, Share, Table, mistake
 from lifesim.scenario.technology import Technology
@@ -88,13 +88,21 @@ class Group(Table):
     @model_validator(mode="after")
     def _alarms_have_scores(self) -> Self:
         kind = self.schedule.kind
-        if self.policy.act_when.kind == "predicted_loss" and kind not in ("periodic", "readback"):
+        scored = kind in SCORED and getattr(self.schedule, "test", "aet") == "aet"
+        if self.policy.act_when.kind == "predicted_loss" and not scored:
             raise mistake(
-                f"schedule {kind} has no test to predict a loss from; allowed with it: periodic, readback",
+                f"schedule {kind} has no test to predict a loss from; allowed with it: {', '.join(SCORED)}",
                 ("policy", "act_when"),
                 involves=(("schedule",),),
             )
         return self
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """How the devices look for stuck cells: as the policy says, unless the schedule's own diagnosis is another."""
+        if self.schedule.kind == "march_scrub" and self.schedule.read_only:
+            return self.policy.diagnosis.model_copy(update={"read_only": True, "refresh": False})
+        return self.policy.diagnosis
 
     @model_validator(mode="after")
     def _layers_exist(self) -> Self:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from lifesim.scenario.table import Interval, Table, mistake
+from lifesim.scenario.units import readable_duration
 
 
 class Aet(Table):
@@ -73,12 +74,60 @@ class Periodic(Table):
     """Time between tests, in s."""
 
 
+class Opportunistic(Table):
+    """
+    Short tests, of adversarial examples, evenly spread over the idle hours of the workload's day, and a rare full test for which the device
+    is taken out of service: the diagnosis, and what follows it. As data centres do it.
+    """
+
+    kind: Literal["opportunistic"]
+    interval_s: Interval
+    """Mean time between visits, in s."""
+    idle_hours: int = Field(default=6, ge=1, le=24)
+    """Number of hours of the day, those in which workload.daily_shape is lowest, in which the visits are."""
+    full_interval_s: Interval = Field(default="180 d", validate_default=True)  # type: ignore[assignment]
+    """Time between full tests, in s; each takes the place of a short one."""
+
+    @model_validator(mode="after")
+    def _full_tests_are_rare(self) -> Self:
+        if self.full_interval_s < self.interval_s:
+            problem = f"must not be below interval_s ({readable_duration(self.interval_s)})"
+            raise mistake(problem, ("full_interval_s",), (("interval_s",),))
+        return self
+
+
+class Hazard(Table):
+    """
+    A test whenever so many new faulty cells are expected since the last one, from the device's programming operations and the temperatures that it has
+    seen: rarely while it is new and cool, often where cells wear out. March tests wear, too, and count.
+    """
+
+    kind: Literal["hazard"]
+    interval_s: Interval
+    """Least time between tests, in s."""
+    longest_s: Interval = Field(default="1 y", validate_default=True)  # type: ignore[assignment]
+    """Longest time between tests, in s."""
+    faults: float = Field(gt=0, le=1e9)
+    """Expected number of new faulty cells between two tests, of a nominal device."""
+    test: Literal["aet", "march"] = "aet"
+    """What a test is: adversarial examples, or the diagnosis and what follows it."""
+
+    @model_validator(mode="after")
+    def _intervals_in_order(self) -> Self:
+        if self.longest_s < self.interval_s:
+            problem = f"must not be below interval_s ({readable_duration(self.interval_s)})"
+            raise mistake(problem, ("longest_s",), (("interval_s",),))
+        return self
+
+
 class MarchScrub(Table):
-    """A destructive March test of the whole array at a fixed interval, then a restore from the backup."""
+    """A diagnosis of the whole array at a fixed interval, noticed or not: a destructive March test, then a restore from the backup; or read-only."""
 
     kind: Literal["march_scrub"]
     interval_s: Interval
-    """Time between March tests, in s."""
+    """Time between diagnoses, in s."""
+    read_only: bool = False
+    """Read all cells and rewrite those that differ from the backup, and no others, whatever policy.diagnosis says of it."""
 
 
 class Readback(Table):
@@ -91,6 +140,19 @@ class Readback(Table):
     """A read alarms if at least so many cells are wrong that were not wrong at the baseline."""
 
 
+class ReloadVerify(Table):
+    """
+    A look, at a fixed interval, at what write-verify gave up on at the last reload of each bank, which costs nothing: the stuck cells that do harm
+    in banks that are reloaded. Resident layers are not seen. The cells are known then without a diagnosis.
+    """
+
+    kind: Literal["reload_verify"]
+    interval_s: Interval
+    """Time between looks, in s."""
+    alarm_cells: int = Field(default=1, ge=1)
+    """An alarm is raised if at least so many cells are named that were not known."""
+
+
 class BlindRefresh(Table):
     """Reprogramming from the backup at a fixed interval, without any test."""
 
@@ -99,4 +161,9 @@ class BlindRefresh(Table):
     """Time between refreshes, in s."""
 
 
-Schedule = Annotated[Never | Periodic | MarchScrub | Readback | BlindRefresh, Field(discriminator="kind")]
+Schedule = Annotated[
+    Never | Periodic | Opportunistic | Hazard | Readback | ReloadVerify | MarchScrub | BlindRefresh, Field(discriminator="kind")
+]
+
+SCORED = ("periodic", "opportunistic", "hazard", "readback")
+"""Kinds of schedules whose tests have a score; hazard with test = "aet"."""

@@ -1,18 +1,18 @@
-"""Schedules: what a device does at each visit of its grid, and what a visit finds.
+"""What a schedule is, what it may ask of a device, and what it can say to it.
 
-A schedule is one small class behind :class:`Schedule`. Visit k begins at ``phase + k * interval`` on an absolute grid and lasts as
-long as ``visit_cost`` says; the fleet asks for the first visit of a window that finds something, and accounts for the others in closed form.
-The device answers through :class:`Examinee`: scores and reads, never the true faults or the true accuracy.
+Every schedule is one small class behind :class:`Schedule`; a user's own is no different. It is shared by the devices of a group and keeps nothing:
+what it says depends on what it is asked alone, so that devices may be asked about many visits at once, and in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
 
 from lifesim.crossbar.cost import Cost
+from lifesim.detection.visits import Grid, VisitTimes
 
 NO_COST = Cost(0, 0.0, 0)
 
@@ -24,6 +24,7 @@ class Outcome(Enum):
     ALARM = "alarm"  # diagnose
     DIAGNOSE = "diagnose"  # diagnose, although nothing was noticed
     REFRESH = "refresh"  # rewrite from the backup, no questions asked
+    NAMED = "named"  # an alarm that says which cells are stuck: no diagnosis is needed
 
 
 class Finding(NamedTuple):
@@ -62,6 +63,16 @@ class Examinee(Protocol):
     def read_back(self, time_ns: int) -> None:
         """Set the baseline of read-back from a read of the whole array at ``time_ns``."""
 
+    def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
+        """Return how many cells are expected to become faulty between two times, if nothing is done to them in between (not decreasing in ``time_ns``).
+
+        After its last programming, of a nominal device that has been written as often and lives in the same warmth; ``tests``: so many
+        of its diagnoses, with the rewriting after them, that came just before that programming count as well.
+        """
+
+    def cells_named(self, time_ns: int) -> int:
+        """Return on how many cells write-verify has given up at the last reload before ``time_ns``, of those that the device does not know of."""
+
 
 @dataclass(frozen=True, slots=True)
 class VisitCosts:
@@ -88,9 +99,23 @@ class VisitCosts:
 
 
 class Schedule(Protocol):
-    """One small class a schedule."""
+    """One small class a schedule.
 
-    interval_ns: int | None
+    interval_ns
+        The least time between the beginnings of two visits; None where there is none.
+    """
+
+    @property
+    def interval_ns(self) -> int | None: ...
+
+    def usual_interval_ns(self, horizon_ns: int, faults_by: Callable[[int], float]) -> int | None:
+        """Return the mean time between the visits of a device on which nothing is found; None where there is none.
+
+        ``faults_by``: faulty cells that are expected on the nominal device by a time in ns.
+        """
+
+    def visit_times(self, share: float, visit_ns: int) -> VisitTimes | None:
+        """Return when a device is visited; None for never. ``share``, in [0, 1): the device's own place within an interval."""
 
     def visit_cost(self, costs: VisitCosts) -> Cost:
         """Return the cost of a visit that finds nothing; each further read of the same visit costs the same again."""
@@ -104,29 +129,76 @@ class Schedule(Protocol):
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         """Return the cost of setting a baseline after a programming."""
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
+    def first_finding(
+        self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0, first: int | None = None
+    ) -> Finding | None:
         """Return the first visit, of those that end at these times, that finds something.
 
-        What scores less than ``least_score`` is no alarm: it has been seen before, and was not worth acting on.
+        What scores less than ``least_score`` is no alarm: it has been seen before, and was not worth acting on. ``first``: the number of the first of
+        these visits, the others follow it; None for the test after a redeployment, which is no visit.
         """
 
-    def foresee(self, device: Examinee, ends_ns: Sequence[int]) -> None:
+    def foresee(self, device: Examinee, ends_ns: Sequence[int], first: int | None = None) -> None:
         """Announce that :meth:`first_finding` will be asked for these visits, unless something comes between. Changes no finding."""
 
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         """Read what later visits are compared with."""
 
 
-class _NothingForeseen:
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What has become of a device since its cells were programmed last, at ``since_ns``.
+
+    ``made_ns``: when the visits since then began. ``by_visit``: whether a diagnosis that is all of a visit led to the programming.
+    ``known``: whether an alarm is still unresolved.
+    """
+
+    since_ns: int
+    made_ns: Sequence[int]
+    by_visit: bool
+    known: bool
+
+
+class ChoosingSchedule(Schedule, Protocol):
+    """A schedule whose visits are :class:`~lifesim.detection.visits.Chosen` as time goes by.
+
+    A device asks it for its next visit whenever it begins to serve, and after each visit; so a visit that was to come when something else
+    came between is not missed but chosen anew. The answer must depend on what is asked alone, and be the same when it is asked again later.
+
+    looks_back
+        Whether the choice depends on what the visits before it have shown, so that one can be chosen at a time only.
+    """
+
+    looks_back: bool
+
+    def next_visit(self, device: Examinee, grid: Grid, points: range, course: Course) -> int | None:
+        """Return at which of ``points`` of the grid the next visit is; None for at none of them."""
+
+
+class Regular:
+    """Of the schedules whose visits are at ``phase + k * interval``."""
+
+    __slots__ = ()
+
+    interval_ns: int
+
+    def usual_interval_ns(self, horizon_ns: int, faults_by: Callable[[int], float]) -> int | None:
+        return self.interval_ns
+
+    def visit_times(self, share: float, visit_ns: int) -> VisitTimes | None:
+        return Grid(int(share * self.interval_ns), self.interval_ns, visit_ns)
+
+
+class NothingForeseen:
     """Of the schedules for which it makes no difference to know their visits beforehand."""
 
     __slots__ = ()
 
-    def foresee(self, device: Examinee, ends_ns: Sequence[int]) -> None:
+    def foresee(self, device: Examinee, ends_ns: Sequence[int], first: int | None = None) -> None:
         pass
 
 
-class _NothingRead(_NothingForeseen):
+class NothingRead(NothingForeseen):
     """Of the schedules whose visits read nothing: no time, no baseline."""
 
     __slots__ = ()
@@ -144,24 +216,10 @@ class _NothingRead(_NothingForeseen):
         pass
 
 
-@dataclass(frozen=True, slots=True)
-class Never(_NothingRead):
-    """No test, no refresh: what ageing does when nobody looks."""
+class PicturesRead:
+    """Of the schedules whose visits read the test pictures (adversarial example testing)."""
 
-    interval_ns: None = None
-
-    def longest_visit_ns(self, costs: VisitCosts) -> int:
-        return 0
-
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class Periodic:
-    """Adversarial example testing at a fixed interval (RRAMedy, "pause and test")."""
-
-    interval_ns: int
+    __slots__ = ()
 
     def visit_cost(self, costs: VisitCosts) -> Cost:
         return costs.test
@@ -175,70 +233,13 @@ class Periodic:
     def baseline_cost(self, costs: VisitCosts) -> Cost:
         return costs.aet_read.times(costs.baseline_reads)
 
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
+    def first_finding(
+        self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0, first: int | None = None
+    ) -> Finding | None:
         return device.first_alarm(ends_ns, least_score)
 
-    def foresee(self, device: Examinee, ends_ns: Sequence[int]) -> None:
+    def foresee(self, device: Examinee, ends_ns: Sequence[int], first: int | None = None) -> None:
         device.foresee(ends_ns)
 
     def set_baseline(self, device: Examinee, time_ns: int) -> None:
         device.read_goldens(time_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class Readback(_NothingForeseen):
-    """Non-destructive read of the whole array, compared with the backup: the honest rival of AET (digital, so without read noise).
-
-    Alarms when at least ``alarm_cells`` cells are wrong that were right at the baseline; their number is the score.
-    """
-
-    interval_ns: int
-    alarm_cells: int
-
-    def visit_cost(self, costs: VisitCosts) -> Cost:
-        return costs.readback
-
-    def longest_visit_ns(self, costs: VisitCosts) -> int:
-        return costs.readback.latency_ns
-
-    def pulses_per_cell(self, of_test: float) -> float:
-        return 1.0
-
-    def baseline_cost(self, costs: VisitCosts) -> Cost:
-        return costs.readback
-
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        for position, end_ns in enumerate(ends_ns):
-            wrong = device.new_wrong_cells(end_ns)
-            if wrong >= max(self.alarm_cells, least_score):
-                return Finding(position, Outcome.ALARM, reads=1, score=wrong)
-        return None
-
-    def set_baseline(self, device: Examinee, time_ns: int) -> None:
-        device.read_back(time_ns)
-
-
-@dataclass(frozen=True, slots=True)
-class MarchScrub(_NothingRead):
-    """A March diagnosis and restore at every visit, noticed or not: finds every stuck cell, cures drift, costs six writes per cell."""
-
-    interval_ns: int
-
-    def longest_visit_ns(self, costs: VisitCosts) -> int:
-        return costs.diagnosis.latency_ns + costs.programming.latency_ns
-
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        return Finding(0, Outcome.DIAGNOSE)
-
-
-@dataclass(frozen=True, slots=True)
-class BlindRefresh(_NothingRead):
-    """A rewrite from the backup at every visit, without any test: cures drift for one write per cell, finds nothing."""
-
-    interval_ns: int
-
-    def longest_visit_ns(self, costs: VisitCosts) -> int:
-        return costs.programming.latency_ns
-
-    def first_finding(self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        return Finding(0, Outcome.REFRESH)

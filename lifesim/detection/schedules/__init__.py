@@ -1,0 +1,35 @@
+"""Schedules: when a device is visited, what a visit does, and what it finds. One small class each, behind :class:`Schedule`."""
+
+from lifesim.detection.schedules.hazard import Hazard
+from lifesim.detection.schedules.opportunistic import Opportunistic
+from lifesim.detection.schedules.plain import BlindRefresh, MarchScrub, Never, Periodic, Readback
+from lifesim.detection.schedules.protocol import (
+    NO_COST,
+    ChoosingSchedule,
+    Course,
+    Examinee,
+    Finding,
+    Outcome,
+    Schedule,
+    VisitCosts,
+)
+from lifesim.detection.schedules.reload_verify import ReloadVerify
+
+__all__ = [
+    "NO_COST",
+    "BlindRefresh",
+    "ChoosingSchedule",
+    "Course",
+    "Examinee",
+    "Finding",
+    "Hazard",
+    "MarchScrub",
+    "Never",
+    "Opportunistic",
+    "Outcome",
+    "Periodic",
+    "Readback",
+    "ReloadVerify",
+    "Schedule",
+    "VisitCosts",
+]
