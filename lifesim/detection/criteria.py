@@ -7,8 +7,9 @@ never steer anything.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numba
 import numpy as np
 
 Criterion = Literal["sdc1", "sdc3"]
@@ -52,24 +53,32 @@ def deviates(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> n
 
 def may_deviate(criterion: Criterion, golden: Golden, confidences: np.ndarray, slack: float) -> np.ndarray:
     """Return which pictures deviate (bool [..., m]) for some confidences within ``slack`` of those given [..., m, classes]: see :func:`deviates`."""
-    # What is not finite is the plain path's to judge.
-    finite = np.isfinite(confidences).all(axis=-1)
-    if not np.isfinite(slack):
-        return np.ones(finite.shape, bool)
-    near = np.where(finite[..., None], confidences, 0.0)
-    lowest, highest = _thousandths(near - slack), _thousandths(near + slack)
-    index = _as_index(golden.classes, lowest)
-    low = np.take_along_axis(lowest, index, axis=-1)[..., 0]
-    # Of equals the first is on top: classes before the golden one must stay below it, those behind it may be equal.
-    before = np.arange(confidences.shape[-1]) < golden.classes[:, None]
-    rivals = highest + before
-    np.put_along_axis(rivals, index, np.iinfo(rivals.dtype).min, axis=-1)
-    may = (rivals.max(axis=-1) > low) | ~finite
-    if criterion == "sdc1":
-        return may
-    high = np.take_along_axis(highest, index, axis=-1)[..., 0]
-    moved = np.maximum(high - golden.thousandths, golden.thousandths - low)
-    return may | (moved > SDC3_THOUSANDTHS)
+    may = np.ones(confidences.shape[:-1], bool)
+    if np.isfinite(slack):
+        most_moved = SDC3_THOUSANDTHS if criterion == "sdc3" else np.iinfo(np.int32).max
+        reads = np.ascontiguousarray(confidences, np.float32).reshape(-1, *confidences.shape[-2:])
+        of_reads = may.reshape(reads.shape[:-1])
+        _may_deviate(golden.classes, golden.thousandths, reads, np.float32(slack), most_moved, of_reads)
+    return may
+
+
+@numba.njit(nogil=True, cache=True, error_model="numpy")
+def _may_deviate(classes: Any, golden: Any, reads: Any, slack: Any, most_moved: int, may: Any) -> None:
+    thousand = np.float32(1000.0)
+    for r in range(reads.shape[0]):
+        for p in range(reads.shape[1]):
+            top = classes[p]
+            low, high = (
+                np.rint((reads[r, p, top] - slack) * thousand),
+                np.rint((reads[r, p, top] + slack) * thousand),
+            )
+            # What is not finite is the plain path's to judge.
+            deviates = not (abs(golden[p] - low) <= most_moved and abs(high - golden[p]) <= most_moved)
+            for c in range(reads.shape[2]):
+                rival = np.rint((reads[r, p, c] + slack) * thousand)
+                # Of equals the first is on top: classes before the golden one must stay below it, those behind it may be equal.
+                deviates |= not np.isfinite(rival) or (c < top and rival >= low) or (c > top and rival > low)
+            may[r, p] = deviates
 
 
 def score(golden: Golden, confidences: np.ndarray) -> np.ndarray:

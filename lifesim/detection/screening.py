@@ -56,12 +56,13 @@ class Doubt(NamedTuple):
 class Seen:
     """What has been found out about a window: which visits pass for certain (bool [visits]), where it is not certain the plain path has to look.
 
-    ``golden``: what the pictures should show; None if that has not been found out. ``doubt``: the first visit in doubt, if it has been read.
+    ``golden``: what the pictures should show; None if that has not been found out. ``doubts``: the first visits in doubt, up to one that alarms, as far as
+    they have been read.
     """
 
     passes: np.ndarray
     golden: Any | None
-    doubt: Doubt | None = None
+    doubts: Sequence[Doubt] = ()
 
 
 def look_into(windows: Sequence[Window]) -> list[Seen]:
@@ -99,7 +100,7 @@ def _look_into(windows: Sequence[Window]) -> list[Seen]:
     baselines = [begin for begin, window in zip(begins, windows, strict=False) if window.golden is None]
     read = dict(zip(baselines, plain.of(baselines), strict=True))
     answers = softmax(logits) if first.rule.softmax else logits
-    seen, doubts = [], {}
+    seen = []
     for number, window in enumerate(windows):
         begin, end, golden = begins[number], begins[number + 1], window.golden
         if golden is None:
@@ -107,14 +108,32 @@ def _look_into(windows: Sequence[Window]) -> list[Seen]:
             begin += 1
         near = slack(logits[begin:end])
         passes = ~window.rule.may_alarm(golden, answers[begin:end], near)
-        if not (noise.sigma or passes.all()):
-            doubts[begin + int(passes.argmin())] = number, int(passes.argmin())
         seen.append(Seen(passes, golden))
-    for (number, position), shown in zip(doubts.values(), plain.of(list(doubts)), strict=True):
-        rule, golden = windows[number].rule, seen[number].golden
-        doubt = Doubt(position, bool(rule.alarms(golden, shown)), int(rule.score(golden, shown)))
-        seen[number] = replace(seen[number], doubt=doubt)
-    return seen
+    if noise.sigma:
+        return seen
+    doubts = _doubts(windows, seen, begins[1:], plain)
+    return [replace(of_one, doubts=read) for of_one, read in zip(seen, doubts, strict=True)]
+
+
+def _doubts(
+    windows: Sequence[Window], seen: Sequence[Seen], ends: Sequence[int], plain: _PlainReads
+) -> list[list[Doubt]]:
+    """Return the visits of each window (the last of whose states is before ``ends``) that are in doubt, up to one that alarms."""
+    found: list[list[Doubt]] = [[] for _ in windows]
+    left = [np.flatnonzero(~of_one.passes).tolist() for of_one in seen]
+    while going_on := [number for number, positions in enumerate(left) if positions]:
+        firsts = [ends[number] - len(seen[number].passes) for number in going_on]
+        states = [first + left[number][0] for number, first in zip(going_on, firsts, strict=True)]
+        for number, first, shown in zip(going_on, firsts, plain.of(states), strict=True):
+            rule, golden, positions = windows[number].rule, seen[number].golden, left[number]
+            alarms, score = bool(rule.alarms(golden, shown)), int(rule.score(golden, shown))
+            read = positions[0]
+            # What has not changed is in the same doubt.
+            while positions and plain.alike(first + read, first + positions[0]):
+                found[number].append(Doubt(positions.pop(0), alarms, score))
+            if alarms:
+                positions.clear()
+    return found
 
 
 class _PlainReads:
@@ -123,6 +142,11 @@ class _PlainReads:
     def __init__(self, window: Window, changes: Changes):
         self._window = window
         self._changes = changes
+
+    def alike(self, state: int, later: int) -> bool:
+        """Return whether nothing has changed between two states."""
+        bounds = self._changes.bounds
+        return bool(bounds[state, -1] == bounds[later, -1])
 
     def of(self, states: Sequence[int]) -> list[np.ndarray]:
         """Return the answers [pictures, classes] of states (ascending)."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -207,7 +208,7 @@ def _book_events(ledger: DeviceAccount, edges_ns: list[int]) -> None:
 
     def in_spec_before(time_ns: int) -> bool:
         spans = ledger.observed.spans[max(0, bisect_left(starts, time_ns) - 1)]
-        return next((span for span in reversed(spans) if span.start_ns < time_ns), spans[0]).in_spec
+        return spans[max(0, bisect_left(spans, time_ns, key=_span_start) - 1)].in_spec
 
     for event in ledger.record.events:
         period = _period(event.time_ns, edges_ns)
@@ -238,6 +239,8 @@ def _book_rewrites(ledger: DeviceAccount, edges_ns: list[int]) -> None:
         kind = "single_cell_pulses" if single_cells else "rewrite_pulses"
         ledger.counts[_period(time_ns, edges_ns), _COUNT[kind]] += pulses
 
+
+_span_start = operator.attrgetter("start_ns")
 
 Writes = tuple[int, np.ndarray]
 """Of all cells together, and reloads by bank."""

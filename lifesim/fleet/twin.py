@@ -108,7 +108,9 @@ class DeviceTwin:
         self._noise_key = noise_key
         self._known_wrong = _no_cells(len(model.codes))
         self._changed = self._known_wrong  # cells that are to hold something else than was programmed last
-        self._reported: FaultMap | None = None  # what the device knows, as far as reloads go; None: what the factory test has found
+        self._reported: FaultMap | None = (
+            None  # what the device knows, as far as reloads go; None: what the factory test has found
+        )
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
@@ -210,7 +212,9 @@ class DeviceTwin:
 
     def cells_named(self, time_ns: int) -> int:
         if self._reported is None:
-            self._reported = self.silicon.stuck_map(_as_new(self._started_ns, len(self.silicon.banks)), self._started_ns)
+            self._reported = self.silicon.stuck_map(
+                _as_new(self._started_ns, len(self.silicon.banks)), self._started_ns
+            )
         return self._named(time_ns).new_since(self._reported)
 
     def read_goldens(self, time_ns: int) -> None:
@@ -366,9 +370,9 @@ class DeviceTwin:
         seen = announced.result()
         if self._baseline is not None and seen.golden is not None:
             self._take_for_golden(seen.golden)
-        if seen.doubt is not None:
-            position, alarms, score = seen.doubt
-            self._first_read_at = {announced.times_ns[position]: (alarms, score)}
+        if seen.doubts:
+            read = {announced.times_ns[position]: (alarms, score) for position, alarms, score in seen.doubts}
+            self._first_read_at = read
         return dict(zip(announced.times_ns, seen.passes.tolist(), strict=True))
 
     def _window(self, times_ns: Sequence[int]) -> Window:

@@ -85,7 +85,7 @@ def test_windows_that_are_looked_into_together_find_what_each_does_alone(
     for most in (1024, 4):
         monkeypatch.setattr(screening, "_MOST_STATES", most)
         for seen, by_itself in zip(look_into(windows), alone, strict=True):
-            assert seen.passes.tolist() == by_itself.passes.tolist() and seen.doubt == by_itself.doubt
+            assert seen.passes.tolist() == by_itself.passes.tolist() and seen.doubts == by_itself.doubts
     assert look_into([]) == []
 
 
@@ -104,14 +104,40 @@ def test_baselines_and_the_first_visits_in_doubt_are_read_on_the_plain_path(mlp_
         baseline, *visits = evaluator.confidences(copies, pictures)
         golden = Golden.of(baseline)
         assert seen.golden.is_that_of(golden) and len(seen.passes) == 3
-        if seen.passes.all():
-            assert seen.doubt is None
-            continue
-        doubts += 1
-        position = int(np.argmin(seen.passes))
-        shown = visits[position]
-        assert seen.doubt == (position, RULE.alarms(golden, shown), RULE.score(golden, shown))
+        expected = []
+        for position in np.flatnonzero(~seen.passes).tolist():
+            shown = visits[position]
+            expected.append((position, RULE.alarms(golden, shown), RULE.score(golden, shown)))
+            if expected[-1][1]:
+                break
+        assert seen.doubts == expected
+        doubts += len(expected)
     assert 5 < doubts
+
+
+def test_a_visit_in_doubt_is_read_once_as_long_as_nothing_changes(mlp_model, mnist5k, monkeypatch):
+    """Doubtful is what cannot be told apart, here everything: visits are read until one alarms."""
+    model, rng, noise = mlp_model, np.random.default_rng(6), ReadNoise(0.0, 0.5)
+    pictures, asked = mnist5k.part("test")[0][:16], []
+
+    class Careful(TestRule):
+        def may_alarm(self, golden, confidences, slack):
+            return np.ones(len(confidences), bool)
+
+        def score(self, golden, answers):
+            asked.append(answers)
+            return super().score(golden, answers)
+
+    rule = Careful("sdc3", pictures=16, vote=1, rereads=0, baseline_reads=1)
+    last = [
+        (Written(np.arange(0, c.size * 16, 16), np.ones(c.size, np.uint8)),) for c in model.codes
+    ]  # of no consequence
+    worn = overlay(model, rng, 4000)
+    states = [last, last, last, [()] * 3, [()] * 3, worn, worn]
+    window = Window(model, SLC, states, pictures, None, rule, noise, [0] * 7)
+    (seen,) = look_into([window])
+    assert [d.position for d in seen.doubts] == [0, 1, 2, 3, 4, 5]
+    assert [d.alarms for d in seen.doubts] == [False] * 4 + [True] * 2 and len(asked) == 3
 
 
 def test_where_a_network_does_not_end_in_classes_no_baseline_is_read(mlp_model, mnist5k):
@@ -123,7 +149,7 @@ def test_where_a_network_does_not_end_in_classes_no_baseline_is_read(mlp_model, 
         model, SLC, states, mnist5k.part("test")[0][:16], None, RULE, ReadNoise(0.0, 0.5), [1] * 3
     )
     (seen,) = look_into([window])
-    assert seen.golden is None and seen.doubt is None and seen.passes.tolist() == [False, False]
+    assert seen.golden is None and not seen.doubts and seen.passes.tolist() == [False, False]
 
 
 def test_softmax_of_large_logits():

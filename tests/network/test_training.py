@@ -8,6 +8,7 @@ import torch
 
 from lifesim.network.architecture import load_architecture
 from lifesim.network.evaluate import Evaluator
+from lifesim.network.forward import forward
 from lifesim.network.training import TrainingSettings, loss_gradients, train
 
 BRIEF = TrainingSettings(epochs=1, batch_size=64, learning_rate=0.005, shift_pixels=1, weight_limit=1.0)
@@ -72,6 +73,23 @@ def test_gradients_agree_with_a_difference_quotient(mnist5k):
 
     slope = sum(float((g * d).sum()) for g, d in zip(gradients, direction, strict=True))
     assert (loss(1e-6) - loss(-1e-6)) / 2e-6 == pytest.approx(slope, rel=1e-5)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 32, 200])
+def test_gradients_of_dense_layers_are_those_of_autograd_bit_for_bit(batch):
+    mlp, generator = load_architecture("mlp"), torch.Generator().manual_seed(batch)
+    layers = mlp.crossbar_layers
+    parameters = [
+        torch.randn(1, la.fan_in, la.fan_out, generator=generator) / la.fan_in**0.5 for la in layers
+    ]
+    parameters += [torch.randn(la.fan_out, generator=generator) for la in layers]
+    x = torch.rand(batch, 28, 28, 1, generator=generator)
+    labels = torch.randint(0, 10, (batch,), generator=generator)
+    leaves = [p.clone().requires_grad_() for p in parameters]
+    logits = forward(mlp, leaves[:3], leaves[3:], x.reshape(1, batch, 784))[0]
+    expected = torch.autograd.grad(torch.nn.functional.cross_entropy(logits, labels), leaves)
+    for gradient, of_torch in zip(loss_gradients(mlp, parameters, x, labels), expected, strict=True):
+        assert torch.equal(gradient, of_torch) and gradient.shape == of_torch.shape
 
 
 def test_grey_levels_as_they_are_train_the_same_network(mnist5k):
