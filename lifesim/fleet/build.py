@@ -34,6 +34,7 @@ from lifesim.network.model import Model
 from lifesim.network.store import trained_model
 from lifesim.physics.usage import Usage
 from lifesim.recovery.agreed import agree
+from lifesim.recovery.importance import Importance, importance_of
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
 from lifesim.scenario.network import DataSource
@@ -57,6 +58,7 @@ class Plan:
     required_correct: int  # of them, to be in spec
     required_validation: int  # of the cloud's validation pictures, to be in spec
     policy: Policy
+    importance: Importance | None = None  # of the weights, where units may be placed anew
     agreement: Agreement | None = None  # with the cloud, on what retraining may move
 
     @property
@@ -89,7 +91,7 @@ class Plan:
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
                 model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
-                torch_device, self.policy.climb_from_score is not None, self.policy.places, self.agreement,
+                torch_device, self.policy.climb_from_score is not None, self.importance, self.agreement,
                 self.test_set.pictures if self.group.policy.test_pictures == "kept" else None,
             )  # fmt: skip
 
@@ -126,6 +128,9 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
             least_score_to_act(group, model, hardware.encoding, test_set, rule, scenario.seed, torch_device),
             least_score_to_climb(group, model, hardware, test_set, rule, scenario.seed, torch_device),
         ),
+        importance=importance_of(model, network.data, torch_device)
+        if "permutation" in group.policy.ladder
+        else None,
         agreement=_agreement(group, model, hardware, scenario, torch_device),
     )
 

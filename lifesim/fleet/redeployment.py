@@ -20,6 +20,7 @@ from lifesim.network.model import Model
 from lifesim.recovery.agreed import Agreed
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
 from lifesim.recovery.delta import apply_delta, encode_delta, shared
+from lifesim.recovery.importance import Importance
 from lifesim.recovery.placement import best_placement
 from lifesim.recovery.projection import retrain_projected
 from lifesim.recovery.retraining import RetrainingSettings, retrain
@@ -43,8 +44,8 @@ class Retraining:
     """One job of the cloud: retrain ``model`` around ``fault_map`` and make a test set, with new pictures or those that the device ``keeps``.
 
     ``required_correct``: how many validation pictures the result must get right to be in spec. ``fits``: the device writes the nearest codes that
-    its cells can hold. ``places``: and stands its hidden units where ``model`` would be harmed least; what is not sent, both ends work out.
-    ``agreement``: retraining reckons with nearest codes, and moves what was agreed on; None: it masks.
+    its cells can hold. ``importance``: and places its hidden units where ``model``, of weights of this importance, is harmed least, which both ends
+    work out; None: it does not. ``agreement``: retraining reckons with nearest codes, and moves what was agreed on; None: it masks.
     """
 
     model: Model
@@ -55,17 +56,18 @@ class Retraining:
     required_correct: int
     torch_device: str
     fits: bool = False
-    places: bool = False
+    importance: Importance | None = None
     agreement: Agreement | None = None
     keeps: np.ndarray | None = None
 
     @property
     def seen_map(self) -> FaultMap:
         """The stuck cells as the network meets them: in its own order."""
-        if not self.places:
+        if self.importance is None:
             return self.fault_map
         layer_cells = [codes.size * self.fault_map.encoding.cells_per_weight for codes in self.model.codes]
-        return best_placement(self.model, self.fault_map).logical_map(self.fault_map, layer_cells)
+        placement = best_placement(self.model, self.fault_map, self.importance)
+        return placement.logical_map(self.fault_map, layer_cells)
 
 
 @dataclass(frozen=True, slots=True)

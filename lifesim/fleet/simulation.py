@@ -117,7 +117,7 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         lookahead,
         plan.model,
         fits=plan.policy.climb_from_score is not None,
-        places=plan.policy.places,
+        importance=plan.importance,
         agreement=plan.agreement,
         prospect=Prospect.of(
             plan.group.technology,

@@ -30,6 +30,7 @@ from lifesim.fleet.redeployment import Agreement, Redeployment
 from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
+from lifesim.recovery.importance import Importance
 from lifesim.recovery.placement import Placement, best_placement
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
@@ -53,8 +54,8 @@ class Equipment:
 
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
-    ``places``: and redeployments are for hidden units placed where the faults harm them least. ``agreement``: with the cloud, on what redeployments
-    change. ``prospect``: what devices that go by it can expect of their cells.
+    ``importance``: of the weights, where redeployments are for hidden units placed where the faults harm them least; else None. ``agreement``: with
+    the cloud, on what redeployments change. ``prospect``: what devices that go by it can expect of their cells.
     """
 
     rule: Readout
@@ -65,7 +66,7 @@ class Equipment:
     lookahead: Lookahead | None = None
     model: Model | None = None
     fits: bool = False
-    places: bool = False
+    importance: Importance | None = None
     agreement: Agreement | None = None
     prospect: Prospect | None = None
 
@@ -329,7 +330,7 @@ class DeviceTwin:
 
     def place(self, known: FaultMap) -> None:
         """Place hidden units where cells with these faults harm them least, and write the nearest codes there; a programming must follow."""
-        self._write_instead(self.model, known, best_placement(self.model, known))
+        self._write_instead(self.model, known, best_placement(self.model, known, self._equipment.importance))
 
     def install(self, message: bytes, known: FaultMap, sent: Mapping[bytes, FaultMap]) -> Redeployment:
         """Apply the cloud's delta to the backup and take its test set as the reference; a programming must follow.
@@ -339,8 +340,9 @@ class DeviceTwin:
         redeployment = Redeployment.decode(message)
         model = redeployment.applied(self.model, self._equipment.agreement)
         placement = self.placement
-        if self._equipment.places:
-            placement = best_placement(self.model, sent[redeployment.map_digest])
+        if self._equipment.importance is not None:
+            solved = sent[redeployment.map_digest]
+            placement = best_placement(self.model, solved, self._equipment.importance)
         self._write_instead(model, known if self._equipment.fits else None, placement)
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None

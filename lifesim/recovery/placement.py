@@ -5,7 +5,7 @@ of the next. The network computes the same, as whatever lies between two layers 
 that of the cells *physical*. Inputs and outputs of the network stay where they are.
 
 Each hidden layer is an assignment problem (Kuhn 1955), which scipy solves (Crouse 2016): the cost of unit u at place p is by how much the nearest
-codes of u's weights in p's cells would be off, squared. Layers are taken in turn, the others as they stand, so that the sum never grows.
+codes of u's weights in p's cells would be off, squared and weighted. Layers are taken in turn, the others as they stand, so that the sum never grows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.network.model import Model
+from lifesim.recovery.importance import Importance
 from lifesim.recovery.nearest import nearest, stuck_bits
 
 _ROUNDS = 2  # over the layers: a third gains next to nothing
@@ -83,11 +84,14 @@ class Placement:
 
 
 @functools.lru_cache(maxsize=32)
-def best_placement(model: Model, fault_map: FaultMap) -> Placement:
+def best_placement(model: Model, fault_map: FaultMap, importance: Importance) -> Placement:
     """Return where the units of ``model`` are harmed least by ``fault_map`` (physical): the same for whoever works it out.
 
-    The measure is the sum over all weights of the squared distance to the nearest code that the cells can hold, in units of the weights.
+    The measure is the sum over all weights of the squared distance to the nearest code that the cells can hold, times its ``importance``.
     """
+    worth = [
+        importance.of_layer(layer) * fixed_point.scale**2 for layer, fixed_point in enumerate(model.formats)
+    ]
     units = [np.arange(codes.shape[1]) for codes in model.codes]
     stuck = [
         stuck_bits(cells, levels, fault_map.encoding) if len(cells) else None
@@ -97,51 +101,54 @@ def best_placement(model: Model, fault_map: FaultMap) -> Placement:
         for layer in range(len(units) - 1):
             cost = np.zeros((len(units[layer]),) * 2)  # [place, unit]
             rows = Placement(tuple(units))._rows(layer, len(model.codes[layer]))
-            _add_outputs(cost, model, layer, rows, stuck[layer], fault_map.encoding)
-            _add_inputs(cost, model, layer + 1, units[layer + 1], stuck[layer + 1], fault_map.encoding)
+            if (bits := stuck[layer]) is not None:
+                _add_outputs(cost, model.codes[layer], worth[layer], rows, bits, fault_map.encoding)
+            if (bits := stuck[layer + 1]) is not None:
+                after = model.codes[layer + 1], worth[layer + 1]
+                _add_inputs(cost, *after, units[layer + 1], bits, fault_map.encoding)
             units[layer] = linear_sum_assignment(cost)[1].astype(np.int64)
     return Placement(tuple(units))
 
 
-Stuck = tuple[np.ndarray, np.ndarray, np.ndarray] | None
+Stuck = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""What :func:`lifesim.recovery.nearest.stuck_bits` returns: weights (physical), their stuck bits, what these show."""
 
 
 def _add_outputs(
-    cost: np.ndarray, model: Model, layer: int, rows: np.ndarray, stuck: Stuck, encoding: Encoding
+    cost: np.ndarray, codes: np.ndarray, worth: np.ndarray, rows: np.ndarray, stuck: Stuck, encoding: Encoding
 ) -> None:
     """Add to the cost [place, unit] what each unit's own weights lose in each column; ``rows``: the logical input of each row."""
-    if stuck is None:
-        return
     inputs, places = np.divmod(stuck[0], len(cost))
-    worth = model.formats[layer].scale ** 2
-    _add(cost, model.codes[layer], rows[inputs], places, stuck[1:], worth, encoding)
+    _add(cost, codes, worth, rows[inputs], places, stuck[1:], encoding)
 
 
 def _add_inputs(
-    cost: np.ndarray, model: Model, layer: int, outputs: np.ndarray, stuck: Stuck, encoding: Encoding
+    cost: np.ndarray,
+    codes: np.ndarray,
+    worth: np.ndarray,
+    outputs: np.ndarray,
+    stuck: Stuck,
+    encoding: Encoding,
 ) -> None:
     """Add what the next layer's weights of each unit lose in each place's rows; ``outputs``: the logical output of each column."""
-    if stuck is None:
-        return
-    fan_in, fan_out = model.codes[layer].shape
+    fan_in, fan_out = codes.shape
     of_each = fan_in // len(cost)
     inputs, columns = np.divmod(stuck[0], fan_out)
     places, within = np.divmod(inputs, of_each)
-    by_unit = np.ascontiguousarray(model.codes[layer].reshape(len(cost), of_each * fan_out).T)
-    worth = model.formats[layer].scale ** 2
-    _add(cost, by_unit, within * fan_out + outputs[columns], places, stuck[1:], worth, encoding)
+    by_unit = (np.ascontiguousarray(a.reshape(len(cost), of_each * fan_out).T) for a in (codes, worth))
+    _add(cost, *by_unit, within * fan_out + outputs[columns], places, stuck[1:], encoding)
 
 
 def _add(
     cost: np.ndarray,
     targets: np.ndarray,
+    worth: np.ndarray,
     lines: np.ndarray,
     places: np.ndarray,
     stuck: tuple[np.ndarray, np.ndarray],
-    worth: float,
     encoding: Encoding,
 ) -> None:
-    """Add the squared errors of all units ``targets[line]`` (codes [lines, units]) at stuck weights, each of one line and place."""
+    """Add the errors of all units' ``targets[line]`` (codes [lines, units]) at stuck weights, each of one line and place, squared times ``worth``."""
     units = targets.shape[1]
     order = np.argsort(places, kind="stable")
     at_once = max(1, _TRIED_AT_ONCE // units)
@@ -151,4 +158,4 @@ def _add(
         held = nearest(wanted, *(np.repeat(bits[some], units) for bits in stuck), encoding)
         off = (held.astype(np.float64) - wanted).reshape(len(some), units)
         there, begins = np.unique(places[some], return_index=True)
-        cost[there] += np.add.reduceat(off * off, begins) * worth
+        cost[there] += np.add.reduceat(off * off * worth[lines[some]], begins)

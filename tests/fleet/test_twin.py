@@ -32,6 +32,7 @@ from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import CosineProfile, equivalent_time
 from lifesim.recovery.delta import DeltaError, encode_delta
+from lifesim.recovery.importance import Importance
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.recovery.placement import best_placement
 from lifesim.streams import stream_key
@@ -313,16 +314,19 @@ def test_whatever_the_power_cuts_off_the_device_holds_what_was_intended_in_the_e
 # -- nearest codes, and units at other places --
 
 
+EVEN = Importance.even(make_model())
+
+
 def fitted_and_placed(**options):
     """A device with worn cells that writes nearest codes, units placed for what it knew when it was placed; and what it knows now."""
-    twin = make_twin(scale=12.0, median_days=1e9, fits=True, places=True, **options)
+    twin = make_twin(scale=12.0, median_days=1e9, fits=True, importance=EVEN, **options)
     known, _ = twin.diagnose(FaultMap.empty(2))
     twin.fit(known)
     twin.program(DAY_NS)
     own_places = off(twin, twin.model)
     twin.place(known)
     twin.program(2 * DAY_NS)
-    assert twin.placement.digest == best_placement(twin.model, known).digest
+    assert twin.placement.digest == best_placement(twin.model, known, EVEN).digest
     assert sorted(twin.placement.units[0].tolist()) != twin.placement.units[0].tolist()
     return twin, known, own_places
 
@@ -373,7 +377,7 @@ def test_a_redeployment_places_for_the_map_that_it_was_made_for():
     assert more.new_since(known)
     base, (new, sent) = twin.model, redeployment(twin, known)
     twin.install(sent.encode(), more, {more.digest(): more, known.digest(): known})
-    assert twin.placement.digest == best_placement(base, known).digest
+    assert twin.placement.digest == best_placement(base, known, EVEN).digest
     for got, codes in zip(
         twin.image.codes, nearest_codes(twin.placement.placed(new).codes, more), strict=True
     ):

@@ -13,8 +13,12 @@ from lifesim.crossbar.faults import FaultMap, apply_map, random_map
 from lifesim.network.architecture import Architecture, AvgPool, Conv, Dense, MaxPool, Relu
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
+from lifesim.recovery.importance import Importance, importance_of
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.recovery.placement import Placement, best_placement
+from lifesim.scenario.network import DataSource
+
+DATA = DataSource("mnist5k")
 
 MLC = Encoding(2, offset=True)
 STEPS = (
@@ -45,12 +49,16 @@ def damage(model, rate, encoding, seed=3):
     return random_map(seed, cells_of(model, encoding), rate, 0.8, encoding)
 
 
-def cost(model, placement, fault_map):
-    """What nearest codes are off, squared, in units of the weights."""
-    placed = placement.placed(model)
-    held = nearest_codes(placed.codes, fault_map)
-    triples = zip(held, placed.codes, model.formats, strict=True)
-    return sum((((h.astype(float) - c) * f.scale) ** 2).sum() for h, c, f in triples)
+def cost(model, placement, fault_map, importance):
+    """What nearest codes are off, squared, in units of the weights, times their importance."""
+    held = placement.logical(nearest_codes(placement.placed(model).codes, fault_map))
+    off = [(h.astype(float) - c) * f.scale for h, c, f in zip(held, model.codes, model.formats, strict=True)]
+    return sum((o**2 * importance.of_layer(layer)).sum() for layer, o in enumerate(off))
+
+
+def uneven(model, seed=9):
+    rng = np.random.default_rng(seed)
+    return Importance(*(tuple(rng.exponential(size=c.shape[axis]) for c in model.codes) for axis in (0, 1)))
 
 
 def identity(model):
@@ -93,13 +101,14 @@ def test_stuck_cells_harm_the_network_alike_in_either_order(encoding):
 def test_one_hidden_layer_is_placed_at_the_least_of_all_orders(seed, rate):
     model = make_model((Dense("fc1", 5), Relu(), Dense("fc2", 3)), seed=seed, shape=(1, 2, 2))
     fault_map = damage(model, rate, Encoding(), seed)
-    found = best_placement(model, fault_map)
-    assert np.array_equal(found.units[1], np.arange(3)), "outputs stay"
-    least = min(
-        cost(model, Placement((np.array(order), np.arange(3))), fault_map)
-        for order in itertools.permutations(range(5))
-    )
-    assert cost(model, found, fault_map) == pytest.approx(least, rel=1e-9)
+    for importance in (Importance.even(model), uneven(model)):
+        found = best_placement(model, fault_map, importance)
+        assert np.array_equal(found.units[1], np.arange(3)), "outputs stay"
+        least = min(
+            cost(model, Placement((np.array(order), np.arange(3))), fault_map, importance)
+            for order in itertools.permutations(range(5))
+        )
+        assert cost(model, found, fault_map, importance) == pytest.approx(least, rel=1e-9)
 
 
 @pytest.mark.parametrize("encoding", [Encoding(), MLC], ids=["SLC", "MLC"])
@@ -107,23 +116,26 @@ def test_one_hidden_layer_is_placed_at_the_least_of_all_orders(seed, rate):
 def test_several_layers_are_no_worse_than_where_they_stood(encoding, rate):
     model = make_model()
     fault_map = damage(model, rate, encoding)
-    found = best_placement(model, fault_map)
+    importance = uneven(model)
+    found = best_placement(model, fault_map, importance)
     assert all(sorted(units) == list(range(len(units))) for units in found.units)
-    own = [cost(model, placement, fault_map) for placement in (identity(model), found)]
+    own = [cost(model, placement, fault_map, importance) for placement in (identity(model), found)]
     assert own[1] < 0.8 * own[0]
 
 
 def test_without_faults_everything_stays():
     model = make_model()
-    found = best_placement(model, FaultMap.empty(len(model.codes)))
+    found = best_placement(model, FaultMap.empty(len(model.codes)), uneven(model))
     assert found.digest == identity(model).digest
 
 
 def test_both_ends_work_out_the_same(mlp_model, random_damage):
     fault_map = random_damage(mlp_model, 0.02, 5)
-    here = best_placement(mlp_model, fault_map)
-    best_placement.cache_clear()
-    there = best_placement(*pickle.loads(pickle.dumps((mlp_model, fault_map))))
+    importance = importance_of(mlp_model, DATA)
+    here = best_placement(mlp_model, fault_map, importance)
+    importance_of.cache_clear()
+    other_end, same_map = pickle.loads(pickle.dumps((mlp_model, fault_map)))
+    there = best_placement(other_end, same_map, importance_of(other_end, DATA))
     assert here is not there and here.digest == there.digest
 
 
@@ -132,8 +144,10 @@ def test_it_helps(mlp_model, mnist5k, random_damage):
     maps = [random_damage(mlp_model, 0.05, seed) for seed in (1, 2, 3)]
     own = cells_of(mlp_model, Encoding())
     held = [nearest_codes(mlp_model.codes, m) for m in maps]
+    placements = [best_placement(mlp_model, m, importance_of(mlp_model, DATA)) for m in maps]
     held += [
-        nearest_codes(mlp_model.codes, best_placement(mlp_model, m).logical_map(m, own)) for m in maps
+        nearest_codes(mlp_model.codes, placement.logical_map(m, own))
+        for placement, m in zip(placements, maps, strict=True)
     ]
     pictures, labels = mnist5k.part("spec")
     correct = Evaluator.of(mlp_model).correct([mlp_model.codes, *held], pictures, labels)
