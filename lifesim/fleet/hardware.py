@@ -26,6 +26,7 @@ from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.march import MARCH_TESTS, all_levels, extreme_levels
 from lifesim.detection.schedules import (
+    Adaptive,
     BlindRefresh,
     Hazard,
     MarchScrub,
@@ -171,6 +172,8 @@ def make_schedule(group: Group) -> Schedule:
             return Periodic(to_ns(settings.interval_s))
         case "readback":
             return Readback(to_ns(settings.interval_s), settings.alarm_cells)
+        case "adaptive":
+            return Adaptive(to_ns(settings.interval_s), to_ns(settings.longest_s))
         case "opportunistic":
             mean_ns, full_ns = to_ns(settings.interval_s), to_ns(settings.full_interval_s)
             hours = idlest_hours(group.workload.daily_shape, settings.idle_hours)

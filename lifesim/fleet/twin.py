@@ -82,7 +82,7 @@ class DeviceTwin:
 
     __slots__ = (
         "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key",
-        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_sum_at", "_announced",
+        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced",
     )  # fmt: skip
 
     def __init__(
@@ -112,6 +112,7 @@ class DeviceTwin:
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
+        self._progress_at: Mapping[int, int] = _NOTHING_ADDED  # of visits since the baseline
         self._sum_at: Mapping[int, int] = (
             _NOTHING_ADDED  # of the statistics since the baseline, after each of some visits
         )
@@ -198,6 +199,14 @@ class DeviceTwin:
             if alarm and found >= least_score:
                 return position, found
         return None, 0
+
+    def progress(self, time_ns: int) -> int:
+        if time_ns not in self._progress_at:
+            read = self._test([(time_ns, 0)])[0]
+            self._note_first_read(time_ns, read)
+            reached = int(self.rule.progress(self.golden, read))
+            self._progress_at = {**self._progress_at, time_ns: reached}
+        return self._progress_at[time_ns]
 
     def new_wrong_cells(self, time_ns: int) -> int:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
@@ -397,7 +406,7 @@ class DeviceTwin:
 
     def _forget(self) -> None:
         self._first_read_at = _NOTHING_READ
-        self._sum_at = _NOTHING_ADDED
+        self._progress_at = self._sum_at = _NOTHING_ADDED
         if self._announced is not None:
             self._announced.withdraw()
             self._announced = None
@@ -405,11 +414,13 @@ class DeviceTwin:
     def _first_read(self, time_ns: int) -> tuple[bool, int]:
         """Return whether the first read of a visit alarms, and its score."""
         if time_ns not in self._first_read_at:
-            to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
-            read = self._test([(time_ns, 0)])[0]
-            seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
-            self._first_read_at = {**to_come, time_ns: seen}
+            self._note_first_read(time_ns, self._test([(time_ns, 0)])[0])
         return self._first_read_at[time_ns]
+
+    def _note_first_read(self, time_ns: int, read: np.ndarray) -> None:
+        to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
+        seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
+        self._first_read_at = {**to_come, time_ns: seen}
 
     def _named(self, time_ns: int) -> FaultMap:
         return self.silicon.named_by_reload(self.image, self.programmed, time_ns)

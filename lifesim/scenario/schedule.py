@@ -60,6 +60,12 @@ class Aet(Table):
         return self
 
 
+def _not_below_interval(given_s: float, key: str, interval_s: float) -> None:
+    if given_s < interval_s:
+        problem = f"must not be below interval_s ({readable_duration(interval_s)})"
+        raise mistake(problem, (key,), (("interval_s",),))
+
+
 class Never(Table):
     """No test, ever: what happens to a fleet that nobody looks after."""
 
@@ -72,6 +78,24 @@ class Periodic(Table):
     kind: Literal["periodic"]
     interval_s: Interval
     """Time between tests, in s."""
+
+
+class Adaptive(Table):
+    """
+    Adversarial example testing, each test when the trend of those since the baseline is predicted to reach the alarm; never later than twice the time since the
+    baseline, so that intervals double while nothing moves.
+    """
+
+    kind: Literal["adaptive"]
+    interval_s: Interval
+    """Least time between tests, and time to the first after a baseline, in s."""
+    longest_s: Interval = Field(default="90 d", validate_default=True)  # type: ignore[assignment]
+    """Longest time between tests, in s."""
+
+    @model_validator(mode="after")
+    def _intervals_in_order(self) -> Self:
+        _not_below_interval(self.longest_s, "longest_s", self.interval_s)
+        return self
 
 
 class Opportunistic(Table):
@@ -90,9 +114,7 @@ class Opportunistic(Table):
 
     @model_validator(mode="after")
     def _full_tests_are_rare(self) -> Self:
-        if self.full_interval_s < self.interval_s:
-            problem = f"must not be below interval_s ({readable_duration(self.interval_s)})"
-            raise mistake(problem, ("full_interval_s",), (("interval_s",),))
+        _not_below_interval(self.full_interval_s, "full_interval_s", self.interval_s)
         return self
 
 
@@ -114,9 +136,7 @@ class Hazard(Table):
 
     @model_validator(mode="after")
     def _intervals_in_order(self) -> Self:
-        if self.longest_s < self.interval_s:
-            problem = f"must not be below interval_s ({readable_duration(self.interval_s)})"
-            raise mistake(problem, ("longest_s",), (("interval_s",),))
+        _not_below_interval(self.longest_s, "longest_s", self.interval_s)
         return self
 
 
@@ -162,8 +182,8 @@ class BlindRefresh(Table):
 
 
 Schedule = Annotated[
-    Never | Periodic | Opportunistic | Hazard | Readback | ReloadVerify | MarchScrub | BlindRefresh, Field(discriminator="kind")
+    Never | Periodic | Adaptive | Opportunistic | Hazard | Readback | ReloadVerify | MarchScrub | BlindRefresh, Field(discriminator="kind")
 ]
 
-SCORED = ("periodic", "opportunistic", "hazard", "readback")
+SCORED = ("periodic", "adaptive", "opportunistic", "hazard", "readback")
 """Kinds of schedules whose tests have a score; hazard with test = "aet"."""

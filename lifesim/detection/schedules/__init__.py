@@ -1,5 +1,6 @@
 """Schedules: when a device is visited, what a visit does, and what it finds. One small class each, behind :class:`Schedule`."""
 
+from lifesim.detection.schedules.adaptive import Adaptive
 from lifesim.detection.schedules.hazard import Hazard
 from lifesim.detection.schedules.opportunistic import Opportunistic
 from lifesim.detection.schedules.plain import BlindRefresh, MarchScrub, Never, Periodic, Readback
@@ -17,6 +18,7 @@ from lifesim.detection.schedules.reload_verify import ReloadVerify
 
 __all__ = [
     "NO_COST",
+    "Adaptive",
     "BlindRefresh",
     "ChoosingSchedule",
     "Course",

@@ -54,6 +54,9 @@ class Examinee(Protocol):
         Reads with a score (:func:`lifesim.detection.criteria.score`) below ``least_score`` do not alarm.
         """
 
+    def progress(self, time_ns: int) -> int:
+        """Return how far the first read of a visit at ``time_ns`` is on the way to an alarm: 0 if nothing has moved, 1000 or more if it alarms."""
+
     def new_wrong_cells(self, time_ns: int) -> int:
         """Cells that a read-back at ``time_ns`` shows to differ from the backup and that did not at the baseline."""
 
