@@ -13,6 +13,7 @@ from lifesim.crossbar.cost import (
     OperationCosts,
     cell_count,
     cell_pulses_cost,
+    check_cost,
     inference_cost,
     march_cost,
     programming_cost,
@@ -25,6 +26,7 @@ from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.march import MARCH_TESTS, all_levels, extreme_levels
+from lifesim.crossbar.monitor import Monitor
 from lifesim.detection.schedules import (
     Adaptive,
     BlindRefresh,
@@ -36,6 +38,7 @@ from lifesim.detection.schedules import (
     Readback,
     ReloadVerify,
     Schedule,
+    Sentinel,
     VisitCosts,
 )
 from lifesim.detection.schedules.opportunistic import idlest_hours
@@ -113,6 +116,7 @@ class OperationTable:
     inference: Cost  # one picture
     aet_read: Cost  # one read of all test pictures
     readback: Cost
+    check: Cost  # of the sums of all crossbars
     diagnosis: Cost  # a March test or a read-only one
     again: Cost  # of each cell that a diagnosis tries again
     programming: Cost  # of all layers, with the expected number of pulses
@@ -129,6 +133,7 @@ def operation_table(group: Group, hardware: Hardware) -> OperationTable:
         inference=inference_cost(costs, layers, 1),
         aet_read=inference_cost(costs, layers, group.aet.pictures),
         readback=readback,
+        check=check_cost(costs, layers),
         diagnosis=readback if diagnosis.read_only else march_cost(costs, layers, diagnosis.test),
         again=rewrite_cost(costs) if diagnosis.read_only else retest_cost(costs, diagnosis.test),
         programming=programming_cost(costs, layers),
@@ -151,6 +156,7 @@ def visit_costs(group: Group, operations: OperationTable) -> VisitCosts:
         group.aet.rereads,
         operations.again,
         group.aet.reads,
+        operations.check,
     )
 
 
@@ -185,6 +191,9 @@ def make_schedule(group: Group) -> Schedule:
                 to_ns(settings.longest_s),
                 settings.test == "march",
             )
+        case "sentinel":
+            monitor = Monitor(settings.sums, settings.noise_levels, settings.tolerance_levels)
+            return Sentinel(to_ns(settings.interval_s), monitor)
         case "reload_verify":
             return ReloadVerify(to_ns(settings.interval_s), settings.alarm_cells)
         case "march_scrub":

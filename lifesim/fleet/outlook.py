@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.crossbar.cost import Cost
-from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
+from lifesim.crossbar.monitor import Monitor
+from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule, Trip
 from lifesim.fleet.airtime import mean_downlink_s, redeployment_bytes
 from lifesim.fleet.cells import BankPlan, endurance_of, read_disturb_of, retention_of
 from lifesim.fleet.clock import to_ns, to_s
@@ -271,6 +272,9 @@ class _Patient:
         return 2**63 if self.sick else 0
 
     cells_named = new_wrong_cells
+
+    def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
+        return Trip(0, without_noise=True) if self.sick else None
 
 
 def _diagnoses(schedule: Schedule) -> bool:

@@ -17,9 +17,10 @@ import numpy as np
 from lifesim.crossbar.cost import OperationCosts, Writing, cell_pulses_cost, pulses_cost
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
+from lifesim.crossbar.monitor import Deviations, Monitor
 from lifesim.crossbar.programming import Programmed
 from lifesim.detection.reading import ReadNoise, Readout
-from lifesim.detection.schedules import Finding, Outcome
+from lifesim.detection.schedules import Finding, Outcome, Trip
 from lifesim.detection.screening import Window
 from lifesim.detection.sequential import START
 from lifesim.detection.testset import TestSet
@@ -31,6 +32,7 @@ from lifesim.fleet.silicon import Silicon, Snapshot
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.placement import Placement, best_placement
+from lifesim.streams import first_uniform, stream_key
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
 _NOTHING_ADDED: Mapping[int, int] = MappingProxyType({})
@@ -82,7 +84,7 @@ class DeviceTwin:
 
     __slots__ = (
         "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key",
-        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced",
+        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced", "_sums_off",
     )  # fmt: skip
 
     def __init__(
@@ -109,6 +111,7 @@ class DeviceTwin:
         self._known_wrong = _no_cells(len(model.codes))
         self._changed = self._known_wrong  # cells that are to hold something else than was programmed last
         self._reported: FaultMap | None = None  # what the device knows, as far as reloads go; None: what the factory test has found
+        self._sums_off: Deviations | None = None  # how far sums are off the image's and should be; None until that is asked for
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
@@ -212,15 +215,30 @@ class DeviceTwin:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
+    def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
+        chances: dict[object, tuple[float, Deviations]] = {}
+        snapshot = self.snapshot()
+        for position, (time_ns, condition) in enumerate(
+            zip(times_ns, snapshot.conditions(times_ns), strict=True)
+        ):
+            if condition.key not in chances:
+                off = self._sums_off_now(time_ns, monitor)
+                chances = {condition.key: (monitor.trip_probability(off), off)}
+            chance, off = chances[condition.key]
+            if first_uniform(stream_key(self._noise_key, time_ns, "sums")) < chance:
+                return Trip(position, monitor.trips(off))
+        return None
+
+    def read_sums(self, time_ns: int, monitor: Monitor) -> None:
+        self._sums_off = self._sums_of(self.snapshot().held_at(time_ns).read_codes(), monitor)
+
     def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
         return self._equipment.prospect.expected_faults(
             self.silicon, self.programmed, since_ns, time_ns, tests
         )
 
     def cells_named(self, time_ns: int) -> int:
-        if self._reported is None:
-            self._reported = self.silicon.stuck_map(_as_new(self._started_ns, len(self.silicon.banks)), self._started_ns)
-        return self._named(time_ns).new_since(self._reported)
+        return self._named(time_ns).new_since(self._known())
 
     def read_goldens(self, time_ns: int) -> None:
         self._forget()
@@ -350,7 +368,7 @@ class DeviceTwin:
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
-        self._reported = known
+        self._reported, self._sums_off = known, None
         return redeployment
 
     def _write_instead(self, model: Model, fitted_to: FaultMap | None, placement: Placement | None) -> None:
@@ -421,6 +439,23 @@ class DeviceTwin:
         to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
         seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
         self._first_read_at = {**to_come, time_ns: seen}
+
+    def _sums_off_now(self, time_ns: int, monitor: Monitor) -> Deviations:
+        """Return how far the sums are off what they should be."""
+        off = self._sums_of(self.snapshot().held_at(time_ns).read_codes(), monitor)
+        if self._sums_off is None:  # after a redeployment: what its image gives with the stuck cells that are known
+            self._sums_off = self._sums_of(apply_map(self.image.codes, self._known()), monitor)
+        return tuple(now - should for now, should in zip(off, self._sums_off, strict=True))
+
+    def _sums_of(self, held: tuple[np.ndarray, ...], monitor: Monitor) -> Deviations:
+        return monitor.deviations(self.image.codes, held, self.silicon.encoding)
+
+    def _known(self) -> FaultMap:
+        """Return the stuck cells that the device knew of at its last redeployment or naming, or when it was made."""
+        if self._reported is None:
+            first = _as_new(self._started_ns, len(self.silicon.banks))
+            self._reported = self.silicon.stuck_map(first, self._started_ns)
+        return self._reported
 
     def _named(self, time_ns: int) -> FaultMap:
         return self.silicon.named_by_reload(self.image, self.programmed, time_ns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -140,6 +140,42 @@ class Hazard(Table):
         return self
 
 
+class Sentinel(Table):
+    """
+    Sums of cells, watched at a short interval: each crossbar is read with all its rows driven, and a sum that is off what it was at the baseline by more than a
+    tolerance calls for the diagnosis. Cheap and coarse: it sees some faulty cells together, whether they matter or not.
+    """
+
+    kind: Literal["sentinel"]
+    interval_s: Interval
+    """Time between checks, in s."""
+    sums: Literal["column", "crossbar"] = "column"
+    """The current of each column of a crossbar (a checksum), or of the whole crossbar (its power)."""
+    noise_levels: float | None = Field(default=None, ge=0, le=1e6)
+    """Standard deviation of a reading of one sum, in levels of a cell; default: 0.5 of a column, 16 of a crossbar (0.1 % of its cells)."""
+    tolerance_levels: float | None = Field(default=None, gt=0, le=1e6)
+    """A sum that is off by more, in levels of a cell, calls for the diagnosis; default: 7 times noise_levels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if data.get("noise_levels") is None:
+            data["noise_levels"] = 16.0 if data.get("sums") == "crossbar" else 0.5
+        noise = data["noise_levels"]
+        if data.get("tolerance_levels") is None and isinstance(noise, int | float) and noise > 0:
+            data["tolerance_levels"] = 7.0 * noise
+        return data
+
+    @model_validator(mode="after")
+    def _has_a_tolerance(self) -> Self:
+        if self.tolerance_levels is None:
+            raise mistake("must be given where there is no noise", ("tolerance_levels",), (("noise_levels",),))
+        return self
+
+
 class MarchScrub(Table):
     """A diagnosis of the whole array at a fixed interval, noticed or not: a destructive March test, then a restore from the backup; or read-only."""
 
@@ -182,7 +218,7 @@ class BlindRefresh(Table):
 
 
 Schedule = Annotated[
-    Never | Periodic | Adaptive | Opportunistic | Hazard | Readback | ReloadVerify | MarchScrub | BlindRefresh, Field(discriminator="kind")
+    Never | Periodic | Adaptive | Opportunistic | Hazard | Readback | ReloadVerify | Sentinel | MarchScrub | BlindRefresh, Field(discriminator="kind")
 ]
 
 SCORED = ("periodic", "adaptive", "opportunistic", "hazard", "readback")

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from lifesim.crossbar.cost import Cost
 from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.monitor import Monitor
 from lifesim.detection.schedules import (
     Adaptive,
     BlindRefresh,
@@ -25,6 +26,8 @@ from lifesim.detection.schedules import (
     Periodic,
     Readback,
     ReloadVerify,
+    Sentinel,
+    Trip,
     VisitCosts,
 )
 from lifesim.detection.visits import Chosen
@@ -83,10 +86,17 @@ class MoodyTwin(ExponentialTwin):
     def expected_faults(self, since_ns, time_ns, tests=0):
         return (time_ns - since_ns + 5 * tests) * (1 + self._programming.epoch % 3)
 
+    def first_trip(self, times_ns, monitor):
+        finding = self.first_alarm(times_ns)
+        return finding and Trip(finding.position, finding.without_noise)
+
     def read_goldens(self, time_ns):
         self._baseline_ns = time_ns
 
     read_back = read_goldens
+
+    def read_sums(self, time_ns, monitor):
+        self._baseline_ns = time_ns
 
     def halt(self, time_ns):
         self.halts.append(time_ns)
@@ -166,6 +176,7 @@ class Courier:
 SCHEDULES = {
     "periodic": lambda interval_ns: Periodic(interval_ns),
     "readback": lambda interval_ns: Readback(interval_ns, alarm_cells=4),
+    "sentinel": lambda interval_ns: Sentinel(interval_ns, Monitor("column", 0.5, 3.5)),
     "reload_verify": lambda interval_ns: ReloadVerify(interval_ns, alarm_cells=4),
     "adaptive": lambda interval_ns: Adaptive(interval_ns, 9 * interval_ns),
     "opportunistic": lambda interval_ns: Opportunistic(24 * interval_ns, 7, idle_hours=(0,)),
@@ -240,7 +251,7 @@ def record_of(life, stepped):
     } | life  # fmt: skip
     schedule = SCHEDULES[life["schedule"]](life["interval_ns"])
     read = Cost(life["read_ns"], 0.0, 0)
-    visit_ns = schedule.visit_cost(VisitCosts(read, read, read, read, 0, 0)).latency_ns
+    visit_ns = schedule.visit_cost(VisitCosts(read, read, read, read, 0, 0, check=read)).latency_ns
     grid = schedule.visit_times(life["phase_share"], visit_ns)
     twins = []
 

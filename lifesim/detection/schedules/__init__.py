@@ -12,9 +12,11 @@ from lifesim.detection.schedules.protocol import (
     Finding,
     Outcome,
     Schedule,
+    Trip,
     VisitCosts,
 )
 from lifesim.detection.schedules.reload_verify import ReloadVerify
+from lifesim.detection.schedules.sentinel import Sentinel
 
 __all__ = [
     "NO_COST",
@@ -33,5 +35,7 @@ __all__ = [
     "Readback",
     "ReloadVerify",
     "Schedule",
+    "Sentinel",
+    "Trip",
     "VisitCosts",
 ]

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.monitor import Monitor
 from lifesim.detection.visits import Grid, VisitTimes
 
 NO_COST = Cost(0, 0.0, 0)
@@ -42,6 +43,13 @@ class Finding(NamedTuple):
     without_noise: bool = True
 
 
+class Trip(NamedTuple):
+    """The first reading of sums that was out of tolerance: its position among those asked for; whether it would have been without noise."""
+
+    position: int
+    without_noise: bool
+
+
 class Examinee(Protocol):
     """What a schedule may ask of a device."""
 
@@ -66,6 +74,12 @@ class Examinee(Protocol):
     def read_back(self, time_ns: int) -> None:
         """Set the baseline of read-back from a read of the whole array at ``time_ns``."""
 
+    def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
+        """Return the first of readings of the sums at these times that is out of tolerance."""
+
+    def read_sums(self, time_ns: int, monitor: Monitor) -> None:
+        """Take the sums at ``time_ns`` for what they should be; the noise of many readings is averaged away."""
+
     def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
         """Return how many cells are expected to become faulty between two times, if nothing is done to them in between (not decreasing in ``time_ns``).
 
@@ -83,7 +97,7 @@ class VisitCosts:
 
     One read of all test pictures, one read-back of the array, a diagnosis (a March test or a read-only one), a programming of the whole array;
     how often test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again; how many ``reads`` of all
-    test pictures are averaged in a test, and each time that one is repeated to confirm an alarm.
+    test pictures are averaged in a test, and each time that one is repeated to confirm an alarm; a ``check`` of the sums of all crossbars.
     """
 
     aet_read: Cost
@@ -94,6 +108,7 @@ class VisitCosts:
     rereads: int
     again: Cost = NO_COST
     reads: int = 1
+    check: Cost = NO_COST
 
     @property
     def test(self) -> Cost:
