@@ -34,6 +34,7 @@ from lifesim.detection.schedules import (
     MarchScrub,
     Never,
     Opportunistic,
+    Oracle,
     Periodic,
     Readback,
     ReloadVerify,
@@ -168,8 +169,8 @@ def make_diagnosis(group: Group, hardware: Hardware) -> Diagnosis:
     return Diagnosis(test, settings.retries, settings.read_only)
 
 
-def make_schedule(group: Group) -> Schedule:
-    """Return the schedule that the scenario names."""
+def make_schedule(group: Group, scenario: Scenario) -> Schedule:
+    """Return the schedule that the scenario names for a group."""
     settings = group.schedule
     match settings.kind:
         case "never":
@@ -196,6 +197,8 @@ def make_schedule(group: Group) -> Schedule:
             return Sentinel(to_ns(settings.interval_s), monitor)
         case "reload_verify":
             return ReloadVerify(to_ns(settings.interval_s), settings.alarm_cells)
+        case "oracle":
+            return Oracle(to_ns(scenario.spec.resolution_s), to_ns(scenario.report_interval_s))
         case "march_scrub":
             return MarchScrub(to_ns(settings.interval_s), group.diagnosis.read_only)
         case "blind_refresh":
@@ -208,7 +211,7 @@ def check_timing(scenario: Scenario) -> None:
     for name, group in scenario.group.items():
         hardware = Hardware.of(group)
         operations = operation_table(group, hardware)
-        schedule = make_schedule(group)
+        schedule = make_schedule(group, scenario)
         visit_ns = schedule.longest_visit_ns(visit_costs(group, operations))
         if schedule.interval_ns is not None and visit_ns >= schedule.interval_ns:
             given_s = group.schedule.interval_s
@@ -258,10 +261,12 @@ def make_silicon(
     clock = environment.clock(technology.retention_reference_c, technology.activation_energy_ev)
     lines = line_defects(technology, key("lines"), plans, born_ns, to_ns(scenario.horizon_s))
     by_time = (retention(technology, factors, clock),)  # one for all banks of the device
+    schedule = make_schedule(group, scenario)
     if visits is None:
-        visits = make_schedule(group).visit_times(visit_share(scenario.seed, name, slot), 0)
+        visits = schedule.visit_times(visit_share(scenario.seed, name, slot), 0)
     mechanisms = [
-        by_time + disturbs(technology, factors, read_pulses(group, hardware, plan, visits), plan.tiling)
+        by_time
+        + disturbs(technology, factors, read_pulses(group, hardware, plan, schedule, visits), plan.tiling)
         for plan in plans
     ]
     ends = list(itertools.accumulate(map(populations_of, mechanisms), initial=0))
@@ -296,7 +301,7 @@ def make_silicon(
 
 
 def read_pulses(
-    group: Group, hardware: Hardware, bank: BankPlan, visits: VisitTimes | None
+    group: Group, hardware: Hardware, bank: BankPlan, schedule: Schedule, visits: VisitTimes | None
 ) -> Callable[[int], float]:
     """Return how many read pulses a cell of a bank has had by a time in ns: of inferences and of the device's visits.
 
@@ -305,7 +310,7 @@ def read_pulses(
     """
     per_inference = pulses_of_inference(group, hardware, bank)
     asked = inferences_asked(group)
-    per_visit = make_schedule(group).pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
+    per_visit = schedule.pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
 
     def pulses(time_ns: int) -> float:
         inferences = asked.at(time_ns / NS_PER_S) if asked else 0.0

@@ -29,12 +29,14 @@ from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.redeployment import Agreement, Redeployment
 from lifesim.fleet.silicon import Silicon, Snapshot
+from lifesim.fleet.truth import Truth
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.placement import Placement, best_placement
 from lifesim.streams import first_uniform, stream_key
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
+_NOTHING_JUDGED: Mapping[int, bool] = MappingProxyType({})
 _NOTHING_ADDED: Mapping[int, int] = MappingProxyType({})
 
 
@@ -56,7 +58,7 @@ class Equipment:
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
     ``places``: and redeployments are for hidden units placed where the faults harm them least. ``agreement``: with the cloud, on what redeployments
-    change. ``prospect``: what devices that go by it can expect of their cells.
+    change. ``prospect``: what devices that go by it can expect of their cells. ``truth``: for the oracle alone.
     """
 
     rule: Readout
@@ -70,6 +72,7 @@ class Equipment:
     places: bool = False
     agreement: Agreement | None = None
     prospect: Prospect | None = None
+    truth: Truth | None = None
 
 
 class _Baseline(NamedTuple):
@@ -84,7 +87,8 @@ class DeviceTwin:
 
     __slots__ = (
         "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key",
-        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced", "_sums_off",
+        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced", "_sums_off", "_begun_ns", "_diagnosed",
+        "_out_of_spec_at",
     )  # fmt: skip
 
     def __init__(
@@ -115,6 +119,9 @@ class DeviceTwin:
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
+        self._begun_ns = started_ns  # when it went into use with what the cells have held since
+        self._diagnosed = False  # since the last redeployment
+        self._out_of_spec_at: Mapping[int, bool] = _NOTHING_JUDGED
         self._progress_at: Mapping[int, int] = _NOTHING_ADDED  # of visits since the baseline
         self._sum_at: Mapping[int, int] = (
             _NOTHING_ADDED  # of the statistics since the baseline, after each of some visits
@@ -232,6 +239,20 @@ class DeviceTwin:
     def read_sums(self, time_ns: int, monitor: Monitor) -> None:
         self._sums_off = self._sums_of(self.snapshot().held_at(time_ns).read_codes(), monitor)
 
+    def out_of_spec(self, times_ns: Sequence[int]) -> list[bool]:
+        truth = self._equipment.truth
+        if truth is None:
+            raise LookupError("only the oracle knows the truth")
+        new = [time_ns for time_ns in times_ns if time_ns not in self._out_of_spec_at]
+        if new:
+            in_spec = truth.in_spec(self.snapshot(), new)
+            judged = {time_ns: not is_in for time_ns, is_in in zip(new, in_spec, strict=True)}
+            self._out_of_spec_at = {**self._out_of_spec_at, **judged}
+        return [self._out_of_spec_at[time_ns] for time_ns in times_ns]
+
+    def left_out_of_spec(self) -> bool:
+        return self._diagnosed and self.out_of_spec([self._begun_ns])[0]
+
     def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
         return self._equipment.prospect.expected_faults(
             self.silicon, self.programmed, since_ns, time_ns, tests
@@ -269,6 +290,7 @@ class DeviceTwin:
 
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
         """Look for stuck cells; return those known now, and how many cells were tried again. A March test leaves no weights."""
+        self._diagnosed = True
         found, again, self.programmed = diagnose(
             self._equipment.diagnosis, self.silicon, self.image, self.programmed, self._halted_ns
         )
@@ -282,6 +304,7 @@ class DeviceTwin:
 
     def resume(self, time_ns: int) -> None:
         """Go on at ``time_ns`` with what the cells hold, reloads included."""
+        self._begun_ns = time_ns
         self.programmed = tuple(
             bank.resumed(p, self._halted_ns, time_ns)
             for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
@@ -322,6 +345,7 @@ class DeviceTwin:
 
     def program(self, time_ns: int) -> None:
         """Write all cells; ends at ``time_ns``."""
+        self._begun_ns = time_ns
         self.programmed = tuple(
             p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
@@ -368,7 +392,7 @@ class DeviceTwin:
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
-        self._reported, self._sums_off = known, None
+        self._reported, self._sums_off, self._diagnosed = known, None, False
         return redeployment
 
     def _write_instead(self, model: Model, fitted_to: FaultMap | None, placement: Placement | None) -> None:
@@ -425,6 +449,7 @@ class DeviceTwin:
     def _forget(self) -> None:
         self._first_read_at = _NOTHING_READ
         self._progress_at = self._sum_at = _NOTHING_ADDED
+        self._out_of_spec_at = _NOTHING_JUDGED
         if self._announced is not None:
             self._announced.withdraw()
             self._announced = None

@@ -209,6 +209,15 @@ class ReloadVerify(Table):
     """An alarm is raised if at least so many cells are named that were not known."""
 
 
+class Oracle(Table):
+    """
+    The bound: the only schedule that knows the truth. An alarm, for nothing, within spec.resolution_s of leaving the spec, as it is measured (at the report times and
+    around interventions). No schedule of tests has less silent time.
+    """
+
+    kind: Literal["oracle"]
+
+
 class BlindRefresh(Table):
     """Reprogramming from the backup at a fixed interval, without any test."""
 
@@ -218,7 +227,18 @@ class BlindRefresh(Table):
 
 
 Schedule = Annotated[
-    Never | Periodic | Adaptive | Opportunistic | Hazard | Readback | ReloadVerify | Sentinel | MarchScrub | BlindRefresh, Field(discriminator="kind")
+    Never
+    | Periodic
+    | Adaptive
+    | Opportunistic
+    | Hazard
+    | Readback
+    | ReloadVerify
+    | Sentinel
+    | MarchScrub
+    | BlindRefresh
+    | Oracle,
+    Field(discriminator="kind"),
 ]
 
 SCORED = ("periodic", "adaptive", "opportunistic", "hazard", "readback")

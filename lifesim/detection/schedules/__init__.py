@@ -3,6 +3,7 @@
 from lifesim.detection.schedules.adaptive import Adaptive
 from lifesim.detection.schedules.hazard import Hazard
 from lifesim.detection.schedules.opportunistic import Opportunistic
+from lifesim.detection.schedules.oracle import Oracle
 from lifesim.detection.schedules.plain import BlindRefresh, MarchScrub, Never, Periodic, Readback
 from lifesim.detection.schedules.protocol import (
     NO_COST,
@@ -30,6 +31,7 @@ __all__ = [
     "MarchScrub",
     "Never",
     "Opportunistic",
+    "Oracle",
     "Outcome",
     "Periodic",
     "Readback",

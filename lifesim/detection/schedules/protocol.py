@@ -25,6 +25,7 @@ class Outcome(Enum):
     ALARM = "alarm"  # diagnose
     DIAGNOSE = "diagnose"  # diagnose, although nothing was noticed
     REFRESH = "refresh"  # rewrite from the backup, no questions asked
+    NOTED = "noted"  # an alarm about which nothing can be done
     NAMED = "named"  # an alarm that says which cells are stuck: no diagnosis is needed
 
 
@@ -79,6 +80,12 @@ class Examinee(Protocol):
 
     def read_sums(self, time_ns: int, monitor: Monitor) -> None:
         """Take the sums at ``time_ns`` for what they should be; the noise of many readings is averaged away."""
+
+    def out_of_spec(self, times_ns: Sequence[int]) -> list[bool]:
+        """Return whether the device is truly out of spec at each time, if nothing is done to it in between. The oracle alone gets an answer."""
+
+    def left_out_of_spec(self) -> bool:
+        """Return whether a diagnosis, and what followed it, has left the device truly out of spec. The oracle alone gets an answer."""
 
     def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
         """Return how many cells are expected to become faulty between two times, if nothing is done to them in between (not decreasing in ``time_ns``).
