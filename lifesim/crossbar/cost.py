@@ -163,6 +163,15 @@ def readback_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
     return _cost(costs, cell_count(costs, layers) * costs.row_share, pulses=0, writes_per_cell=0)
 
 
+def check_cost(costs: OperationCosts, layers: Iterable[Layer]) -> Cost:
+    """Return the cost of reading each crossbar once with all rows driven, which gives the sum of each column's cells.
+
+    energy = cells / (rows * columns) * read_j.
+    """
+    reads = cell_count(costs, layers) * costs.row_share / costs.crossbar_rows
+    return _cost(costs, reads, pulses=0, writes_per_cell=0)
+
+
 def _cost(costs: OperationCosts, reads: Fraction, pulses: Fraction | int, writes_per_cell: int) -> Cost:
     latency_ns = math.ceil(reads * costs.crossbar_read_ns + pulses * costs.cell_write_ns)
     return Cost(

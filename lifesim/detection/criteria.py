@@ -81,6 +81,20 @@ def _may_deviate(classes: Any, golden: Any, reads: Any, slack: Any, most_moved: 
             may[r, p] = deviates
 
 
+def progress(criterion: Criterion, golden: Golden, confidences: np.ndarray) -> np.ndarray:
+    """Return how far each picture is on the way to deviating, in thousandths (int64 [..., m]) for confidences [..., m, classes].
+
+    1000 or more where it deviates. By ``sdc1`` there is no way: it is 0 or 1000.
+    """
+    deviating = np.where(deviates(criterion, golden, confidences), 1000, 0)
+    if criterion == "sdc1":
+        return deviating
+    rounded = _thousandths(confidences)
+    of_golden_class = np.take_along_axis(rounded, _as_index(golden.classes, rounded), axis=-1)[..., 0]
+    moved = np.abs(of_golden_class - golden.thousandths).astype(np.int64)
+    return np.maximum(deviating, moved * 1000 // (SDC3_THOUSANDTHS + 1))
+
+
 def score(golden: Golden, confidences: np.ndarray) -> np.ndarray:
     """Return by how much the confidences of the golden classes have moved, summed over the pictures: thousandths, int64 [...].
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from lifesim.detection.criteria import Criterion, Golden, deviates, may_deviate, score
+from lifesim.detection.criteria import Criterion, Golden, deviates, may_deviate, progress, score
 from lifesim.detection.nullreads import Averaging, NullReads, fit, upper_limit
 from lifesim.detection.statistics import Statistic, StatisticName
 from lifesim.network.evaluate import NoiseKind
@@ -74,6 +74,9 @@ class Readout(Protocol):
     def score(self, golden: Any, answers: np.ndarray) -> np.ndarray:
         """Return how bad each read of [..., pictures, classes] looks: int64 [...], in the readout's own unit."""
 
+    def progress(self, golden: Any, answers: np.ndarray) -> np.ndarray:
+        """Return how far each read of [..., pictures, classes] is on the way to an alarm, in thousandths: int64 [...], 1000 or more where it alarms."""
+
     def alarms(self, golden: Any, answers: np.ndarray) -> np.ndarray:
         """Return whether each read of [..., pictures, classes] calls for an alarm (bool [...])."""
 
@@ -110,6 +113,11 @@ class TestRule:
     def score(self, golden: Golden, answers: np.ndarray) -> np.ndarray:
         """Return by how much the confidences of the golden classes have moved: see :func:`lifesim.detection.criteria.score`."""
         return score(golden, answers)
+
+    def progress(self, golden: Golden, confidences: np.ndarray) -> np.ndarray:
+        """Return how far each read of [..., pictures, classes] is on the way to an alarm (int64 [...]): as far as its picture number ``vote``."""
+        reached = progress(self.criterion, golden, confidences)
+        return -np.partition(-reached, self.vote - 1, axis=-1)[..., self.vote - 1]
 
     def alarms(self, golden: Golden, confidences: np.ndarray) -> np.ndarray:
         """Return whether each read of [..., pictures, classes] calls for an alarm (bool [...])."""
@@ -172,6 +180,10 @@ class CalibratedRule:
     def score(self, golden: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return the statistic of each read of logits [..., pictures, classes]: int64 [...]."""
         return self.statistic.between(golden, answers)
+
+    def progress(self, golden: np.ndarray, answers: np.ndarray) -> np.ndarray:
+        """Return how far each averaged read of logits [..., pictures, classes] is on the way to an alarm (int64 [...])."""
+        return self.score(golden, answers) * 1000 // (self.threshold + 1)
 
     def alarms(self, golden: np.ndarray, answers: np.ndarray) -> np.ndarray:
         """Return whether each averaged read of logits [..., pictures, classes] calls for an alarm (bool [...])."""

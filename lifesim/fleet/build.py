@@ -104,7 +104,7 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
     network = group.network
     hardware = Hardware.of(group)
     operations = operation_table(group, hardware)
-    schedule = make_schedule(group)
+    schedule = make_schedule(group, scenario)
     design = make_design(group, hardware, schedule, scenario)
     test_set = make_test_set(model, model.codes, network.data, design, torch_device)
     rule = test_set.rule or _uncalibrated_rule(group)

@@ -234,8 +234,13 @@ class Device:
         if finding.outcome is Outcome.NAMED:
             yield from self._take_named(finding)
             return
+        if finding.outcome is Outcome.NOTED:
+            self._log_alarm(finding)
+            self._alarm_unresolved = True
+            return
         if finding.outcome is not Outcome.DIAGNOSE:
-            yield from self._test(finding.reads)
+            if finding.reads:
+                yield from self._test(finding.reads)
             if finding.outcome is Outcome.UNCONFIRMED:
                 self.log("unconfirmed_alarm", finding.reads)
                 return

@@ -13,6 +13,7 @@ from lifesim.crossbar.cost import (
     OperationCosts,
     cell_count,
     cell_pulses_cost,
+    check_cost,
     inference_cost,
     march_cost,
     programming_cost,
@@ -25,16 +26,20 @@ from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.march import MARCH_TESTS, all_levels, extreme_levels
+from lifesim.crossbar.monitor import Monitor
 from lifesim.detection.schedules import (
+    Adaptive,
     BlindRefresh,
     Hazard,
     MarchScrub,
     Never,
     Opportunistic,
+    Oracle,
     Periodic,
     Readback,
     ReloadVerify,
     Schedule,
+    Sentinel,
     VisitCosts,
 )
 from lifesim.detection.schedules.opportunistic import idlest_hours
@@ -112,6 +117,7 @@ class OperationTable:
     inference: Cost  # one picture
     aet_read: Cost  # one read of all test pictures
     readback: Cost
+    check: Cost  # of the sums of all crossbars
     diagnosis: Cost  # a March test or a read-only one
     again: Cost  # of each cell that a diagnosis tries again
     programming: Cost  # of all layers, with the expected number of pulses
@@ -128,6 +134,7 @@ def operation_table(group: Group, hardware: Hardware) -> OperationTable:
         inference=inference_cost(costs, layers, 1),
         aet_read=inference_cost(costs, layers, group.aet.pictures),
         readback=readback,
+        check=check_cost(costs, layers),
         diagnosis=readback if diagnosis.read_only else march_cost(costs, layers, diagnosis.test),
         again=rewrite_cost(costs) if diagnosis.read_only else retest_cost(costs, diagnosis.test),
         programming=programming_cost(costs, layers),
@@ -150,6 +157,7 @@ def visit_costs(group: Group, operations: OperationTable) -> VisitCosts:
         group.aet.rereads,
         operations.again,
         group.aet.reads,
+        operations.check,
     )
 
 
@@ -161,8 +169,8 @@ def make_diagnosis(group: Group, hardware: Hardware) -> Diagnosis:
     return Diagnosis(test, settings.retries, settings.read_only)
 
 
-def make_schedule(group: Group) -> Schedule:
-    """Return the schedule that the scenario names."""
+def make_schedule(group: Group, scenario: Scenario) -> Schedule:
+    """Return the schedule that the scenario names for a group."""
     settings = group.schedule
     match settings.kind:
         case "never":
@@ -171,6 +179,8 @@ def make_schedule(group: Group) -> Schedule:
             return Periodic(to_ns(settings.interval_s))
         case "readback":
             return Readback(to_ns(settings.interval_s), settings.alarm_cells)
+        case "adaptive":
+            return Adaptive(to_ns(settings.interval_s), to_ns(settings.longest_s))
         case "opportunistic":
             mean_ns, full_ns = to_ns(settings.interval_s), to_ns(settings.full_interval_s)
             hours = idlest_hours(group.workload.daily_shape, settings.idle_hours)
@@ -182,8 +192,13 @@ def make_schedule(group: Group) -> Schedule:
                 to_ns(settings.longest_s),
                 settings.test == "march",
             )
+        case "sentinel":
+            monitor = Monitor(settings.sums, settings.noise_levels, settings.tolerance_levels)
+            return Sentinel(to_ns(settings.interval_s), monitor)
         case "reload_verify":
             return ReloadVerify(to_ns(settings.interval_s), settings.alarm_cells)
+        case "oracle":
+            return Oracle(to_ns(scenario.spec.resolution_s), to_ns(scenario.report_interval_s))
         case "march_scrub":
             return MarchScrub(to_ns(settings.interval_s), group.diagnosis.read_only)
         case "blind_refresh":
@@ -196,7 +211,7 @@ def check_timing(scenario: Scenario) -> None:
     for name, group in scenario.group.items():
         hardware = Hardware.of(group)
         operations = operation_table(group, hardware)
-        schedule = make_schedule(group)
+        schedule = make_schedule(group, scenario)
         visit_ns = schedule.longest_visit_ns(visit_costs(group, operations))
         if schedule.interval_ns is not None and visit_ns >= schedule.interval_ns:
             given_s = group.schedule.interval_s
@@ -246,10 +261,12 @@ def make_silicon(
     clock = environment.clock(technology.retention_reference_c, technology.activation_energy_ev)
     lines = line_defects(technology, key("lines"), plans, born_ns, to_ns(scenario.horizon_s))
     by_time = (retention(technology, factors, clock),)  # one for all banks of the device
+    schedule = make_schedule(group, scenario)
     if visits is None:
-        visits = make_schedule(group).visit_times(visit_share(scenario.seed, name, slot), 0)
+        visits = schedule.visit_times(visit_share(scenario.seed, name, slot), 0)
     mechanisms = [
-        by_time + disturbs(technology, factors, read_pulses(group, hardware, plan, visits), plan.tiling)
+        by_time
+        + disturbs(technology, factors, read_pulses(group, hardware, plan, schedule, visits), plan.tiling)
         for plan in plans
     ]
     ends = list(itertools.accumulate(map(populations_of, mechanisms), initial=0))
@@ -284,7 +301,7 @@ def make_silicon(
 
 
 def read_pulses(
-    group: Group, hardware: Hardware, bank: BankPlan, visits: VisitTimes | None
+    group: Group, hardware: Hardware, bank: BankPlan, schedule: Schedule, visits: VisitTimes | None
 ) -> Callable[[int], float]:
     """Return how many read pulses a cell of a bank has had by a time in ns: of inferences and of the device's visits.
 
@@ -293,7 +310,7 @@ def read_pulses(
     """
     per_inference = pulses_of_inference(group, hardware, bank)
     asked = inferences_asked(group)
-    per_visit = make_schedule(group).pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
+    per_visit = schedule.pulses_per_cell(group.aet.pictures * group.aet.reads * per_inference)
 
     def pulses(time_ns: int) -> float:
         inferences = asked.at(time_ns / NS_PER_S) if asked else 0.0

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.crossbar.cost import Cost
-from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule
+from lifesim.crossbar.monitor import Monitor
+from lifesim.detection.schedules import NO_COST, Finding, Outcome, Schedule, Trip
 from lifesim.fleet.airtime import mean_downlink_s, redeployment_bytes
 from lifesim.fleet.cells import BankPlan, endurance_of, read_disturb_of, retention_of
 from lifesim.fleet.clock import to_ns, to_s
@@ -131,7 +132,7 @@ def cloud_load(scenario: Scenario) -> float:
     service_s = mean_service_s(scenario)
     load = 0.0
     for group in scenario.group.values():
-        schedule = make_schedule(group)
+        schedule = make_schedule(group, scenario)
         if _diagnoses(schedule):
             interval_s = to_s(schedule.interval_ns)
             stuck_per_s = _most_stuck_per_s(group, scenario.horizon_s, interval_s)
@@ -146,7 +147,7 @@ def cloud_warning(scenario: Scenario) -> str | None:
     if load < HIGH_LOAD:
         return None
     consequence = "might not keep up" if load >= 1.0 else "might let jobs wait long"
-    devices = sum(group.count for group in scenario.group.values() if _diagnoses(make_schedule(group)))
+    devices = sum(group.count for group in scenario.group.values() if _diagnoses(make_schedule(group, scenario)))
     return (
         f"cloud: load of at most {load:.3g} in the worst year, an upper bound ({devices} devices, {duration(mean_service_s(scenario))} a job, "
         f"workers: {cloud.workers}); from {HIGH_LOAD} the cloud {consequence}"
@@ -156,7 +157,7 @@ def cloud_warning(scenario: Scenario) -> str | None:
 def link_warning(name: str, scenario: Scenario) -> str | None:
     """Return a line if the link of a group takes longer for a redeployment than lies between two visits."""
     group = scenario.group[name]
-    schedule = make_schedule(group)
+    schedule = make_schedule(group, scenario)
     if not _diagnoses(schedule):
         return None
     architecture = Hardware.of(group).architecture
@@ -223,7 +224,7 @@ def _group_outlook(name: str, group: Group, scenario: Scenario, times_s: Sequenc
         group.site, scenario.start, technology.retention_reference_c, technology.activation_energy_ev
     )
     faults_by = _faults_by(group, hardware, ExpectedDrift(retention, clock, math.inf))
-    duty = _duty(group, operations, scenario.horizon_s, faults_by)
+    duty = _duty(group, operations, scenario, faults_by)
     by_reads, asked = read_disturb_of(technology), inferences_asked(group)
     rows = []
     for bank in hardware.layout.banks:
@@ -264,10 +265,22 @@ class _Patient:
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
         return Finding(0, Outcome.ALARM) if self.sick else None
 
+    def progress(self, time_ns: int) -> int:
+        return 1000 if self.sick else 0
+
     def new_wrong_cells(self, time_ns: int) -> int:
         return 2**63 if self.sick else 0
 
     cells_named = new_wrong_cells
+
+    def out_of_spec(self, times_ns: Sequence[int]) -> list[bool]:
+        return [self.sick] * len(times_ns)
+
+    def left_out_of_spec(self) -> bool:
+        return False
+
+    def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
+        return Trip(0, without_noise=True) if self.sick else None
 
 
 def _diagnoses(schedule: Schedule) -> bool:
@@ -276,9 +289,11 @@ def _diagnoses(schedule: Schedule) -> bool:
     return finding is not None and finding.outcome is not Outcome.REFRESH
 
 
-def _duty(group: Group, operations: OperationTable, horizon_s: float, faults_by: Callable[[int], float]) -> Duty:
-    schedule = make_schedule(group)
-    interval_ns = schedule.usual_interval_ns(to_ns(horizon_s), faults_by)
+def _duty(
+    group: Group, operations: OperationTable, scenario: Scenario, faults_by: Callable[[int], float]
+) -> Duty:
+    schedule = make_schedule(group, scenario)
+    interval_ns = schedule.usual_interval_ns(to_ns(scenario.horizon_s), faults_by)
     if interval_ns is None:
         return Duty(None, NO_COST, 0.0, 0.0, math.inf)
     costs = visit_costs(group, operations)

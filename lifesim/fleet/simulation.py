@@ -25,6 +25,7 @@ from lifesim.fleet.power import NO_CUTS, PowerCuts
 from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
+from lifesim.fleet.truth import Truth
 from lifesim.fleet.twin import DeviceTwin, Equipment
 from lifesim.network.evaluate import Evaluator
 from lifesim.scenario.models import Scenario
@@ -123,7 +124,15 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
             plan.group.technology,
             plan.operations.diagnosis.writes_per_cell + plan.operations.programming.writes_per_cell,
         ),
+        truth=_truth(plan, torch_device, lookahead is None),
     )
+
+
+def _truth(plan: Plan, torch_device: str, plain: bool) -> Truth | None:
+    if plan.group.schedule.kind != "oracle":
+        return None
+    encoding, data = plan.hardware.encoding, plan.group.network.data
+    return Truth(plan.model, encoding, data, plan.required_correct, torch_device, plain)
 
 
 class _Slots:

@@ -17,9 +17,10 @@ import numpy as np
 from lifesim.crossbar.cost import OperationCosts, Writing, cell_pulses_cost, pulses_cost
 from lifesim.crossbar.diagnosis import Diagnosis
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells
+from lifesim.crossbar.monitor import Deviations, Monitor
 from lifesim.crossbar.programming import Programmed
 from lifesim.detection.reading import ReadNoise, Readout
-from lifesim.detection.schedules import Finding, Outcome
+from lifesim.detection.schedules import Finding, Outcome, Trip
 from lifesim.detection.screening import Window
 from lifesim.detection.sequential import START
 from lifesim.detection.testset import TestSet
@@ -28,12 +29,15 @@ from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.redeployment import Agreement, Redeployment
 from lifesim.fleet.silicon import Silicon, Snapshot
+from lifesim.fleet.truth import Truth
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
 from lifesim.recovery.importance import Importance
 from lifesim.recovery.placement import Placement, best_placement
+from lifesim.streams import first_uniform, stream_key
 
 _NOTHING_READ: Mapping[int, tuple[bool, int]] = MappingProxyType({})
+_NOTHING_JUDGED: Mapping[int, bool] = MappingProxyType({})
 _NOTHING_ADDED: Mapping[int, int] = MappingProxyType({})
 
 
@@ -55,7 +59,8 @@ class Equipment:
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
     ``importance``: of the weights, where redeployments are for hidden units placed where the faults harm them least; else None. ``agreement``: with
-    the cloud, on what redeployments change. ``prospect``: what devices that go by it can expect of their cells.
+    the cloud, on what redeployments change. ``prospect``: what devices that go by it can expect of their cells. ``truth``: for the oracle
+    alone.
     """
 
     rule: Readout
@@ -69,6 +74,7 @@ class Equipment:
     importance: Importance | None = None
     agreement: Agreement | None = None
     prospect: Prospect | None = None
+    truth: Truth | None = None
 
 
 class _Baseline(NamedTuple):
@@ -83,7 +89,8 @@ class DeviceTwin:
 
     __slots__ = (
         "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key",
-        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_sum_at", "_announced",
+        "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced", "_sums_off", "_begun_ns", "_diagnosed",
+        "_out_of_spec_at",
     )  # fmt: skip
 
     def __init__(
@@ -112,9 +119,16 @@ class DeviceTwin:
         self._reported: FaultMap | None = (
             None  # what the device knows, as far as reloads go; None: what the factory test has found
         )
+        self._sums_off: Deviations | None = (
+            None  # how far sums are off the image's and should be; None until that is asked for
+        )
         self._halted_ns = 0
         # First reads of visits to come; they hold until cells, pictures or baseline change.
         self._first_read_at: Mapping[int, tuple[bool, int]] = _NOTHING_READ
+        self._begun_ns = started_ns  # when it went into use with what the cells have held since
+        self._diagnosed = False  # since the last redeployment
+        self._out_of_spec_at: Mapping[int, bool] = _NOTHING_JUDGED
+        self._progress_at: Mapping[int, int] = _NOTHING_ADDED  # of visits since the baseline
         self._sum_at: Mapping[int, int] = (
             _NOTHING_ADDED  # of the statistics since the baseline, after each of some visits
         )
@@ -202,9 +216,48 @@ class DeviceTwin:
                 return position, found
         return None, 0
 
+    def progress(self, time_ns: int) -> int:
+        if time_ns not in self._progress_at:
+            read = self._test([(time_ns, 0)])[0]
+            self._note_first_read(time_ns, read)
+            reached = int(self.rule.progress(self.golden, read))
+            self._progress_at = {**self._progress_at, time_ns: reached}
+        return self._progress_at[time_ns]
+
     def new_wrong_cells(self, time_ns: int) -> int:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
         return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
+
+    def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
+        chances: dict[object, tuple[float, Deviations]] = {}
+        snapshot = self.snapshot()
+        for position, (time_ns, condition) in enumerate(
+            zip(times_ns, snapshot.conditions(times_ns), strict=True)
+        ):
+            if condition.key not in chances:
+                off = self._sums_off_now(time_ns, monitor)
+                chances = {condition.key: (monitor.trip_probability(off), off)}
+            chance, off = chances[condition.key]
+            if first_uniform(stream_key(self._noise_key, time_ns, "sums")) < chance:
+                return Trip(position, monitor.trips(off))
+        return None
+
+    def read_sums(self, time_ns: int, monitor: Monitor) -> None:
+        self._sums_off = self._sums_of(self.snapshot().held_at(time_ns).read_codes(), monitor)
+
+    def out_of_spec(self, times_ns: Sequence[int]) -> list[bool]:
+        truth = self._equipment.truth
+        if truth is None:
+            raise LookupError("only the oracle knows the truth")
+        new = [time_ns for time_ns in times_ns if time_ns not in self._out_of_spec_at]
+        if new:
+            in_spec = truth.in_spec(self.snapshot(), new)
+            judged = {time_ns: not is_in for time_ns, is_in in zip(new, in_spec, strict=True)}
+            self._out_of_spec_at = {**self._out_of_spec_at, **judged}
+        return [self._out_of_spec_at[time_ns] for time_ns in times_ns]
+
+    def left_out_of_spec(self) -> bool:
+        return self._diagnosed and self.out_of_spec([self._begun_ns])[0]
 
     def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
         return self._equipment.prospect.expected_faults(
@@ -212,11 +265,7 @@ class DeviceTwin:
         )
 
     def cells_named(self, time_ns: int) -> int:
-        if self._reported is None:
-            self._reported = self.silicon.stuck_map(
-                _as_new(self._started_ns, len(self.silicon.banks)), self._started_ns
-            )
-        return self._named(time_ns).new_since(self._reported)
+        return self._named(time_ns).new_since(self._known())
 
     def read_goldens(self, time_ns: int) -> None:
         self._forget()
@@ -247,6 +296,7 @@ class DeviceTwin:
 
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
         """Look for stuck cells; return those known now, and how many cells were tried again. A March test leaves no weights."""
+        self._diagnosed = True
         found, again, self.programmed = diagnose(
             self._equipment.diagnosis, self.silicon, self.image, self.programmed, self._halted_ns
         )
@@ -260,6 +310,7 @@ class DeviceTwin:
 
     def resume(self, time_ns: int) -> None:
         """Go on at ``time_ns`` with what the cells hold, reloads included."""
+        self._begun_ns = time_ns
         self.programmed = tuple(
             bank.resumed(p, self._halted_ns, time_ns)
             for bank, p in zip(self.silicon.banks, self.programmed, strict=True)
@@ -300,6 +351,7 @@ class DeviceTwin:
 
     def program(self, time_ns: int) -> None:
         """Write all cells; ends at ``time_ns``."""
+        self._begun_ns = time_ns
         self.programmed = tuple(
             p.rewritten(time_ns, b.layers) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
         )
@@ -347,7 +399,7 @@ class DeviceTwin:
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
-        self._reported = known
+        self._reported, self._sums_off, self._diagnosed = known, None, False
         return redeployment
 
     def _write_instead(self, model: Model, fitted_to: FaultMap | None, placement: Placement | None) -> None:
@@ -403,7 +455,8 @@ class DeviceTwin:
 
     def _forget(self) -> None:
         self._first_read_at = _NOTHING_READ
-        self._sum_at = _NOTHING_ADDED
+        self._progress_at = self._sum_at = _NOTHING_ADDED
+        self._out_of_spec_at = _NOTHING_JUDGED
         if self._announced is not None:
             self._announced.withdraw()
             self._announced = None
@@ -411,11 +464,30 @@ class DeviceTwin:
     def _first_read(self, time_ns: int) -> tuple[bool, int]:
         """Return whether the first read of a visit alarms, and its score."""
         if time_ns not in self._first_read_at:
-            to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
-            read = self._test([(time_ns, 0)])[0]
-            seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
-            self._first_read_at = {**to_come, time_ns: seen}
+            self._note_first_read(time_ns, self._test([(time_ns, 0)])[0])
         return self._first_read_at[time_ns]
+
+    def _note_first_read(self, time_ns: int, read: np.ndarray) -> None:
+        to_come = {t: seen for t, seen in self._first_read_at.items() if t >= time_ns}
+        seen = bool(self.rule.alarms(self.golden, read)), int(self.rule.score(self.golden, read))
+        self._first_read_at = {**to_come, time_ns: seen}
+
+    def _sums_off_now(self, time_ns: int, monitor: Monitor) -> Deviations:
+        """Return how far the sums are off what they should be."""
+        off = self._sums_of(self.snapshot().held_at(time_ns).read_codes(), monitor)
+        if self._sums_off is None:  # after a redeployment: what its image gives with the stuck cells that are known
+            self._sums_off = self._sums_of(apply_map(self.image.codes, self._known()), monitor)
+        return tuple(now - should for now, should in zip(off, self._sums_off, strict=True))
+
+    def _sums_of(self, held: tuple[np.ndarray, ...], monitor: Monitor) -> Deviations:
+        return monitor.deviations(self.image.codes, held, self.silicon.encoding)
+
+    def _known(self) -> FaultMap:
+        """Return the stuck cells that the device knew of at its last redeployment or naming, or when it was made."""
+        if self._reported is None:
+            first = _as_new(self._started_ns, len(self.silicon.banks))
+            self._reported = self.silicon.stuck_map(first, self._started_ns)
+        return self._reported
 
     def _named(self, time_ns: int) -> FaultMap:
         return self.silicon.named_by_reload(self.image, self.programmed, time_ns)

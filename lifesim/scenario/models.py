@@ -97,6 +97,17 @@ class Group(Table):
             )
         return self
 
+    @model_validator(mode="after")
+    def _trends_have_a_measure(self) -> Self:
+        if self.schedule.kind == "adaptive":
+            for key, given, problem in (
+                ("criterion", "sdc1", "a top class changes or does not; the schedule adaptive needs a measure that has a trend, such as sdc3"),
+                ("sequential", "cusum", "the schedule adaptive has a trend of its own; each test must decide alone"),
+            ):
+                if getattr(self.aet, key) == given:
+                    raise mistake(problem, ("aet", key), involves=(("schedule",),))
+        return self
+
     @property
     def diagnosis(self) -> Diagnosis:
         """How the devices look for stuck cells: as the policy says, unless the schedule's own diagnosis is another."""

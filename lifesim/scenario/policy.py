@@ -19,7 +19,7 @@ class OnPredictedLoss(Table):
     """
     A confirmed alarm is acted on only if the accuracy that it stands for is worth it. The loss since the baseline is predicted from the
     test's score by a fit made before the run; an alarm below is recorded, and repeats only when the score says more. For schedules whose
-    tests have a score: periodic, opportunistic, hazard, readback.
+    tests have a score: periodic, adaptive, opportunistic, hazard, readback.
     """
 
     kind: Literal["predicted_loss"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -60,6 +60,12 @@ class Aet(Table):
         return self
 
 
+def _not_below_interval(given_s: float, key: str, interval_s: float) -> None:
+    if given_s < interval_s:
+        problem = f"must not be below interval_s ({readable_duration(interval_s)})"
+        raise mistake(problem, (key,), (("interval_s",),))
+
+
 class Never(Table):
     """No test, ever: what happens to a fleet that nobody looks after."""
 
@@ -72,6 +78,24 @@ class Periodic(Table):
     kind: Literal["periodic"]
     interval_s: Interval
     """Time between tests, in s."""
+
+
+class Adaptive(Table):
+    """
+    Adversarial example testing, each test when the trend of those since the baseline is predicted to reach the alarm; never later than twice the time since the
+    baseline, so that intervals double while nothing moves.
+    """
+
+    kind: Literal["adaptive"]
+    interval_s: Interval
+    """Least time between tests, and time to the first after a baseline, in s."""
+    longest_s: Interval = Field(default="90 d", validate_default=True)  # type: ignore[assignment]
+    """Longest time between tests, in s."""
+
+    @model_validator(mode="after")
+    def _intervals_in_order(self) -> Self:
+        _not_below_interval(self.longest_s, "longest_s", self.interval_s)
+        return self
 
 
 class Opportunistic(Table):
@@ -90,9 +114,7 @@ class Opportunistic(Table):
 
     @model_validator(mode="after")
     def _full_tests_are_rare(self) -> Self:
-        if self.full_interval_s < self.interval_s:
-            problem = f"must not be below interval_s ({readable_duration(self.interval_s)})"
-            raise mistake(problem, ("full_interval_s",), (("interval_s",),))
+        _not_below_interval(self.full_interval_s, "full_interval_s", self.interval_s)
         return self
 
 
@@ -114,9 +136,43 @@ class Hazard(Table):
 
     @model_validator(mode="after")
     def _intervals_in_order(self) -> Self:
-        if self.longest_s < self.interval_s:
-            problem = f"must not be below interval_s ({readable_duration(self.interval_s)})"
-            raise mistake(problem, ("longest_s",), (("interval_s",),))
+        _not_below_interval(self.longest_s, "longest_s", self.interval_s)
+        return self
+
+
+class Sentinel(Table):
+    """
+    Sums of cells, watched at a short interval: each crossbar is read with all its rows driven, and a sum that is off what it was at the baseline by more than a
+    tolerance calls for the diagnosis. Cheap and coarse: it sees some faulty cells together, whether they matter or not.
+    """
+
+    kind: Literal["sentinel"]
+    interval_s: Interval
+    """Time between checks, in s."""
+    sums: Literal["column", "crossbar"] = "column"
+    """The current of each column of a crossbar (a checksum), or of the whole crossbar (its power)."""
+    noise_levels: float | None = Field(default=None, ge=0, le=1e6)
+    """Standard deviation of a reading of one sum, in levels of a cell; default: 0.5 of a column, 16 of a crossbar (0.1 % of its cells)."""
+    tolerance_levels: float | None = Field(default=None, gt=0, le=1e6)
+    """A sum that is off by more, in levels of a cell, calls for the diagnosis; default: 7 times noise_levels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        data = dict(data)
+        if data.get("noise_levels") is None:
+            data["noise_levels"] = 16.0 if data.get("sums") == "crossbar" else 0.5
+        noise = data["noise_levels"]
+        if data.get("tolerance_levels") is None and isinstance(noise, int | float) and noise > 0:
+            data["tolerance_levels"] = 7.0 * noise
+        return data
+
+    @model_validator(mode="after")
+    def _has_a_tolerance(self) -> Self:
+        if self.tolerance_levels is None:
+            raise mistake("must be given where there is no noise", ("tolerance_levels",), (("noise_levels",),))
         return self
 
 
@@ -153,6 +209,15 @@ class ReloadVerify(Table):
     """An alarm is raised if at least so many cells are named that were not known."""
 
 
+class Oracle(Table):
+    """
+    The bound: the only schedule that knows the truth. An alarm, for nothing, within spec.resolution_s of leaving the spec, as it is measured (at the report times and
+    around interventions). No schedule of tests has less silent time.
+    """
+
+    kind: Literal["oracle"]
+
+
 class BlindRefresh(Table):
     """Reprogramming from the backup at a fixed interval, without any test."""
 
@@ -162,8 +227,19 @@ class BlindRefresh(Table):
 
 
 Schedule = Annotated[
-    Never | Periodic | Opportunistic | Hazard | Readback | ReloadVerify | MarchScrub | BlindRefresh, Field(discriminator="kind")
+    Never
+    | Periodic
+    | Adaptive
+    | Opportunistic
+    | Hazard
+    | Readback
+    | ReloadVerify
+    | Sentinel
+    | MarchScrub
+    | BlindRefresh
+    | Oracle,
+    Field(discriminator="kind"),
 ]
 
-SCORED = ("periodic", "opportunistic", "hazard", "readback")
+SCORED = ("periodic", "adaptive", "opportunistic", "hazard", "readback")
 """Kinds of schedules whose tests have a score; hazard with test = "aet"."""

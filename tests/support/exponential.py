@@ -118,7 +118,7 @@ def live(
     read = Cost(read_ns, 0.0, 0)
     diagnosis, programming = Cost(diagnosis_ns, 0.0, 5), Cost(programming_ns, 0.0, 1)
     again = Cost(again_ns, 0.0, 1)
-    costs = VisitCosts(read, read, diagnosis, programming, baseline_reads, rereads, again)
+    costs = VisitCosts(read, read, diagnosis, programming, baseline_reads, rereads, again, check=read)
 
     def make_unit(number: int, generation: int, time_ns: int) -> Unit:
         made = twin(generation, time_ns) if callable(twin) else twin

@@ -1,7 +1,9 @@
 """Schedules: when a device is visited, what a visit does, and what it finds. One small class each, behind :class:`Schedule`."""
 
+from lifesim.detection.schedules.adaptive import Adaptive
 from lifesim.detection.schedules.hazard import Hazard
 from lifesim.detection.schedules.opportunistic import Opportunistic
+from lifesim.detection.schedules.oracle import Oracle
 from lifesim.detection.schedules.plain import BlindRefresh, MarchScrub, Never, Periodic, Readback
 from lifesim.detection.schedules.protocol import (
     NO_COST,
@@ -11,12 +13,15 @@ from lifesim.detection.schedules.protocol import (
     Finding,
     Outcome,
     Schedule,
+    Trip,
     VisitCosts,
 )
 from lifesim.detection.schedules.reload_verify import ReloadVerify
+from lifesim.detection.schedules.sentinel import Sentinel
 
 __all__ = [
     "NO_COST",
+    "Adaptive",
     "BlindRefresh",
     "ChoosingSchedule",
     "Course",
@@ -26,10 +31,13 @@ __all__ = [
     "MarchScrub",
     "Never",
     "Opportunistic",
+    "Oracle",
     "Outcome",
     "Periodic",
     "Readback",
     "ReloadVerify",
     "Schedule",
+    "Sentinel",
+    "Trip",
     "VisitCosts",
 ]

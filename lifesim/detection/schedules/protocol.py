@@ -12,6 +12,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol
 
 from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.monitor import Monitor
 from lifesim.detection.visits import Grid, VisitTimes
 
 NO_COST = Cost(0, 0.0, 0)
@@ -24,6 +25,7 @@ class Outcome(Enum):
     ALARM = "alarm"  # diagnose
     DIAGNOSE = "diagnose"  # diagnose, although nothing was noticed
     REFRESH = "refresh"  # rewrite from the backup, no questions asked
+    NOTED = "noted"  # an alarm about which nothing can be done
     NAMED = "named"  # an alarm that says which cells are stuck: no diagnosis is needed
 
 
@@ -42,6 +44,13 @@ class Finding(NamedTuple):
     without_noise: bool = True
 
 
+class Trip(NamedTuple):
+    """The first reading of sums that was out of tolerance: its position among those asked for; whether it would have been without noise."""
+
+    position: int
+    without_noise: bool
+
+
 class Examinee(Protocol):
     """What a schedule may ask of a device."""
 
@@ -54,6 +63,9 @@ class Examinee(Protocol):
         Reads with a score (:func:`lifesim.detection.criteria.score`) below ``least_score`` do not alarm.
         """
 
+    def progress(self, time_ns: int) -> int:
+        """Return how far the first read of a visit at ``time_ns`` is on the way to an alarm: 0 if nothing has moved, 1000 or more if it alarms."""
+
     def new_wrong_cells(self, time_ns: int) -> int:
         """Cells that a read-back at ``time_ns`` shows to differ from the backup and that did not at the baseline."""
 
@@ -62,6 +74,18 @@ class Examinee(Protocol):
 
     def read_back(self, time_ns: int) -> None:
         """Set the baseline of read-back from a read of the whole array at ``time_ns``."""
+
+    def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
+        """Return the first of readings of the sums at these times that is out of tolerance."""
+
+    def read_sums(self, time_ns: int, monitor: Monitor) -> None:
+        """Take the sums at ``time_ns`` for what they should be; the noise of many readings is averaged away."""
+
+    def out_of_spec(self, times_ns: Sequence[int]) -> list[bool]:
+        """Return whether the device is truly out of spec at each time, if nothing is done to it in between. The oracle alone gets an answer."""
+
+    def left_out_of_spec(self) -> bool:
+        """Return whether a diagnosis, and what followed it, has left the device truly out of spec. The oracle alone gets an answer."""
 
     def expected_faults(self, since_ns: int, time_ns: int, tests: int = 0) -> float:
         """Return how many cells are expected to become faulty between two times, if nothing is done to them in between (not decreasing in ``time_ns``).
@@ -80,7 +104,7 @@ class VisitCosts:
 
     One read of all test pictures, one read-back of the array, a diagnosis (a March test or a read-only one), a programming of the whole array;
     how often test pictures are read for a baseline, and again to confirm an alarm; each cell that a diagnosis tries again; how many ``reads`` of all
-    test pictures are averaged in a test, and each time that one is repeated to confirm an alarm.
+    test pictures are averaged in a test, and each time that one is repeated to confirm an alarm; a ``check`` of the sums of all crossbars.
     """
 
     aet_read: Cost
@@ -91,6 +115,7 @@ class VisitCosts:
     rereads: int
     again: Cost = NO_COST
     reads: int = 1
+    check: Cost = NO_COST
 
     @property
     def test(self) -> Cost:
