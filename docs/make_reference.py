@@ -272,6 +272,8 @@ def _allowed(field: FieldInfo) -> str:
         return " or ".join(f"`{choice}`" for choice in get_args(annotation))
     if get_origin(annotation) is dict:
         entry = FieldInfo.from_annotation(get_args(annotation)[1])
+        if entry.annotation is Any:
+            return "table"
         return "tables by name" if _is_table(entry.annotation) else f"table of numbers{_bounds(entry)}"
     if _is_table(annotation):
         return "preset or table" if issubclass(annotation, PresetTable) else "table"

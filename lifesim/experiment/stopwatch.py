@@ -46,6 +46,10 @@ class TimedSchedule:
         with self._stopwatch("tests"):
             return self._schedule.first_finding(*asked)
 
+    def next_visit(self, *asked: Any) -> int | None:
+        with self._stopwatch("tests"):
+            return self._schedule.next_visit(*asked)
+
     def set_baseline(self, *asked: Any) -> None:
         with self._stopwatch("tests"):
             self._schedule.set_baseline(*asked)

@@ -42,6 +42,7 @@ from lifesim.detection.schedules import (
     Sentinel,
     VisitCosts,
 )
+from lifesim.detection.schedules.custom import make_custom
 from lifesim.detection.schedules.opportunistic import idlest_hours
 from lifesim.detection.visits import VisitTimes
 from lifesim.errors import UserError
@@ -199,6 +200,9 @@ def make_schedule(group: Group, scenario: Scenario) -> Schedule:
             return ReloadVerify(to_ns(settings.interval_s), settings.alarm_cells)
         case "oracle":
             return Oracle(to_ns(scenario.spec.resolution_s), to_ns(scenario.report_interval_s))
+        case "custom":
+            interval_ns = None if settings.interval_s is None else to_ns(settings.interval_s)
+            return make_custom(getattr(settings, "class"), interval_ns, settings.options)
         case "march_scrub":
             return MarchScrub(to_ns(settings.interval_s), group.diagnosis.read_only)
         case "blind_refresh":
@@ -214,14 +218,15 @@ def check_timing(scenario: Scenario) -> None:
         schedule = make_schedule(group, scenario)
         visit_ns = schedule.longest_visit_ns(visit_costs(group, operations))
         if schedule.interval_ns is not None and visit_ns >= schedule.interval_ns:
-            given_s = group.schedule.interval_s
+            given_s = getattr(group.schedule, "interval_s", None)
+            key = "" if given_s is None else f".interval_s = {given_s:g}"
             leaves = (
                 ""
-                if schedule.interval_ns == to_ns(given_s)
+                if given_s is not None and schedule.interval_ns == to_ns(given_s)
                 else f"leaves {to_s(schedule.interval_ns):.3g} s between two visits, which "
             )
             mistakes.append(
-                f"{scenario.name}: group.{name}.schedule.interval_s = {given_s:g}: {leaves}must be longer than a visit of "
+                f"{scenario.name}: group.{name}.schedule{key}: {leaves}must be longer than a visit of "
                 f"{group.schedule.kind}, which takes {to_s(visit_ns):.3g} s on {group.network.name}"
             )
         for bank, cost in zip(hardware.layout.banks, operations.reload, strict=True):

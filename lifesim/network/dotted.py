@@ -1,4 +1,4 @@
-"""A user's own networks and data sets, by dotted name: ``package.module:function``."""
+"""What users bring of their own, by dotted name: ``package.module:function``, of networks and data sets, or ``package.module:Class``."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from lifesim.errors import UserError, did_you_mean
@@ -13,10 +14,26 @@ from lifesim.errors import UserError, did_you_mean
 
 @functools.cache
 def call_dotted(what: str, name: str) -> Any:
-    """Import ``package.module`` and return what its ``function`` returns, called without arguments, once per process.
+    """Return what :func:`find_dotted` finds returns, called without arguments, once per process. Raises UserError if that fails, too."""
+    found = find_dotted(what, name)
+    if not callable(found):
+        raise UserError(f"{what} {name}: must be a function without arguments, not {type(found).__name__}")
+    return call_found(what, name, found)
+
+
+def call_found(what: str, name: str, found: Callable[..., Any], **options: Any) -> Any:
+    """Return what ``found`` returns. Raises UserError, naming ``what`` and ``name``, if it raises an error of its own."""
+    try:
+        return found(**options)
+    except Exception as error:
+        raise _failed(what, name, "calling", error) from error
+
+
+def find_dotted(what: str, name: str) -> Any:
+    """Import ``package.module`` and return its attribute.
 
     A module is looked for as Python does, and then in the working directory. Raises UserError, naming ``what`` and ``name``, if there is no
-    such module or attribute, or if either raises an error of its own.
+    such module or attribute, or if importing it raises an error of its own.
     """
     module_name, _, attribute = name.partition(":")
     if os.getcwd() not in sys.path:
@@ -39,12 +56,7 @@ def call_dotted(what: str, name: str) -> Any:
             )
             raise UserError(f"{what} {name}: {module_name} has no {attribute!r}{near}")
         found = getattr(found, part)
-    if not callable(found):
-        raise UserError(f"{what} {name}: must be a function without arguments, not {type(found).__name__}")
-    try:
-        return found()
-    except Exception as error:
-        raise _failed(what, name, "calling", error) from error
+    return found
 
 
 def _failed(what: str, name: str, doing: str, error: Exception) -> UserError:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
+from lifesim.scenario.network import is_dotted
 from lifesim.scenario.table import Interval, Table, mistake
 from lifesim.scenario.units import readable_duration
 
@@ -226,6 +227,41 @@ class BlindRefresh(Table):
     """Time between refreshes, in s."""
 
 
+def _as_class(given: Any) -> Any:
+    if not isinstance(given, str) or not is_dotted(given):
+        raise mistake('must be a dotted name such as "package.module:Class"')
+    return given
+
+
+def _in_order(options: dict[str, Any]) -> dict[str, Any]:
+    """The order in the file means nothing, so it must not change the scenario's digest."""
+    return dict(sorted(options.items()))
+
+
+Custom = create_model(
+    "Custom",
+    __base__=Table,
+    __doc__="""A schedule of one's own: a class that is what lifesim.detection.schedules.Schedule says (docs/schedules.md has an example).""",
+    kind=(Literal["custom"], ...),
+    # A keyword cannot stand in the body of a class.
+    **{
+        "class": (
+            Annotated[str, BeforeValidator(_as_class)],
+            Field(
+                description="""Dotted name "package.module:Class". The module is imported when the fleet is built, from the installed packages or the working directory."""
+            ),
+        )
+    },
+    interval_s=(
+        Interval | None,
+        Field(default=None, description="""Handed to the class as interval_ns; time between visits, in s."""),
+    ),
+    options=(
+        Annotated[dict[str, Any], AfterValidator(_in_order)],
+        Field(default={}, description="""Handed to the class as further keywords."""),
+    ),
+)
+
 Schedule = Annotated[
     Never
     | Periodic
@@ -237,7 +273,8 @@ Schedule = Annotated[
     | Sentinel
     | MarchScrub
     | BlindRefresh
-    | Oracle,
+    | Oracle
+    | Custom,
     Field(discriminator="kind"),
 ]
 
