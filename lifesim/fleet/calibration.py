@@ -65,7 +65,8 @@ def least_score_to_climb(
 ) -> int | None:
     """Return the lowest score after nearest codes have been written with which the next rung is climbed, None where they never are.
 
-    No example that loses more than the policy's ``climb_above`` stays below: a mean loss would leave the unlucky where they are. Examples are worn where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large.
+    No example that loses more than the policy's ``climb_above`` stays below: a mean loss would leave the unlucky where they are. Examples are worn
+    where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large.
     """
     if "nearest_code" not in group.policy.ladder:
         return None

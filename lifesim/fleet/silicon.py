@@ -237,8 +237,8 @@ class Silicon:
     """The banks of one device.
 
     ``regions``: for each layer, where its cells lie, in order. Layers that share cells share a bank: a stuck cell
-    touches every layer that passes through it. ``drift``: of each layer, or empty where levels do not drift. ``warming``: None where reads do not depend on the
-    temperature.
+    touches every layer that passes through it. ``drift``: of each layer, or empty where levels do not drift. ``warming``: None where reads do not
+    depend on the temperature.
     """
 
     banks: tuple[Bank, ...]

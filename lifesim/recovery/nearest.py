@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numba import njit
 
-from lifesim.crossbar.encoding import Encoding
+from lifesim.crossbar.encoding import BIAS, BITS_PER_WEIGHT, Encoding
 from lifesim.crossbar.faults import FaultMap
 
 _SIGN_BIT = np.uint16(0x8000)
+_ONES = (1 << BITS_PER_WEIGHT) - 1
+_options = dict(nogil=True, cache=True)
 
 
 def nearest_codes(codes: Sequence[np.ndarray], fault_map: FaultMap) -> tuple[np.ndarray, ...]:
@@ -50,42 +53,56 @@ def stuck_bits(
 def nearest(targets: np.ndarray, stuck: np.ndarray, shown: np.ndarray, encoding: Encoding) -> np.ndarray:
     """Return the nearest codes (int16 [n]) to ``targets`` (int16 [n]) of weights whose ``stuck`` bits show ``shown`` (uint16 [n], see
     :func:`stuck_bits`).
-
-    Where the target's own bits disagree first, counted from the top, decides: below that bit the pattern is free to be the largest or the smallest,
-    and the other neighbour differs from the target in the lowest free bit above it that can be turned.
     """
-    wanted = targets.view(np.uint16) ^ _SIGN_BIT
-    held = shown if encoding.offset else shown ^ (stuck & _SIGN_BIT)
-    free = ~stuck
+    return _nearest_of_all(targets, stuck, in_offset_binary(stuck, shown, encoding))
+
+
+def in_offset_binary(stuck: np.ndarray, shown: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """Return what stuck bits would show if the weights stood in offset binary, as :func:`nearest_of` takes it."""
+    return shown if encoding.offset else shown ^ (stuck & _SIGN_BIT)
+
+
+@njit(**_options)
+def nearest_of(target: int, stuck: int, held: int) -> int:
+    """Return the nearest code to one target; its ``stuck`` bits show ``held``, in offset binary.
+
+    Patterns with these bits on either side of the target are found from the first bit, counted from the top, in which the target disagrees.
+    """
+    wanted, free = target + BIAS, _ONES ^ stuck
     below = _largest_at_most(wanted, free, held)
-    above = ~_largest_at_most(~wanted, free, ~held & stuck)
-    # Where there is none on one side, the search has wrapped to the other.
-    down = wanted.astype(np.int32) - below
-    up = above.astype(np.int32) - wanted
-    take_above = (down < 0) | ((up >= 0) & (up < down))
-    return (np.where(take_above, above, below) ^ _SIGN_BIT).view(np.int16)
+    complement = _largest_at_most(_ONES ^ wanted, free, stuck ^ held)
+    above = _ONES ^ complement
+    if below < 0 or (complement >= 0 and above - wanted < wanted - below):
+        return above - BIAS
+    return below - BIAS
 
 
-def _largest_at_most(wanted: np.ndarray, free: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """Return the largest patterns that are not above ``wanted`` and show ``held`` where they are not ``free``; where there is none, one that is above."""
+@njit(**_options)
+def _largest_at_most(wanted: int, free: int, held: int) -> int:
+    """Return the largest pattern that is not above ``wanted`` and shows ``held`` where it is not ``free``; -1 where all are above."""
     wrong = (wanted ^ held) & ~free
-    # The highest bit in which what is held disagrees with what is wanted; below it the pattern is smaller or larger whatever it is.
-    smeared = wrong.copy()
-    for shift in (1, 2, 4, 8):
-        smeared |= smeared >> np.uint16(shift)
-    top = smeared ^ (smeared >> np.uint16(1))
-    lower = smeared >> np.uint16(1)  # bits below it
-    too_low = (held & top) == 0  # it holds 0 where 1 is wanted: all below may be one
-    largest = (wanted & ~smeared & free) | held | np.where(too_low, lower & free, np.uint16(0))
-    largest = np.where(wrong == 0, (wanted & free) | held, largest)
-    # It holds 1 where 0 is wanted: the lowest free one of the bits above gives way, and all free bits below that are ones.
-    turnable = wanted & free & ~smeared
-    turned = turnable & (~turnable + np.uint16(1))
-    beneath = turned - np.uint16(1)
-    turned_down = ((wanted & ~(turned | beneath)) & free) | held | (beneath & free)
-    too_high = (wrong != 0) & ~too_low
-    lowest = held  # nothing can give way: all patterns are above
-    return np.where(too_high, np.where(turned != 0, turned_down, lowest), largest)
+    if not wrong:
+        return wanted
+    # That bit and all below; these are free to be the largest once a bit above them makes the pattern smaller.
+    rest = wrong | wrong >> 1
+    rest |= rest >> 2
+    rest |= rest >> 4
+    rest |= rest >> 8
+    if held & (rest ^ rest >> 1):
+        # It shows 1 where 0 is wanted: the lowest bit above that can be turned to 0 gives way.
+        turnable = wanted & free & ~rest
+        if not turnable:
+            return -1
+        rest = ((turnable & -turnable) << 1) - 1
+    return (wanted & ~rest) | (held & rest) | (free & rest >> 1)
+
+
+@njit(**_options)
+def _nearest_of_all(targets: np.ndarray, stuck: np.ndarray, held: np.ndarray) -> np.ndarray:
+    codes = np.empty(len(targets), np.int16)
+    for i in range(len(targets)):
+        codes[i] = nearest_of(np.int64(targets[i]), np.int64(stuck[i]), np.int64(held[i]))
+    return codes
 
 
 def _fit(

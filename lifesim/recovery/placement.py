@@ -14,18 +14,21 @@ import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numba import njit
 from scipy.optimize import linear_sum_assignment
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.network.model import Model
-from lifesim.recovery.importance import Importance
-from lifesim.recovery.nearest import nearest, stuck_bits
+from lifesim.recovery.nearest import in_offset_binary, nearest_of, stuck_bits
+
+if TYPE_CHECKING:  # running alone needs torch
+    from lifesim.recovery.importance import Importance
 
 _ROUNDS = 2  # over the layers: a third gains next to nothing
-_TRIED_AT_ONCE = 1 << 18  # weights: for memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +97,7 @@ def best_placement(model: Model, fault_map: FaultMap, importance: Importance) ->
     ]
     units = [np.arange(codes.shape[1]) for codes in model.codes]
     stuck = [
-        stuck_bits(cells, levels, fault_map.encoding) if len(cells) else None
+        _stuck(cells, levels, fault_map.encoding) if len(cells) else None
         for cells, levels in zip(fault_map.cells, fault_map.values, strict=True)
     ]
     for _ in range(_ROUNDS):
@@ -102,24 +105,29 @@ def best_placement(model: Model, fault_map: FaultMap, importance: Importance) ->
             cost = np.zeros((len(units[layer]),) * 2)  # [place, unit]
             rows = Placement(tuple(units))._rows(layer, len(model.codes[layer]))
             if (bits := stuck[layer]) is not None:
-                _add_outputs(cost, model.codes[layer], worth[layer], rows, bits, fault_map.encoding)
+                _add_outputs(cost, model.codes[layer], worth[layer], rows, bits)
             if (bits := stuck[layer + 1]) is not None:
                 after = model.codes[layer + 1], worth[layer + 1]
-                _add_inputs(cost, *after, units[layer + 1], bits, fault_map.encoding)
+                _add_inputs(cost, *after, units[layer + 1], bits)
             units[layer] = linear_sum_assignment(cost)[1].astype(np.int64)
     return Placement(tuple(units))
 
 
 Stuck = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""What :func:`lifesim.recovery.nearest.stuck_bits` returns: weights (physical), their stuck bits, what these show."""
+"""Weights (physical), their stuck bits, and what these show in offset binary."""
+
+
+def _stuck(cells: np.ndarray, levels: np.ndarray, encoding: Encoding) -> Stuck:
+    weights, stuck, shown = stuck_bits(cells, levels, encoding)
+    return weights, stuck, in_offset_binary(stuck, shown, encoding)
 
 
 def _add_outputs(
-    cost: np.ndarray, codes: np.ndarray, worth: np.ndarray, rows: np.ndarray, stuck: Stuck, encoding: Encoding
+    cost: np.ndarray, codes: np.ndarray, worth: np.ndarray, rows: np.ndarray, stuck: Stuck
 ) -> None:
     """Add to the cost [place, unit] what each unit's own weights lose in each column; ``rows``: the logical input of each row."""
     inputs, places = np.divmod(stuck[0], len(cost))
-    _add(cost, codes, worth, rows[inputs], places, stuck[1:], encoding)
+    _add(cost, codes, worth, rows[inputs], places, *stuck[1:])
 
 
 def _add_inputs(
@@ -128,7 +136,6 @@ def _add_inputs(
     worth: np.ndarray,
     outputs: np.ndarray,
     stuck: Stuck,
-    encoding: Encoding,
 ) -> None:
     """Add what the next layer's weights of each unit lose in each place's rows; ``outputs``: the logical output of each column."""
     fan_in, fan_out = codes.shape
@@ -136,26 +143,23 @@ def _add_inputs(
     inputs, columns = np.divmod(stuck[0], fan_out)
     places, within = np.divmod(inputs, of_each)
     by_unit = (np.ascontiguousarray(a.reshape(len(cost), of_each * fan_out).T) for a in (codes, worth))
-    _add(cost, *by_unit, within * fan_out + outputs[columns], places, stuck[1:], encoding)
+    _add(cost, *by_unit, within * fan_out + outputs[columns], places, *stuck[1:])
 
 
+@njit(nogil=True, cache=True)
 def _add(
     cost: np.ndarray,
     targets: np.ndarray,
     worth: np.ndarray,
     lines: np.ndarray,
     places: np.ndarray,
-    stuck: tuple[np.ndarray, np.ndarray],
-    encoding: Encoding,
+    stuck: np.ndarray,
+    held: np.ndarray,
 ) -> None:
     """Add the errors of all units' ``targets[line]`` (codes [lines, units]) at stuck weights, each of one line and place, squared times ``worth``."""
-    units = targets.shape[1]
-    order = np.argsort(places, kind="stable")
-    at_once = max(1, _TRIED_AT_ONCE // units)
-    for first in range(0, len(order), at_once):
-        some = order[first : first + at_once]
-        wanted = targets[lines[some]].reshape(-1)
-        held = nearest(wanted, *(np.repeat(bits[some], units) for bits in stuck), encoding)
-        off = (held.astype(np.float64) - wanted).reshape(len(some), units)
-        there, begins = np.unique(places[some], return_index=True)
-        cost[there] += np.add.reduceat(off * off * worth[lines[some]], begins)
+    for i in range(len(lines)):
+        line, place, bits, shown = lines[i], places[i], np.int64(stuck[i]), np.int64(held[i])
+        for unit in range(targets.shape[1]):
+            target = np.int64(targets[line, unit])
+            off = nearest_of(target, bits, shown) - target
+            cost[place, unit] += off * off * worth[line, unit]

@@ -1,8 +1,8 @@
 """Retraining for devices that write nearest codes: what they will make of a stuck weight is part of every step.
 
 Beyond RRAMedy's Eq. 6, which lets stuck bits take their stuck value. Only the weights agreed on at deployment move; what enters their first layer is
-worked out once. Biases, which are digital and unharmed, stay: moving them as well gains nothing (docs/beyond.md). The aim is not the labels but what the clean network answers, of which a few thousand pictures
-say more (Hinton, Vinyals & Dean 2015), and which no device can overfit.
+worked out once. Biases, which are digital and unharmed, stay: moving them as well gains nothing (docs/beyond.md). The aim is not the labels but what
+the clean network answers, of which a few thousand pictures say more (Hinton, Vinyals & Dean 2015), and which no device can overfit.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _PICTURES = 2048
 _DECAYS, _EPSILON = (0.9, 0.999), 1e-8
 _TOGETHER = 8
 _MOST_SHARED_MACS = 1 << 13
-"""Below so many MACs a picture, a step's time is that of torch's calls, and copies are trained eight together, filled up if they are fewer: the same
-bytes for each, whatever comes with it."""
+"""Below so many MACs a picture, a step's time is that of torch's calls, and copies are trained eight together, filled up if they are fewer: the
+same bytes for each, whatever comes with it."""
 
 
 def retrain_projected(
@@ -50,7 +50,8 @@ def retrain_projected(
     versions.
 
     Adam (Kingma & Ba 2015) on up to 2,048 training pictures, with the nearest codes of weights that it keeps unrounded (a straight-through gradient:
-    Bengio et al. 2013). ``settings.learning_rate`` is in units of the root mean square of a layer's weights, and decays to 0 along half a cosine. One thread, seeded by model and map: same arguments, versions and CPU type, same bytes, whatever other jobs there are.
+    Bengio et al. 2013). ``settings.learning_rate`` is in units of the root mean square of a layer's weights, and decays to 0 along half a cosine. One
+    thread, seeded by model and map: same arguments, versions and CPU type, same bytes, whatever other jobs there are.
     """
     tail = Tail.of(clean.architecture, agreed.first)
     together = _TOGETHER if sum(c.size for c in clean.codes[tail.first :]) <= _MOST_SHARED_MACS else 1

@@ -86,9 +86,10 @@ class Policy(Table):
     """How it looks for stuck cells."""
     ladder: ListOf[Rung] = ("retrain",)
     """What is done about stuck cells, after a refresh and before retirement, in this order: write the nearest code that they allow
-    (nearest_code), place hidden units where they do least harm (permutation), call the cloud (retrain). RRAMedy knows only the last."""
+    (nearest_code), place hidden units where they do least harm (permutation, which rewrites all cells), call the cloud (retrain). RRAMedy knows only
+    the last."""
     climb_above: Share = 0.005
-    """From one rung to the next: a test's score from which on any of the devices simulated beforehand has lost more accuracy than this."""
+    """From one rung to the next: when a test shows as much as any device simulated beforehand showed that had lost more accuracy than this."""
     retraining: Literal["mask", "nearest_code"] = "mask"
     """What the cloud makes of weights with stuck cells at every step: their stuck bits take their stuck value (mask, RRAMedy's Eq. 6), or the
     nearest code that they allow is taken (nearest_code), as the device will. With the latter it moves only weights that were agreed on at

@@ -380,3 +380,58 @@ def test_what_was_for_a_replaced_device_is_for_nobody(mlp_model: Model, maps: li
     world.service.close()
     told, traffic = totals(device), world.links[0].traffic[Direction.UP]
     assert told["map_sent"] == told["map_received"] == traffic.sent
+
+
+# -- maps as what is new --
+
+
+def sent_sizes(device: Listener) -> list[int]:
+    return [amount for _, kind, amount in device.trace if kind == "map_sent"]
+
+
+def test_what_is_new_is_since_an_answer_that_has_arrived_not_one_that_was_cut_short(
+    mlp_model: Model, maps: list[FaultMap]
+) -> None:
+    """The first answer arrives damaged; a map sent before it has come whole cannot build on it."""
+    world, grown = Setting(mlp_model, incremental=True), [maps[0], maps[0].union(maps[1])]
+    world.service._desks[0].link = Cutting(world.env, 800.0, 800.0, 5.0, cut=(1,))
+    (device,) = world.devices
+    world.ask(0, grown[0], at_s=0)
+    while "redeployment_damaged" not in device.kinds():
+        world.env.step()
+    world.ask(0, grown[1], at_s=0)
+    world.run(until_s=2000)
+    assert device.inbox.triggered
+    assert sent_sizes(device) == [world.map_bytes(m) for m in grown]
+
+
+def test_a_damaged_map_of_what_is_new_comes_again_and_gives_the_whole(
+    mlp_model: Model, maps: list[FaultMap]
+) -> None:
+    world, grown = Setting(mlp_model, incremental=True), [maps[0], maps[0].union(maps[1])]
+    (device,) = world.devices
+    world.ask(0, grown[0], at_s=0)
+    world.run(until_s=1000)
+    device.inbox = world.env.event()
+    world.service._desks[0].link = Cutting(world.env, 800.0, 800.0, 5.0, cut=(0,))
+    world.ask(0, grown[1], at_s=0)
+    world.run(until_s=2000)
+    assert device.kinds().count("map_damaged") == 1
+    new = len(encode_map(grown[1], world.cells, since=grown[0]))
+    assert sent_sizes(device) == [world.map_bytes(grown[0]), new, new]
+    assert world.tasks[1][1] == grown[1]
+
+
+def test_a_new_device_s_map_is_whole_and_builds_on_nothing_of_the_old(
+    mlp_model: Model, maps: list[FaultMap]
+) -> None:
+    world, grown = Setting(mlp_model, incremental=True), maps[0].union(maps[1])
+    (device,) = world.devices
+    world.ask(0, maps[0], at_s=0)
+    world.run(until_s=1000)
+    device.inbox = world.env.event()
+    world.service.renew_desk(0, mlp_model)
+    world.ask(0, grown, at_s=0)
+    world.run(until_s=2000)
+    assert sent_sizes(device) == [world.map_bytes(maps[0]), world.map_bytes(grown)]
+    assert world.tasks[1] == (mlp_model, grown)

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap
 from lifesim.recovery.coding import MessageError, pack_count, pack_positions, seal
 from lifesim.recovery.mapcodec import decode_map, encode_map
@@ -120,3 +121,43 @@ def test_what_is_new_takes_less_than_the_whole(mlp_model, random_damage):
     older = random_damage(mlp_model, 0.005, 1)
     newer = older.union(random_damage(mlp_model, 0.0001, 2))
     assert len(encode_map(newer, cells, since=older)) < len(encode_map(newer, cells)) / 20
+
+
+def test_truncation_and_damage_of_what_is_new_are_refused():
+    older = FaultMap.of([[3, 77], [5], []], [[0, 1], [1], []])
+    newer = older.union(FaultMap.of([[200], [], [2]], [[1], [], [0]]))
+    data = encode_map(newer, LAYER_CELLS, since=older)
+    for length in range(len(data)):
+        with pytest.raises(MessageError, match="truncated|another kind"):
+            decode_map(data[:length], LAYER_CELLS, since=older)
+    for place in range(len(data)):
+        damaged = bytearray(data)
+        damaged[place] ^= 0x10
+        with pytest.raises(MessageError):
+            decode_map(bytes(damaged), LAYER_CELLS, since=older)
+
+
+def test_a_map_sent_twice_as_what_is_new_says_that_nothing_is():
+    older = FaultMap.of([[3, 77], [5], []], [[0, 1], [1], []])
+    data = encode_map(older, LAYER_CELLS, since=older)
+    assert decode_map(data, LAYER_CELLS, since=older) == older
+    assert len(data) < len(encode_map(older, LAYER_CELLS)) + 5
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_maps_of_two_bit_cells(data):
+    """Four levels; whole, and as what is new."""
+    mlc = Encoding(2, offset=True)
+
+    def draw():
+        stuck = [
+            data.draw(st.dictionaries(st.integers(0, size - 1), st.integers(0, 3), max_size=20))
+            for size in LAYER_CELLS
+        ]
+        return FaultMap.of([list(s) for s in stuck], [list(s.values()) for s in stuck], mlc)
+
+    older = draw()
+    newer = older.union(draw())
+    assert decode_map(encode_map(older, LAYER_CELLS), LAYER_CELLS, mlc) == older
+    assert decode_map(encode_map(newer, LAYER_CELLS, older), LAYER_CELLS, mlc, older) == newer
