@@ -20,6 +20,7 @@ from lifesim.scenario import models
 from lifesim.scenario.cloud import Retraining
 from lifesim.scenario.policy import Diagnosis
 from lifesim.scenario.presets import load_preset
+from lifesim.scenario.prices import Prices
 from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import UNITS, Quantity
 
@@ -200,6 +201,7 @@ _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("[cloud]", "", models.Cloud),
     ("service", "cloud.service", models.Cloud),
     ("retraining", "cloud.retraining", Retraining),
+    ("[prices]", "", Prices),
 )
 
 
