@@ -90,6 +90,8 @@ def load_alternatives(
 def parse_schedules(text: str) -> list[ShortForm]:
     """Take a list of short forms apart. Raises UserError."""
     forms = [parse_schedule(part) for part in _split(text, ",")]
+    if not forms:
+        raise UserError(f"{OPTION}: must be at least one schedule, such as never,periodic:7d")
     labels = [form.label for form in forms]
     for label in labels:
         if labels.count(label) > 1:

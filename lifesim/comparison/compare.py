@@ -56,7 +56,7 @@ def compare(
     baseline = labels[0] if baseline is None else baseline
     until = dict(until or {})
     _check(labels, baseline, until, replications)
-    _refuse_to_mix(directory, force)
+    refuse_to_mix(directory, force)
     tasks: dict[str, list[Task]] = {label: [] for label in labels}
     enough, done = not until, 0
     try:
@@ -70,7 +70,7 @@ def compare(
                 tasks[alternative.label] += [
                     make_task(alternative.scenario, number, directory) for number in range(done, look)
                 ]
-            _run(
+            run_replications(
                 [[tasks[label][number] for label in labels] for number in range(done, look)],
                 executor,
                 directory,
@@ -88,13 +88,13 @@ def compare(
             )
             if enough:
                 break
-        _write(directory, alternatives, kept, baseline, until, enough)
+        write_comparison(directory, alternatives, kept, baseline, until, enough)
     except OSError as error:
         raise LifesimError(f"{error.filename or directory}: {error.strerror or error}") from error
     return Comparison(directory)
 
 
-def _run(
+def run_replications(
     by_replication: Sequence[Sequence[Task]],
     executor: Executor,
     directory: Path,
@@ -130,7 +130,7 @@ def _run(
         raise
 
 
-def _write(
+def write_comparison(
     directory: Path,
     alternatives: Sequence[Alternative],
     kept: dict[str, list[dict[str, Any]]],
@@ -138,6 +138,10 @@ def _write(
     until: dict[str, float],
     enough: bool,
 ) -> None:
+    """Write the tables of a comparison, and its manifest last: whoever finds that finds the tables.
+
+    ``kept``: what each task kept, by label, in the order of the replications.
+    """
     scenario = alternatives[0].scenario
     currency = None if scenario.prices is None else scenario.prices.currency
     times_s = [to_s(time_ns) for time_ns in report_times_ns(scenario)]
@@ -175,7 +179,6 @@ def _write(
             for name in tables.measured(kept)
         },
     }
-    # Last: whoever finds it finds the tables.
     atomic_write(directory / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -186,8 +189,10 @@ def _check(
         raise UserError(
             f'--baseline: "{baseline}" is not among the schedules; allowed: {", ".join(labels)}{did_you_mean(baseline, labels)}'
         )
-    if replications is not None and replications < 1:
-        raise UserError(f"--replications {replications}: must be at least 1")
+    least = LOOKS[0] if until else 1
+    if replications is not None and replications < least:
+        why = " with --until-ci" if until else ""
+        raise UserError(f"--replications {replications}: must be at least {least}{why}")
     for measure, width in until.items():
         if measure not in MEASURES:
             raise UserError(
@@ -197,7 +202,7 @@ def _check(
             raise UserError(f"--until-ci {measure}={width:g}: must be above 0")
 
 
-def _refuse_to_mix(directory: Path, force: bool) -> None:
+def refuse_to_mix(directory: Path, force: bool) -> None:
     """Raise UserError where ``directory`` is a file, or holds something that is no comparison."""
     try:
         if directory.exists() and not directory.is_dir():

@@ -36,7 +36,7 @@ class Measure:
     meaning: str
 
 
-_PER_YEAR = "per device and year"
+_PER_YEAR = "a device and year"
 
 MEASURES = {
     "in_spec_availability": Measure(
@@ -73,7 +73,7 @@ MEASURES = {
     ),
     "energy_j": Measure("Energy, all", f"J {_PER_YEAR}", "lower", "energy of all causes, reloads and inferences among them"),
     "cell_cycles": Measure(
-        "Write cycles", "per cell and year", "lower", "programming operations, on the mean over all cells of a device"
+        "Write cycles", "a cell and year", "lower", "programming operations, on the mean over all cells of a device"
     ),
     "retired_share": Measure(
         "Retired by the end", "1", "lower", "share of the slots whose first device had been retired by the horizon"
