@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from lifesim.comparison.measures import measure_fleet
-from lifesim.experiment.executors import InProcessExecutor
+from lifesim.comparison.sharing import SharingExecutor
 from lifesim.experiment.lives import live
 from lifesim.files import atomic_write
 from lifesim.scenario.load import canonical_json
@@ -53,7 +53,7 @@ def run_tasks(tasks: Sequence[Task], device: str = "cpu", on_task: Callable[[], 
     Tasks of one replication belong together: what their fleets have in common is worked out once. Between two tasks it is looked whether
     whoever asked has given up (:func:`stop_tasks`).
     """
-    executor = InProcessExecutor()
+    executor = SharingExecutor()
     for task in tasks:
         if (task.path.parent / _STOP).exists():
             return
