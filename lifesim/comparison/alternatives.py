@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from lifesim.errors import UserError, did_you_mean
-from lifesim.scenario.load import load_scenario
+from lifesim.scenario.load import if_given, load_scenario
 from lifesim.scenario.models import Scenario
 from lifesim.scenario.schedule import Schedule
 from lifesim.scenario.table import Table
@@ -120,7 +120,7 @@ def parse_schedule(text: str) -> ShortForm:
             (
                 key
                 for key, field in fields.items()
-                if any(isinstance(m, Quantity) and m.base == "s" for m in field.metadata)
+                if any(isinstance(m, Quantity) and m.base == "s" for m in if_given(field).metadata)
             ),
             None,
         )

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import PydanticCustomError
+
 from lifesim.comparison.alternatives import (
     OPEN_TABLES,
     OPTION,
@@ -26,10 +28,10 @@ from lifesim.comparison.tasks import allow_tasks, make_task
 from lifesim.errors import LifesimError, UserError, did_you_mean
 from lifesim.experiment.tables import csv_bytes
 from lifesim.files import atomic_write
-from lifesim.scenario.load import canonical_json, load_scenario
+from lifesim.scenario.load import canonical_json, if_given, load_scenario
 from lifesim.scenario.models import Scenario
 from lifesim.scenario.table import Table
-from lifesim.scenario.units import UNITS, Quantity
+from lifesim.scenario.units import Quantity
 
 EVALUATIONS = 16
 _ZERO_WHERE_NONE = ("undetected_mean_s", "undetected_p95_s")
@@ -234,7 +236,7 @@ def _dimension(form: ShortForm, base: Scenario, key: str, bounds: str) -> Dimens
             f"{table}.{field}" for table, of in tables.items() for field in of.model_fields if field != "kind"
         ]
         raise UserError(f"--over: no key {key!r}; allowed: {', '.join(allowed)}{did_you_mean(key, allowed)}")
-    field = model.model_fields[name]
+    field = if_given(model.model_fields[name])
     quantity = next((m for m in field.metadata if isinstance(m, Quantity)), None)
     low, colon, high = bounds.partition(":")
     if not colon:
@@ -242,23 +244,21 @@ def _dimension(form: ShortForm, base: Scenario, key: str, bounds: str) -> Dimens
     ends = [_number(end.strip(), quantity, bounds) for end in (low, high)]
     if not ends[0] < ends[1]:
         raise UserError(f'--bounds: "{bounds}": the lower end must be below the upper')
-    return Dimension(key, *ends, whole=int in _types(field.annotation))
-
-
-def _types(annotation: Any) -> tuple[Any, ...]:
-    from typing import get_args
-
-    return get_args(annotation) or (annotation,)
+    return Dimension(key, *ends, whole=field.annotation is int)
 
 
 def _number(text: str, quantity: Quantity | None, bounds: str) -> float:
     try:
-        if quantity is not None and not text.replace(".", "", 1).isdigit():
-            return quantity.parse(text)
-        return float(text)
+        return float(text)  # in the key's own unit
     except ValueError:
-        units = f" with a unit of {', '.join(UNITS[quantity.base])}" if quantity else ""
-        raise UserError(f'--bounds: "{bounds}": "{text}" must be a number{units}') from None
+        pass
+    try:
+        return quantity.parse(text) if quantity else float(text)
+    except PydanticCustomError as error:
+        problem = error.message()
+    except ValueError:
+        problem = "must be a number"
+    raise UserError(f'--bounds: "{bounds}": {text} {problem}')
 
 
 def _text(value: float) -> str:

@@ -218,7 +218,7 @@ def _walk(loc: Sequence[str | int], root: type[Table] = Scenario) -> tuple[Key, 
     key: list[str] = []
     field, table = FieldInfo.from_annotation(root), root
     for part in map(str, loc):
-        annotation: Any = _if_given(field).annotation
+        annotation: Any = if_given(field).annotation
         if part == "[key]":
             break
         if part in _alternatives(annotation):  # the tag of the alternative, which is no key of the file
@@ -245,7 +245,7 @@ def _alternatives(annotation: Any) -> dict[str, type[Table]]:
 
 def _choices(field: FieldInfo) -> list[str]:
     """Return the names that may stand in a field, if they are few."""
-    annotation = _if_given(field).annotation
+    annotation = if_given(field).annotation
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, PresetTable):
@@ -253,7 +253,7 @@ def _choices(field: FieldInfo) -> list[str]:
     return list(_alternatives(annotation))
 
 
-def _if_given(field: FieldInfo) -> FieldInfo:
+def if_given(field: FieldInfo) -> FieldInfo:
     """Return an optional field as one that is not: the type and the bounds of what may be given."""
     arms = [arm for arm in get_args(field.annotation) if arm is not type(None)]
     if type(None) not in get_args(field.annotation) or len(arms) > 1:
@@ -265,7 +265,7 @@ def _if_given(field: FieldInfo) -> FieldInfo:
 
 def _expected(field: FieldInfo) -> str:
     """Say in words what may stand in a field."""
-    field = _if_given(field)
+    field = if_given(field)
     annotation, choices = field.annotation, _choices(field)
     for quantity in field.metadata:
         if isinstance(quantity, Quantity):
