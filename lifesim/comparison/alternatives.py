@@ -99,19 +99,19 @@ def parse_schedules(text: str) -> list[ShortForm]:
     return forms
 
 
-def parse_schedule(text: str) -> ShortForm:
-    """Take one short form apart. Raises UserError."""
+def parse_schedule(text: str, option: str = OPTION) -> ShortForm:
+    """Take one short form apart; ``option``: where it was given. Raises UserError."""
     text = text.strip()
     match = _FORM.fullmatch(text)
     if match is None:
         raise UserError(
-            f'{OPTION}: "{text}": must be KIND, KIND:TIME or KIND{{key=value,...}}, such as periodic:7d'
+            f'{option}: "{text}": must be KIND, KIND:TIME or KIND{{key=value,...}}, such as periodic:7d'
         )
     kind, kinds = match["kind"].strip(), schedule_kinds()
     if kind not in (*kinds, OWN):
         names = (*kinds, OWN)
         raise UserError(
-            f'{OPTION}: "{text}": no schedule "{kind}"; allowed: {", ".join(names)}{did_you_mean(kind, names)}'
+            f'{option}: "{text}": no schedule "{kind}"; allowed: {", ".join(names)}{did_you_mean(kind, names)}'
         )
     fields = kinds[kind].model_fields if kind in kinds else {}
     keys: list[tuple[str, str]] = []
@@ -125,14 +125,14 @@ def parse_schedule(text: str) -> ShortForm:
             None,
         )
         if duration is None:
-            raise UserError(f'{OPTION}: "{text}": {kind} takes no time')
+            raise UserError(f'{option}: "{text}": {kind} takes no time')
         keys.append((f"schedule.{duration}", match["time"].strip()))
     for pair in _split(match["keys"] or "", ","):
         key, equals, value = pair.partition("=")
         key, first = key.strip(), key.strip().split(".")[0]
         if not equals or not key:
             raise UserError(
-                f'{OPTION}: "{text}": must have key=value between its braces, not "{pair.strip()}"'
+                f'{option}: "{text}": must have key=value between its braces, not "{pair.strip()}"'
             )
         if first in OPEN_TABLES and "." in key:
             keys.append((key, value.strip()))
@@ -141,7 +141,7 @@ def parse_schedule(text: str) -> ShortForm:
         else:
             allowed = (*(name for name in fields if name != "kind"), *(f"{name}.*" for name in OPEN_TABLES))
             near = did_you_mean(key, fields)
-            raise UserError(f'{OPTION}: "{text}": unknown key {key}; allowed: {", ".join(allowed)}{near}')
+            raise UserError(f'{option}: "{text}": unknown key {key}; allowed: {", ".join(allowed)}{near}')
     given = match["label"]
     return ShortForm(given.strip() if given else text, kind, tuple(keys))
 

@@ -14,7 +14,6 @@ from pydantic_core import PydanticCustomError
 
 from lifesim.comparison.alternatives import (
     OPEN_TABLES,
-    OPTION,
     Alternative,
     ShortForm,
     parse_schedule,
@@ -34,6 +33,7 @@ from lifesim.scenario.table import Table
 from lifesim.scenario.units import Quantity
 
 EVALUATIONS = 16
+_OPTION = "--schedule"
 _ZERO_WHERE_NONE = ("undetected_mean_s", "undetected_p95_s")
 """Measures without a value where nothing was ever lost, which is as good as can be."""
 
@@ -56,7 +56,7 @@ class Problem:
         settings = tuple((d.name, _text(value)) for d, value in zip(self.dimensions, candidate, strict=True))
         form = ShortForm(self.form.label, self.form.kind, self.form.keys + settings)
         texts = [text for group in base.group for text in form.overrides(group)]
-        return load_scenario(self.path, self.overrides, self.seed, {OPTION: texts})
+        return load_scenario(self.path, self.overrides, self.seed, {_OPTION: texts})
 
 
 def make_problem(
@@ -68,7 +68,7 @@ def make_problem(
     seed: int | None = None,
 ) -> Problem:
     """Return what to vary: ``over`` are keys such as schedule.interval_s or aet.pictures, ``bounds`` a LOW:HIGH for each. Raises UserError."""
-    form = parse_schedule(schedule)
+    form = parse_schedule(schedule, _OPTION)
     if not over or len(over) != len(bounds):
         raise UserError("--over, --bounds: must be given equally often, at least once")
     base = load_scenario(path, overrides, seed)

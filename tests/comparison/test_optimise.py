@@ -54,8 +54,11 @@ def test_keys_and_their_ranges():
         ({"bounds": ("10parsec:1d",)}, "unknown unit 'parsec'"),
         ({"bounds": ()}, "equally often"),
         ({"bounds": ("many:1d",)}, "many must be a number"),
-        ({"over": ("aet.vote",), "bounds": ("1:99",)}, "--schedules: .*no more than the 16 pictures"),
-        ({"schedule": "perodic"}, "did you mean 'periodic'"),
+        (
+            {"schedule": "periodic:7d", "over": ("aet.vote",), "bounds": ("1:99",)},
+            "--schedule: .*no more than the 16 pictures",
+        ),
+        ({"schedule": "perodic"}, "--schedule: .*did you mean 'periodic'"),
         ({"bounds": ("1 ns:1d",)}, "1 ns must be from 1 ms"),
     ],
 )
