@@ -16,7 +16,7 @@ VERDICTS = {
 
 _SCHEDULE = {"schedule": Column("", "label of the schedule, as it was asked for")}
 _MEASURE = {
-    "measure": Column("", "name of the measure; see below"),
+    "measure": Column("", "name of the measure, of those above"),
     "unit": Column("", "its unit"),
 }
 
@@ -53,7 +53,7 @@ REPLICATIONS = {
     **_SCHEDULE,
     "replication": Column(
         "",
-        "number of the replication: `lifesim run --set replication=N` and the schedule gives all there is to know of it",
+        "number of the replication: `lifesim run SCENARIO` with `--set replication=N` and the schedule gives all there is to know of it",
     ),
     "measure": Column("", "name of the measure"),
     "value": Column("unit", "its value for that fleet"),
