@@ -40,7 +40,7 @@ def test_compare(asked, capsys):
     scenario = asked["alternatives"][1].scenario
     assert (scenario.seed, scenario.group["cameras"].count) == (9, 3)
     out = capsys.readouterr().out
-    assert "In-spec availability against never:" in out
+    assert "In spec, against never on the same devices" in out
     assert "pairing divides the variance by" in out
     assert "Written to there" in out
 
