@@ -128,7 +128,7 @@ def _differences(comparison: Comparison) -> Figure:
     return Figure(
         "differences",
         f"What changes against {comparison.manifest['baseline']}",
-        "Paired differences on the same devices, with 95 % intervals. Filled: real after Holm's correction; hollow: not told apart from chance.",
+        "Paired differences on the same devices, with 95 % intervals. Filled: real after Holm's correction; hollow: not told apart from chance. Triangles point to what lies beyond the axis; a double click shows all.",
         ("pairs.csv", "replications.csv"),
         layout={
             "xaxis": {"zeroline": True},

@@ -19,7 +19,7 @@ def shown(value: float | None, unit: str, signed: bool = False) -> str:
     sign = "−" if value < 0 else "+" if signed and value > 0 else ""
     size = abs(value)
     if unit == "1":
-        return f"{sign}{_digits(size * 100, _percent_digits(size, signed))} %"
+        return _percent(size, sign, signed)
     if unit == "s":
         name, seconds = next((d for d in _DURATIONS if d[1] <= size), _DURATIONS[-1])
         return f"{sign}{_three(size / seconds)} {name}"
@@ -31,14 +31,16 @@ def half_width(low: float, high: float, unit: str) -> str:
     return "" if math.isnan(low) else f"± {shown((high - low) / 2, unit, signed=True).lstrip('+')}"
 
 
-def _percent_digits(size: float, difference: bool) -> int:
-    """Return with how many digits a share is written: as many as tell it from 100 %, or a difference from nothing."""
+def _percent(size: float, sign: str, difference: bool) -> str:
+    """Write a share with as many digits as tell it from 100 %, a difference from nothing; three at most, and what they would hide is said."""
     small = size if difference or size < 0.5 else 1 - size
-    return 1 if small >= 0.1 else 2 if small >= 0.01 else 3 if small >= 1e-4 or small == 0 else 6
-
-
-def _digits(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}"
+    digits = 1 if small >= 0.1 else 2 if small >= 0.01 else 3
+    text, least = f"{size * 100:.{digits}f}", 10.0**-digits
+    if size > 0 and float(text) == 0:
+        return f"{sign}< {least:.{digits}f} %"
+    if size < 1 and float(text) == 100 and not difference:
+        return f"> {100 - least:.{digits}f} %"
+    return f"{sign}{text} %"
 
 
 def _three(value: float) -> str:

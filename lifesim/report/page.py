@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from lifesim.comparison.results import Comparison, read_comparison
 from lifesim.comparison.schema import FILES, VERDICTS
-from lifesim.comparison.statistics import holm, paired_difference
 from lifesim.errors import LifesimError
 from lifesim.files import atomic_write
 from lifesim.report.assumptions import assumptions
 from lifesim.report.figures import choices_data, figures
+from lifesim.report.findings import findings
 from lifesim.report.formats import NOTHING, half_width, shown
 from lifesim.scenario.presets import STANDINGS
 from lifesim.timeunits import S_PER_YEAR
 
 REPORT = "report.html"
 _MAIN = (
-    "in_spec_availability", "silent_share", "undetected_p95_s", "accuracy_p05", "tests", "alarms_false", "cloud_jobs", "care_energy_j", "cell_cycles", "cost",
+    "in_spec_availability", "silent_share", "undetected_p95_s", "accuracy_p05", "tests", "cloud_jobs", "care_energy_j", "cell_cycles", "cost",
 )  # fmt: skip
 """Measures of the first table; all of them follow further down."""
-_REAL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,48 +94,6 @@ def page(comparison: Comparison) -> str:
         plotly=_inline(get_plotlyjs()),
         data=_inline_json(data),
     )
-
-
-def findings(comparison: Comparison) -> Iterator[str]:
-    """Say in a few sentences what the comparison has found, and what it has not."""
-    manifest, measure = comparison.manifest, "in_spec_availability"
-    values = comparison.frame("replications")
-    values = values[values["measure"] == measure].pivot(
-        index="replication", columns="schedule", values="value"
-    )
-    labels = [entry["label"] for entry in manifest["schedules"]]
-    means = comparison.frame("comparison").set_index(["measure", "schedule"])
-    best = max(labels, key=lambda label: means.loc[measure, label]["mean"])
-    row = means.loc[measure, best]
-    interval = "" if math.isnan(row["low"]) else f" ({half_width(row['low'], row['high'], '1')})"
-    yield f"In spec most of the time: {best}, {shown(row['mean'], '1')}{interval}."
-    others = [label for label in labels if label != best]
-    p_values = [paired_difference(values[label], values[best]).p_value for label in others]
-    alike = [label for label, p in zip(others, holm(p_values), strict=True) if math.isnan(p) or p >= _REAL]
-    if manifest["replications"] < 2:
-        yield "One replication says nothing about chance: no difference here is proven."
-        return
-    if alike:
-        yield f"Not told apart from it by {manifest['replications']} replications: {_and(alike)}."
-    elif others:
-        yield "It is told apart from each of the others."
-    for what, text in (
-        ("cost", "cheapest"),
-        ("tests", "one with the fewest tests"),
-        ("cell_cycles", "one with the fewest write cycles"),
-    ):
-        if what in manifest["measures"] and alike and what in means.index:
-            least = min([best, *alike], key=lambda label: means.loc[what, label]["mean"])
-            number = shown(means.loc[what, least]["mean"], manifest["measures"][what]["unit"])
-            yield f"Of these, the {text} is {least}: {number} {manifest['measures'][what]['unit']}."
-            break
-    if not manifest["precise_enough"]:
-        asked = ", ".join(f"{manifest['measures'][m]['title']} ± {w:g}" for m, w in manifest["until"].items())
-        yield f"The precision that was asked for ({asked}) was not reached."
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _facts(manifest: Mapping[str, Any], scenario: Mapping[str, Any]) -> list[tuple[str, str]]:

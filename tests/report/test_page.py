@@ -17,7 +17,8 @@ from lifesim.comparison.compare import write_comparison
 from lifesim.comparison.results import read_comparison
 from lifesim.comparison.schema import FILES
 from lifesim.errors import UserError
-from lifesim.report.page import REPORT, findings, page, write_report
+from lifesim.report.findings import findings
+from lifesim.report.page import REPORT, page, write_report
 
 NASTY = '<img src=x onerror=alert(1)>&"</script><script>throw 1</script>'
 FIGURES = ("differences", "curve-in_spec_availability", "accuracy", "pareto", "undetected", "wear")
@@ -140,19 +141,22 @@ def test_assumptions_and_scenario_are_in_it(directory):
         assert words in text.replace("&#34;", '"'), words
 
 
-def test_findings_say_what_is_not_told_apart(tmp_path):
+@pytest.mark.parametrize(
+    ("apart", "said"),
+    [(1e-6, "Within 0.01 points of it: "), (1e-2, "Not told apart from it by 8 replications: ")],
+)
+def test_findings_say_what_is_as_good_and_which_of_it_is_cheapest(tmp_path, apart, said):
     compared = made_up_comparison.alternatives("never,a=periodic:7d,b=periodic:8d")
     kept = made_up_comparison.made_up(compared)
     for number, result in enumerate(kept["b"]):
-        result["measures"] = kept["a"][number]["measures"] | {
-            "in_spec_availability": kept["a"][number]["measures"]["in_spec_availability"]
-            - 1e-6 * (-1) ** number,
-            "cost": 0.0,
-        }
+        like = kept["a"][number]["measures"]
+        share = like["in_spec_availability"] - apart * (-1) ** number
+        result["measures"] = like | {"in_spec_availability": share, "cost": 0.0}
     write_comparison(tmp_path, compared, kept, "never", {}, True)
-    said = " ".join(findings(read_comparison(tmp_path)))
-    assert "Not told apart from it by 8 replications: b." in said or "8 replications: a." in said
-    assert "the cheapest is b: 0 EUR a device and year" in said
+    best, *others = findings(read_comparison(tmp_path))
+    assert any(best.startswith(f"In spec most of the time: {label}, ") for label in "ab")
+    assert others[0] in (f"{said}a.", f"{said}b.")
+    assert others[1] == "Of these, b is the cheapest: 0 EUR a device and year."
 
 
 def test_one_replication_proves_nothing(tmp_path):

@@ -39,6 +39,18 @@
   const chosen = (figure) => Object.fromEntries(
     [...document.querySelectorAll(`select[data-figure="${figure}"]`)].map((select) => [select.dataset.axis, select.value]));
 
+  // A few far ones would squeeze all others into a point: the axis shows the others, and its edge says where the far ones are.
+  const FAR = 10;
+  const shownRange = (spans, origin) => {
+    const reach = spans.map(([low, high]) => Math.max(Math.abs(low - origin), Math.abs(high - origin)));
+    const median = [...reach].sort((a, b) => a - b)[(reach.length - 1) >> 1];
+    const far = reach.map((value) => median > 0 && value > FAR * median);
+    if (!far.some(Boolean)) return { far };
+    const near = spans.filter((_, i) => !far[i]).flat().concat(origin);
+    const [low, high] = [Math.min(...near), Math.max(...near)], margin = 0.08 * (high - low);
+    return { far, range: [low - margin, high + margin] };
+  };
+
   const differences = () => {
     const name = chosen("differences").measure, [factor, unit] = scaleOf(choices.measures[name].unit);
     const rows = choices.differences[name].filter((row) => row.difference !== null);
@@ -55,8 +67,15 @@
     });
     const title = { text: `${choices.measures[name].title}: difference to ${choices.labels[choices.baseline]} (${unit === "%" ? "points" : unit})` };
     const height = 110 + 34 * Math.max(rows.length, 2);
-    return [data, layoutOf({ ...figureOf("differences").layout, height },
-      { xaxis: { ...figureOf("differences").layout.xaxis, title } })];
+    const spans = rows.map((row) => [(row.low ?? row.difference) * factor, (row.high ?? row.difference) * factor]);
+    const { far, range } = shownRange(spans, 0);
+    const annotations = rows.filter((_, i) => far[i]).map((row) => {
+      const left = row.difference < 0, text = (row.difference * factor).toPrecision(3);
+      return { x: left ? 0 : 1, xref: "paper", xanchor: left ? "left" : "right", y: choices.labels[row.schedule], showarrow: false,
+        text: left ? `◂ ${text}` : `${text} ▸`, font: { color: colour(row.schedule) } };
+    });
+    return [data, layoutOf({ ...figureOf("differences").layout, height, annotations },
+      { xaxis: { ...figureOf("differences").layout.xaxis, title, ...(range ? { range, autorange: false } : {}) } })];
   };
 
   const pareto = () => {
@@ -80,7 +99,22 @@
       data.unshift({ type: "scatter", mode: "lines", hoverinfo: "skip", showlegend: false, line: { color: css("--muted"), width: 1.5, dash: "dot" },
         x: line.map((point) => scaled(point.x[0], fx)), y: line.map((point) => scaled(point.y[0], fy)) });
     }
-    return [data, layoutOf({}, { xaxis: { title: { text: titleOf(x) } }, yaxis: { title: { text: titleOf(y) } } })];
+    // What varies over orders of magnitude is drawn on a logarithmic scale, if it can be.
+    const scaleFor = (name, axisName, factor) => {
+      const values = points.map((point) => point[axisName][0] * factor), title = { text: titleOf(name) };
+      if (Math.min(...values) > 0 && Math.max(...values) > 30 * Math.min(...values)) return [{ title, type: "log" }, values.map(() => false)];
+      const best = choices.measures[name].better === "higher" ? Math.max(...values) : Math.min(...values);
+      const { far, range } = shownRange(values.map((value) => [value, value]), best);
+      return [{ title, ...(range ? { range, autorange: false } : {}) }, far];
+    };
+    const [xaxis] = scaleFor(x, "x", fx), [yaxis, farUp] = scaleFor(y, "y", fy);
+    const annotations = points.filter((_, i) => farUp[i]).map((point) => {
+      const down = point.y[0] * fy < yaxis.range[0];
+      return { x: xaxis.type === "log" ? Math.log10(point.x[0] * fx) : point.x[0] * fx, y: down ? 0 : 1, yref: "paper",
+        yanchor: down ? "bottom" : "top", showarrow: false, font: { color: colour(point.number) },
+        text: `${point.label}: ${(point.y[0] * fy).toPrecision(3)} ${down ? "▾" : "▴"}` };
+    });
+    return [data, layoutOf({ annotations }, { xaxis, yaxis })];
   };
 
   const figureOf = (name) => figures.find((figure) => figure.name === name);
