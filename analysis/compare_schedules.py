@@ -217,11 +217,14 @@ def pareto(comparison: Comparison, x: str, y: str, title: str | None = None) -> 
 
 
 def differences(
-    comparison: Comparison, measure: str = "in_spec_availability", title: str | None = None
+    comparison: Comparison,
+    measure: str = "in_spec_availability",
+    title: str | None = None,
+    without: Sequence[str] = (),
 ) -> Figure:
-    """Return the paired differences to the baseline with their intervals; hollow: not told apart."""
+    """Return the paired differences to the baseline with their intervals; hollow: not told apart. ``without``: what is too far off to draw."""
     rows = comparison.frame("pairs")
-    rows = rows[rows["measure"] == measure].dropna(subset=["difference"])
+    rows = rows[(rows["measure"] == measure) & ~rows["schedule"].isin(without)].dropna(subset=["difference"])
     factor, unit = _scale(comparison, measure)
     order = labels_of(comparison)
     with matplotlib.rc_context(FONT):
@@ -328,9 +331,10 @@ def finding(comparison: Comparison, labels: Sequence[str]) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share with as many digits as it takes to tell it from 100 %."""
+    """Return a share with as many digits as it takes to tell it from 100 %, three at most."""
     left = 1 - share
-    return f"{share * 100:.{1 if left > 0.005 else 2 if left > 0.0005 else 3}f} %"
+    text = f"{share * 100:.{1 if left > 0.005 else 2 if left > 0.0005 else 3}f}"
+    return "> 99.999 %" if text == "100.000" and left > 0 else f"{text} %"
 
 
 def subtitle(comparison: Comparison) -> str:

@@ -122,7 +122,14 @@ def test_a_title_of_ones_own(script: ModuleType, comparison: Comparison) -> None
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.63089, "63.1 %"), (0.9896, "99.0 %"), (0.9957, "99.57 %"), (0.99966, "99.966 %"), (1.0, "100.000 %")],
+    [
+        (0.63089, "63.1 %"),
+        (0.9896, "99.0 %"),
+        (0.9957, "99.57 %"),
+        (0.99966, "99.966 %"),
+        (1 - 1e-9, "> 99.999 %"),
+        (1.0, "100.000 %"),
+    ],
 )
 def test_percent(script: ModuleType, share: float, text: str) -> None:
     assert script.percent(share) == text
