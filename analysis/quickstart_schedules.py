@@ -1,9 +1,8 @@
-"""Make the README's picture: run quickstart under four schedules, then compare what the runs wrote.
+"""Make the README's picture: compare four schedules on quickstart, then draw what the comparison wrote.
 
     python analysis/quickstart_schedules.py
 
-Takes three times as long as quickstart alone. Results go to results/schedules/<schedule>/, the picture to
-docs/quickstart.png.
+Results go to results/schedules/, the picture to docs/quickstart.png.
 """
 
 from __future__ import annotations
@@ -16,43 +15,43 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SCENARIO = ROOT / "scenarios" / "quickstart.toml"
 
-# label in the picture, directory, schedule (None: the scenario's own)
+# label in the picture, schedule
 SCHEDULES = (
-    ("weekly RRAMedy", "periodic", None),
-    ("weekly read-back", "readback", '{kind = "readback", interval_s = "7 d", alarm_cells = 20}'),
-    ("180-day refresh", "blind_refresh", '{kind = "blind_refresh", interval_s = "180 d"}'),
-    ("no tests", "never", '{kind = "never"}'),
+    ("weekly RRAMedy", "scenario"),
+    ("weekly read-back", "readback{interval_s=7d,alarm_cells=20}"),
+    ("180-day refresh", "blind_refresh:180d"),
+    ("no tests", "never"),
 )
 
 
-def command(directory: Path, schedule: str | None, workers: int) -> list[str]:
-    """Return the command line that runs quickstart under a schedule."""
-    override = [] if schedule is None else ["--set", f"group.cameras.schedule={schedule}"]
-    lifesim = [sys.executable, "-m", "lifesim", "run", str(SCENARIO), "-o", str(directory), "--force"]
-    return [*lifesim, "--workers", str(workers), *override]
+def command(directory: Path, replications: int, workers: int) -> list[str]:
+    """Return the command line that compares them."""
+    forms = ",".join(f"{label}={form}" for label, form in SCHEDULES)
+    compare = [sys.executable, "-m", "lifesim", "compare", str(SCENARIO), "--schedules", forms]
+    return [*compare, "-o", str(directory), "--replications", str(replications), "--workers", str(workers)]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "quickstart.png", metavar="PNG")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "schedules", metavar="DIR")
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes a run uses")
+    parser.add_argument(
+        "--replications", type=int, default=8, metavar="R", help="fleets that each is tried on"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     given = parser.parse_args()
-    for label, name, schedule in SCHEDULES:
-        print(f"== {label}", flush=True)
-        if status := subprocess.run(
-            command(given.results / name, schedule, given.workers), cwd=ROOT
-        ).returncode:
-            return status
-    runs = [f"{label}={given.results / name}" for label, name, _ in SCHEDULES]
-    compare = [
-        sys.executable,
-        str(ROOT / "analysis" / "compare_schedules.py"),
-        "-o",
-        str(given.output),
-        *runs,
-    ]
-    return subprocess.run(compare, check=False).returncode
+    done = subprocess.run(command(given.results, given.replications, given.workers), cwd=ROOT, check=False)
+    if done.returncode:
+        return done.returncode
+    from compare_schedules import over_time, save, table
+
+    from lifesim.comparison.results import read_comparison
+
+    comparison = read_comparison(given.results)
+    save(over_time(comparison), given.output)
+    print(table(comparison))
+    print(f"Written to {given.output}")
+    return 0
 
 
 if __name__ == "__main__":

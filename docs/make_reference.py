@@ -15,11 +15,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from lifesim.comparison import schema as comparison_schema
+from lifesim.comparison.measures import MEASURES
+from lifesim.comparison.optimise import EVALUATION_COLUMNS
 from lifesim.experiment import schema
 from lifesim.scenario import models
 from lifesim.scenario.cloud import Retraining
 from lifesim.scenario.policy import Diagnosis
 from lifesim.scenario.presets import load_preset
+from lifesim.scenario.prices import Prices
 from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import UNITS, Quantity
 
@@ -141,6 +145,43 @@ def outputs_page() -> str:
     parts += [f"| `{kind}` | {meaning} |\n" for kind, meaning in schema.EVENT_KINDS.items()]
     parts.append("\n## summary.json\n\n| Key | Meaning |\n|---|---|\n")
     parts += [f"| `{key}` | {meaning} |\n" for key, meaning in SUMMARY.items()]
+    return "".join(parts) + _comparison()
+
+
+_COMPARISON_HEAD = """
+# What a comparison writes
+
+`lifesim compare` fills a directory, by default `results/<scenario>-comparison/`, with CSVs as above. They depend on the scenario, the
+schedules and the number of replications alone, whatever `--workers` and interruptions. `tasks/` holds what each schedule and replication came
+to, under a name that is a hash of all that shaped it: asked again, or for more, `lifesim compare` runs only what is not there.
+`comparison.json` says what was compared; `lifesim report` adds `report.html`.
+
+Measures (rates are per device and year; without a value, such as `cost` without `[prices]`, they are left out):
+
+| Measure | Unit | Better | Meaning |
+|---|---|---|---|
+"""
+
+_OPTIMUM_HEAD = """
+# What an optimisation writes
+
+`lifesim optimise` writes `optimum.json` (the best settings, which range of them is not told apart from the best, the scenario with them) and
+`evaluations.csv`: one row a candidate, a column for each key that was searched, and
+
+| Column | Meaning |
+|---|---|
+"""
+
+
+def _comparison() -> str:
+    """Return the part about comparisons and optimisations."""
+    parts = [_COMPARISON_HEAD]
+    for name, measure in MEASURES.items():
+        parts.append(f"| `{name}` | {measure.unit} | {measure.better} | {measure.meaning} |\n")
+    for name, columns in comparison_schema.FILES.items():
+        parts.append(f"\n## {name}\n\n" + _column_table(columns))
+    parts.append(_OPTIMUM_HEAD)
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in EVALUATION_COLUMNS.items()]
     return "".join(parts)
 
 
@@ -200,6 +241,7 @@ _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("[cloud]", "", models.Cloud),
     ("service", "cloud.service", models.Cloud),
     ("retraining", "cloud.retraining", Retraining),
+    ("[prices]", "", Prices),
 )
 
 

@@ -8,17 +8,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifesim.errors import LifesimError, UserError
 
 if TYPE_CHECKING:
+    from lifesim.comparison.results import Comparison
     from lifesim.experiment.results import Result
     from lifesim.scenario.models import Scenario
 
-__all__ = ["LifesimError", "UserError", "load", "read", "run"]
+__all__ = ["LifesimError", "UserError", "compare", "load", "read", "run"]
 
 
 def load(path: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
@@ -64,6 +65,52 @@ def run(
     return run_to_directory(
         scenario, directory, stepped=stepped, device=device, workers=workers, force=force, progress=progress
     )
+
+
+def compare(
+    path: str | Path,
+    schedules: str,
+    directory: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    replications: int | None = None,
+    until: Mapping[str, float] | None = None,
+    baseline: str | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    force: bool = False,
+    progress: Callable[[float, str], None] | None = None,
+) -> Comparison:
+    """Run the scenario of a TOML file under several schedules on the same devices, write the comparison to ``directory``, and return it.
+
+    Parameters
+    ----------
+    schedules : as ``lifesim compare --schedules`` takes them: "never,periodic:7d,readback{interval_s=7d,alarm_cells=20}"
+    replications : fleets that each is tried on; 8 without ``until``
+    until : by measure, how narrow the intervals of all differences to the baseline have to be
+    baseline : label of the schedule that the others are compared with; the first by default
+    workers : processes; the same bytes for any number
+
+    The other parameters are those of :func:`load` and :func:`run`. Raises UserError, LifesimError as these do.
+    """
+    from lifesim.comparison.alternatives import load_alternatives
+    from lifesim.comparison.compare import compare as run_comparison
+    from lifesim.experiment.executors import make_executor
+
+    alternatives = load_alternatives(path, schedules, overrides, seed)
+    with make_executor(workers) as executor:
+        return run_comparison(
+            alternatives,
+            directory,
+            executor,
+            replications=replications,
+            until=until,
+            baseline=baseline,
+            device=device,
+            force=force,
+            **({} if progress is None else {"progress": progress}),
+        )
 
 
 def read(directory: str | Path) -> Result:

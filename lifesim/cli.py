@@ -6,8 +6,6 @@ imported by the command that needs it, so that ``--help``, ``schema``, ``presets
 
 from __future__ import annotations
 
-import contextlib
-import enum
 import importlib.metadata
 import json
 import math
@@ -15,12 +13,14 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lifesim.commands import compare, optimise, report
+from lifesim.commands.common import Device, Overrides, ScenarioFile, progress_bar
 from lifesim.errors import LifesimError, UserError
 from lifesim.scenario.load import json_schema, load_network, load_scenario, scenario_digest
 from lifesim.scenario.presets import STANDINGS, Preset, load_preset, preset_kinds, preset_names
@@ -40,27 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-class Device(enum.StrEnum):
-    """Where networks are evaluated."""
-
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-ScenarioFile = Annotated[
-    Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML).", show_default=False)
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        show_default=False,
-        help="Change a key of the scenario: dotted.key=value, the value in TOML or plain text. Repeatable.",
-    ),
-]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,7 +148,7 @@ def run(
         load_dataset(
             group.network.data
         )  # what must be fetched is, before the progress of the run takes over the terminal
-    with _progress(quiet) as progress:
+    with progress_bar(quiet) as progress:
         from lifesim.experiment.run import run_to_directory
 
         result = run_to_directory(
@@ -284,33 +263,6 @@ def train(
 def _modified_ns(path: Path | None) -> int | None:
     """Return when a file was last written; None for one that there is not."""
     return path.stat().st_mtime_ns if path is not None and path.exists() else None
-
-
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
-    """Give a function of (share done, what is done) that draws a bar (off a terminal: prints lines)."""
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("starting", total=1.0)
-            yield lambda share, doing: bar.update(task, completed=share, description=doing)
-    else:
-        printed = -1
-
-        def print_every_tenth(share: float, doing: str) -> None:
-            nonlocal printed
-            if int(share * 10) > printed:
-                printed = int(share * 10)
-                print(f"{share:4.0%} {doing}", file=sys.stderr, flush=True)
-
-        yield print_every_tenth
 
 
 @app.command()
@@ -456,3 +408,7 @@ def _console():
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 200)
+
+
+for command in (compare, report, optimise):
+    command.register(app)

@@ -25,7 +25,7 @@ def result(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_documented_names_are_there_and_documented() -> None:
-    assert lifesim.__all__ == ["LifesimError", "UserError", "load", "read", "run"]
+    assert lifesim.__all__ == ["LifesimError", "UserError", "compare", "load", "read", "run"]
     assert all(inspect.getdoc(getattr(lifesim, name)) for name in lifesim.__all__)
     assert issubclass(lifesim.UserError, lifesim.LifesimError)
 
@@ -88,3 +88,19 @@ def test_importing_the_package_is_quick() -> None:
     code = "import sys, lifesim; print(sorted({'torch', 'pandas', 'pydantic', 'simpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_compare_is_the_commands_comparison(tmp_path: Path) -> None:
+    shares: list[float] = []
+    comparison = lifesim.compare(
+        QUICKSTART,
+        "never,periodic:20d",
+        tmp_path / "comparison",
+        overrides=TINY,
+        replications=2,
+        progress=lambda share, doing: shares.append(share),
+    )
+    assert comparison.manifest["replications"] == 2
+    assert list(comparison.frame("pairs")["schedule"].unique()) == ["periodic:20d"]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0

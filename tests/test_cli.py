@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lifesim.cli import _progress, main
+from lifesim.cli import main
+from lifesim.commands.common import progress_bar
 from lifesim.errors import LifesimError, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -89,7 +90,7 @@ def test_debug_shows_the_traceback(
 
 
 def test_progress_without_a_terminal_is_a_line_for_every_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    with _progress(quiet=False) as progress:
+    with progress_bar(quiet=False) as progress:
         for step in range(1001):
             progress(step / 1000, "living")
     assert capsys.readouterr().err.splitlines() == [f"{tenth / 10:4.0%} living" for tenth in range(11)]

@@ -16,13 +16,16 @@ import typer
 
 import lifesim
 from lifesim.cli import app
+from lifesim.comparison import schema as comparison_schema
+from lifesim.comparison.alternatives import load_alternatives
+from lifesim.comparison.optimise import make_problem
 from lifesim.experiment import schema
 from lifesim.fleet.outlook import outlook
 from lifesim.scenario.presets import load_preset, preset_kinds, preset_names
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
-SCENARIOS = sorted((ROOT / "scenarios").glob("*.toml"))
+SCENARIOS = sorted((ROOT / "scenarios").rglob("*.toml"))
 SOURCES = [*PAGES, *SCENARIOS, *sorted((ROOT / "analysis").glob("*.py"))]
 COMMAND = typer.main.get_command(app)
 
@@ -54,6 +57,7 @@ def test_the_reference_names_every_key_and_every_column() -> None:
                     ), f"{name}.{key}"
     page = (ROOT / "docs" / "outputs.md").read_text(encoding="utf-8")
     for columns in (
+        *comparison_schema.FILES.values(),
         schema.FLEET,
         schema.GROUPS,
         schema.DEVICES,
@@ -126,6 +130,11 @@ def test_command_lines_parse_and_their_scenarios_exist(where: str, line: str) ->
         return
     assert (ROOT / scenario).is_file(), f"{where}: {line}"
     lifesim.load(ROOT / scenario, parsed["overrides"] or ())
+    if "schedules" in parsed:
+        load_alternatives(ROOT / scenario, parsed["schedules"], parsed["overrides"] or ())
+    if "bounds" in parsed:
+        asked = (parsed[name] for name in ("schedule", "over", "bounds", "overrides"))
+        make_problem(ROOT / scenario, *(given or () for given in asked))
 
 
 # -- scenarios --
@@ -203,11 +212,13 @@ def test_the_script_of_the_picture_asks_for_what_the_scenario_allows() -> None:
     )
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
-    kinds = []
-    for _, name, schedule in script.SCHEDULES:
-        words = script.command(Path("results") / name, schedule, workers=1)[4:]
-        parsed = COMMAND.commands["run"].make_context("run", words).params
-        kinds.append(
-            lifesim.load(parsed["scenario"], parsed["overrides"] or ()).group["cameras"].schedule.kind
-        )
-    assert kinds == ["periodic", "readback", "blind_refresh", "never"]
+    words = script.command(Path("results"), replications=2, workers=1)[4:]
+    parsed = COMMAND.commands["compare"].make_context("compare", words).params
+    compared = load_alternatives(parsed["scenario"], parsed["schedules"])
+    kinds = {a.label: a.scenario.group["cameras"].schedule.kind for a in compared}
+    assert kinds == {
+        "weekly RRAMedy": "periodic",
+        "weekly read-back": "readback",
+        "180-day refresh": "blind_refresh",
+        "no tests": "never",
+    }

@@ -34,12 +34,13 @@ from lifesim.experiment.judging import (
     prospects,
 )
 from lifesim.fleet.build import Plan
-from lifesim.fleet.keys import device_key
+from lifesim.fleet.keys import Draw, device_key
 from lifesim.fleet.records import DeviceRecord, Stretch
 from lifesim.network.changes import Changes, Transitions
 
 _BYTES_PER_TASK = 8 << 20  # of states given by all their weights
 _STATES_PER_TASK = 256  # of others
+_FIRST = Draw(0)
 _TASKS_WAITING = 32
 _POINTS_AT_ONCE = 24  # of a stretch that goes on: what neighbouring states have in common is evaluated once
 
@@ -94,7 +95,7 @@ class Observer:
     plans, records : of the fleet; all records are there before anything is observed
     report_times_ns : from 0 to the horizon
     confidence : with which a verdict is reached from some of the pictures; 1 for all of them
-    seed : of the order in which they are looked at
+    draw : of the order in which they are looked at
     plain : evaluate on the plain path alone; the answers are the same
     """
 
@@ -107,12 +108,12 @@ class Observer:
         torch_device: str = "cpu",
         *,
         confidence: float = 1.0,
-        seed: int = 0,
+        draw: Draw = _FIRST,
         plain: bool = False,
     ):
         self._records = records
         self._times_ns = report_times_ns
-        self._judge = _Judge(plans, records, executor, torch_device, confidence, seed, plain)
+        self._judge = _Judge(plans, records, executor, torch_device, confidence, draw, plain)
         # Of each device the stretch, and up to where it has been judged:
         self._followed: dict[int, tuple[int, int]] = {}
 
@@ -195,14 +196,14 @@ class _Judge:
         executor: Executor,
         torch_device: str,
         confidence: float = 1.0,
-        seed: int = 0,
+        draw: Draw = _FIRST,
         plain: bool = False,
     ):
         self._plans = plans
         self._records = records
         self._executor = executor
         self._torch_device = torch_device
-        self._seed = seed
+        self._draw = draw
         self._plain = plain
         self._rules = {name: _rule(plan, confidence) for name, plan in plans.items()}
         self._first_device: dict[str, int] = {}
@@ -376,7 +377,7 @@ class _Judge:
     def _order_key(self, state: int) -> int:
         device = self._found_at[state][0]
         group = self._records[device].group
-        return device_key(self._seed, group, device - self._first_device[group], "spec pictures")
+        return device_key(self._draw, group, device - self._first_device[group], "spec pictures")
 
     def _collect(self, most_waiting: int) -> None:
         while len(self._tasks) > most_waiting:

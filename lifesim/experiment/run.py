@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +11,17 @@ import torch
 
 from lifesim.errors import LifesimError, UserError
 from lifesim.experiment import tables
-from lifesim.experiment.accounting import account
 from lifesim.experiment.directory import ResultDirectory
-from lifesim.experiment.executors import Background, make_executor
+from lifesim.experiment.executors import make_executor
+from lifesim.experiment.lives import OBSERVED, Progress, live
 from lifesim.experiment.log import open_log
-from lifesim.experiment.observation import Observer
 from lifesim.experiment.results import Result
-from lifesim.experiment.stopwatch import Stopwatch, TimedExecutor, TimedSchedule
+from lifesim.experiment.stopwatch import Stopwatch
 from lifesim.experiment.summary import summarise
-from lifesim.fleet.clock import to_ns
 from lifesim.fleet.outlook import Outlook, outlook
 from lifesim.fleet.records import DeviceRecord
-from lifesim.fleet.simulation import make_plans, simulate
 from lifesim.scenario.load import scenario_digest
 from lifesim.scenario.models import Scenario
-
-Progress = Callable[[float, str], None]  # share done in [0, 1], what is being done
-
-# Shares of a run's time, for the progress bar only.
-_SIMULATED, _OBSERVED = 0.75, 0.95
 
 
 def run_to_directory(
@@ -111,57 +101,29 @@ def _run(
     log: Any,
     records: list[DeviceRecord],
 ) -> None:
-    """Simulate, observe, account, and write all but the manifest. ``records`` is filled for whoever has to interrupt."""
-    progress(0.0, "networks")
-    plans = make_plans(scenario, device)
-    log.info("networks ready", digests={name: plan.model.digest.hex() for name, plan in plans.items()})
-    output.phase_done("networks")
-    progress(0.01, "simulation")
+    """Live, and write all but the manifest. ``records`` is filled for whoever has to interrupt."""
     watch = Stopwatch()
-    timed = {
-        name: replace(plan, schedule=TimedSchedule(plan.schedule, watch)) for name, plan in plans.items()
-    }
-    edges_ns = report_times_ns(scenario)
-    # What is simulated may depend on a retraining at any time, but never on an observation.
-    background = Background(executor, max(1, workers - 1))
-    observer = Observer(
-        plans,
-        records,
-        edges_ns,
-        background,
-        device,
-        confidence=scenario.spec.confidence,
-        seed=scenario.seed,
-        plain=stepped,
-    )
 
-    def on_progress(now_ns: int) -> None:
-        if workers > 1:  # else there is nobody to do it meanwhile
-            with watch("accuracy"):
-                observer.follow(now_ns)
-        progress(0.01 + now_ns / edges_ns[-1] * (_SIMULATED - 0.01), "simulation")
+    def on_phase(phase: str) -> None:
+        output.phase_done(phase)
+        if phase == "simulation":
+            output.note_parts("simulation", watch.seconds, rest="event_loop")
 
-    fleet = simulate(
+    lives = live(
         scenario,
-        timed,
-        TimedExecutor(executor, "retraining", watch),
-        torch_device=device,
+        executor,
+        workers=workers,
         stepped=stepped,
-        on_progress=on_progress,
-        on_record=records.append,
+        device=device,
+        progress=progress,
+        watch=watch,
+        on_phase=on_phase,
+        records=records,
     )
-    log.info("simulation ended", jobs=fleet.cloud.submitted)
-    output.phase_done("simulation")
-    output.note_parts("simulation", watch.seconds, rest="event_loop")
-    background.widen(workers)
-    observed = observer.observed(
-        fleet.horizon_ns,
-        to_ns(scenario.spec.resolution_s),
-        lambda share: progress(_SIMULATED + share * (_OBSERVED - _SIMULATED), "accuracy"),
-    )
-    output.phase_done("accuracy")
-    progress(_OBSERVED, "tables")
-    accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
+    fleet, accounts, edges_ns, plans = lives.fleet, lives.accounts, lives.edges_ns, lives.fleet.plans
+    digests = {name: plan.model.digest.hex() for name, plan in plans.items()}
+    log.info("simulation ended", jobs=fleet.cloud.submitted, digests=digests)
+    progress(OBSERVED, "tables")
     summary = summarise(scenario, fleet, accounts, expected)
     output.write("fleet.csv", tables.csv_bytes(tables.fleet_table(accounts, plans, edges_ns)))
     output.write("groups.csv", tables.csv_bytes(tables.groups_table(accounts, plans, edges_ns)))
@@ -173,12 +135,6 @@ def _run(
     output.write_json("summary.json", summary)
     output.phase_done("tables")
     progress(1.0, "done")
-
-
-def report_times_ns(scenario: Scenario) -> list[int]:
-    """Return the report times: 0, every report interval, and the horizon."""
-    horizon_ns, interval_ns = to_ns(scenario.horizon_s), to_ns(scenario.report_interval_s)
-    return [*range(0, horizon_ns, interval_ns), horizon_ns]
 
 
 def _no_progress(share: float, doing: str) -> None:

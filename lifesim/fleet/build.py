@@ -25,6 +25,7 @@ from lifesim.fleet.hardware import (
     visit_costs,
     visit_share,
 )
+from lifesim.fleet.keys import Draw
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.redeployment import Agreement, Retraining
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
@@ -215,10 +216,10 @@ def _ns_unless_none(seconds: float | None) -> int | None:
     return None if seconds is None else to_ns(seconds)
 
 
-def make_grid(plan: Plan, seed: int, slot: int) -> VisitTimes | None:
+def make_grid(plan: Plan, draw: Draw, slot: int) -> VisitTimes | None:
     """Return when a device's visits are."""
     visit_ns = plan.schedule.visit_cost(plan.costs).latency_ns
-    return plan.schedule.visit_times(visit_share(seed, plan.name, slot), visit_ns)
+    return plan.schedule.visit_times(visit_share(draw, plan.name, slot), visit_ns)
 
 
 def _clean(model: Model, source: DataSource, part: str, torch_device: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from lifesim.fleet.backhaul import Backhaul
 from lifesim.fleet.build import make_service_time
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.framing import Framing
+from lifesim.fleet.keys import cloud_key, draw_of
 from lifesim.fleet.link import Direction, Link
 from lifesim.fleet.outages import Outages
 from lifesim.fleet.retraining_service import RetrainingService
@@ -23,7 +24,7 @@ Line = dict[Direction, Backhaul]
 def make_service(env: simpy.Environment, scenario: Scenario, executor: Executor) -> RetrainingService:
     """Return the cloud, which serves nobody yet."""
     cloud = scenario.cloud
-    outages = Outages(stream_key(scenario.seed, "cloud outages"), cloud.outages_per_year, cloud.outage_mean_s)
+    outages = Outages(cloud_key(draw_of(scenario), "cloud outages"), cloud.outages_per_year, cloud.outage_mean_s)
     return RetrainingService(
         env,
         cloud.workers,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.fleet.clock import to_ns, to_s
-from lifesim.fleet.keys import device_key, group_key
+from lifesim.fleet.keys import device_key, draw_of, group_key
 from lifesim.physics.periodic import PeriodicIntegral
 from lifesim.physics.spells import SpellClock, SpellRule, Spells, expected_time
 from lifesim.physics.temperature import (
@@ -56,12 +56,12 @@ class Environment:
 
 def make_environment(group: Group, scenario: Scenario, name: str, slot: int) -> Environment:
     """Return the place of the device in a slot of the group called ``name``: an offset and, by the site, spells of its own."""
-    site, seed = group.site, scenario.seed
-    z = generator(device_key(seed, name, slot, "site offset")).standard_normal()
+    site, draw = group.site, draw_of(scenario)
+    z = generator(device_key(draw, name, slot, "site offset")).standard_normal()
     offset_c = round(z * site.offset_sigma_c * OFFSET_STEPS_PER_C) / OFFSET_STEPS_PER_C
     rule = spell_rule(site, scenario.start)
     own = site.spells_of == "device"
-    key = device_key(seed, name, slot, "heat spells") if own else group_key(seed, name, "heat spells")
+    key = device_key(draw, name, slot, "heat spells") if own else group_key(draw, name, "heat spells")
     return Environment(
         shifted(site_profile(site, scenario.start), offset_c),
         Spells(key, rule) if rule.happens else None,
@@ -86,7 +86,7 @@ def temperature_range_c(site: Site, start: datetime.date) -> tuple[float, float]
 
 def commissioned_ns(group: Group, scenario: Scenario, name: str, slot: int) -> int:
     """Return when the device in a slot starts: any time of the group's commissioning is as likely."""
-    share = first_uniform(device_key(scenario.seed, name, slot, "commissioning"))
+    share = first_uniform(device_key(draw_of(scenario), name, slot, "commissioning"))
     return to_ns(share * group.commissioning_s)
 
 

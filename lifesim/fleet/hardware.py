@@ -64,7 +64,7 @@ from lifesim.fleet.cells import (
 )
 from lifesim.fleet.clock import to_ns, to_s
 from lifesim.fleet.environment import make_environment
-from lifesim.fleet.keys import device_key
+from lifesim.fleet.keys import Draw, device_key, draw_of
 from lifesim.fleet.silicon import Silicon, Warming
 from lifesim.network.architecture import Architecture, load_architecture
 from lifesim.physics.disturb import pulses_per_inference
@@ -258,7 +258,7 @@ def make_silicon(
     technology, plans = group.technology, hardware.layout.banks
 
     def key(*purpose: str) -> int:
-        return device_key(scenario.seed, name, slot, *purpose, generation=generation)
+        return device_key(draw_of(scenario), name, slot, *purpose, generation=generation)
 
     factors = Factors.of(technology, generator(key("spread")).standard_normal(3))
     wear = wear_of(technology, endurance_of(technology).scaled(factors.endurance))
@@ -268,7 +268,7 @@ def make_silicon(
     by_time = (retention(technology, factors, clock),)  # one for all banks of the device
     schedule = make_schedule(group, scenario)
     if visits is None:
-        visits = schedule.visit_times(visit_share(scenario.seed, name, slot), 0)
+        visits = schedule.visit_times(visit_share(draw_of(scenario), name, slot), 0)
     mechanisms = [
         by_time
         + disturbs(technology, factors, read_pulses(group, hardware, plan, schedule, visits), plan.tiling)
@@ -334,9 +334,9 @@ def pulses_of_inference(group: Group, hardware: Hardware, bank: BankPlan) -> flo
     )
 
 
-def visit_share(seed: int, name: str, slot: int) -> float:
+def visit_share(draw: Draw, name: str, slot: int) -> float:
     """Return where in an interval a device's visits begin: the same share of any, its own."""
-    return first_uniform(device_key(seed, name, slot, "phase"))
+    return first_uniform(device_key(draw, name, slot, "phase"))
 
 
 def inferences_asked(group: Group) -> Usage | None:

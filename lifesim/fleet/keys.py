@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
 
-REPLICATION = 0
+
+class Draw(NamedTuple):
+    """One draw of all that is random: the scenario's seed and the replication. Another replication is other silicon, other weather, the same networks."""
+
+    seed: int
+    replication: int = 0
 
 
-def device_key(seed: int, group: str, slot: int, *purpose: str, generation: int = 0) -> int:
+def draw_of(scenario: Scenario) -> Draw:
+    """Return what a scenario draws by."""
+    return Draw(scenario.seed, scenario.replication)
+
+
+def device_key(draw: Draw, group: str, slot: int, *purpose: str, generation: int = 0) -> int:
     """Return the key of a stream of one device: the same whatever the schedule, the policy, or other groups.
 
     ``generation`` counts the devices in the slot: a replacement is the next one. What belongs to the place has that of the first.
     """
-    return stream_key(seed, REPLICATION, group, slot, generation, *purpose)
+    return stream_key(*draw, group, slot, generation, *purpose)
 
 
-def group_key(seed: int, group: str, *purpose: str) -> int:
+def group_key(draw: Draw, group: str, *purpose: str) -> int:
     """Return the key of a stream that the devices of a group share."""
-    return stream_key(seed, REPLICATION, group, "all", *purpose)
+    return stream_key(*draw, group, "all", *purpose)
+
+
+def cloud_key(draw: Draw, purpose: str) -> int:
+    """Return the key of a stream of what all devices share."""
+    # That of the first replication has no number in it: it is older than the others.
+    return stream_key(*draw, purpose) if draw.replication else stream_key(draw.seed, purpose)

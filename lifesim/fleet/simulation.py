@@ -19,7 +19,7 @@ from lifesim.fleet.connections import Line, make_backhauls, make_link, make_serv
 from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.environment import commissioned_ns
 from lifesim.fleet.hardware import make_diagnosis, make_silicon
-from lifesim.fleet.keys import device_key
+from lifesim.fleet.keys import device_key, draw_of
 from lifesim.fleet.lookahead import Lookahead
 from lifesim.fleet.power import NO_CUTS, PowerCuts
 from lifesim.fleet.prospect import Prospect
@@ -165,11 +165,11 @@ class _Slots:
 
     def device(self, around: Surroundings, slot: int) -> Device:
         """Return the device in a slot."""
-        plan, seed = self._plan, self._scenario.seed
+        plan, draw = self._plan, draw_of(self._scenario)
         cuts_per_year = plan.group.site.power_cuts_per_year
         cuts = PowerCuts(self._key(slot, "power cuts"), cuts_per_year) if cuts_per_year else NO_CUTS
         commissioned = commissioned_ns(plan.group, self._scenario, plan.name, slot)
-        record = DeviceRecord(plan.name, self._first + slot, make_grid(plan, seed, slot), commissioned)
+        record = DeviceRecord(plan.name, self._first + slot, make_grid(plan, draw, slot), commissioned)
         self._visits[self._first + slot] = record.grid
         return Device(around, self._first + slot, cuts, record)
 
@@ -202,4 +202,4 @@ class _Slots:
         )
 
     def _key(self, slot: int, purpose: str, generation: int = 0) -> int:
-        return device_key(self._scenario.seed, self._plan.name, slot, purpose, generation=generation)
+        return device_key(draw_of(self._scenario), self._plan.name, slot, purpose, generation=generation)

@@ -11,8 +11,9 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import ValidationError
@@ -31,17 +32,24 @@ _PRESET_KEYS = {"network", "technology", "site", "link"}
 Key = tuple[str, ...]
 
 
-def load_scenario(path: str | Path, overrides: Sequence[str] = (), seed: int | None = None) -> Scenario:
+def load_scenario(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    seed: int | None = None,
+    more: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> Scenario:
     """Read and check a scenario file.
 
     ``overrides`` are texts ``dotted.key=value``, applied in order; the value is in TOML, or else plain text.
-    ``seed`` replaces the file's. Raises UserError with one line per mistake.
+    ``seed`` replaces the file's. ``more``: further overrides, by what errors call the place that they come from. Raises UserError with
+    one line per mistake.
     """
     path = Path(path)
     tables = _read(path)
     origins: list[tuple[Key, str]] = []
-    for override in overrides:
-        origins.append((_apply(tables, override), "--set"))
+    for option, texts in {"--set": overrides, **more}.items():
+        for override in texts:
+            origins.append((_apply(tables, override, option), option))
     if seed is not None:
         tables["seed"] = seed
         origins.append((("seed",), "--seed"))
@@ -120,18 +128,18 @@ def _nearest_file(path: Path) -> str:
     return f"; there: {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
 
 
-def _apply(tables: dict[str, Any], override: str) -> Key:
+def _apply(tables: dict[str, Any], override: str, option: str = "--set") -> Key:
     """Set one key in place and return it, split at its dots."""
     dotted, equals, text = override.partition("=")
     key = tuple(part.strip() for part in dotted.split("."))
     if not equals or not all(key):
         raise UserError(
-            f"--set: {json.dumps(override)}: must be dotted.key=value, such as group.cameras.count=100"
+            f"{option}: {json.dumps(override)}: must be dotted.key=value, such as group.cameras.count=100"
         )
     groups = tables.get("group")
     if key[0] == "group" and len(key) > 2 and isinstance(groups, dict) and key[1] not in groups:
         there = f"there: {', '.join(groups)}{_near(key[1], groups)}"
-        raise UserError(f"--set: {_dotted(key)}: no group {_show(key[1])}; {there}")
+        raise UserError(f"{option}: {_dotted(key)}: no group {_show(key[1])}; {there}")
     node = tables
     for depth, part in enumerate(key[:-1]):
         below = node.setdefault(part, {})
@@ -139,7 +147,7 @@ def _apply(tables: dict[str, Any], override: str) -> Key:
             below = node[part] = {"preset": below}
         if not isinstance(below, dict):
             above = _dotted(key[: depth + 1])
-            raise UserError(f"--set: {_dotted(key)}: {above} is {_show(below)}, not a table to set a key of")
+            raise UserError(f"{option}: {_dotted(key)}: {above} is {_show(below)}, not a table to set a key of")
         node = below
     node[key[-1]] = _override_value(text)
     return key
@@ -210,7 +218,7 @@ def _walk(loc: Sequence[str | int], root: type[Table] = Scenario) -> tuple[Key, 
     key: list[str] = []
     field, table = FieldInfo.from_annotation(root), root
     for part in map(str, loc):
-        annotation: Any = field.annotation
+        annotation: Any = if_given(field).annotation
         if part == "[key]":
             break
         if part in _alternatives(annotation):  # the tag of the alternative, which is no key of the file
@@ -237,7 +245,7 @@ def _alternatives(annotation: Any) -> dict[str, type[Table]]:
 
 def _choices(field: FieldInfo) -> list[str]:
     """Return the names that may stand in a field, if they are few."""
-    annotation = _if_given(field).annotation
+    annotation = if_given(field).annotation
     if get_origin(annotation) is Literal:
         return list(get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, PresetTable):
@@ -245,7 +253,7 @@ def _choices(field: FieldInfo) -> list[str]:
     return list(_alternatives(annotation))
 
 
-def _if_given(field: FieldInfo) -> FieldInfo:
+def if_given(field: FieldInfo) -> FieldInfo:
     """Return an optional field as one that is not: the type and the bounds of what may be given."""
     arms = [arm for arm in get_args(field.annotation) if arm is not type(None)]
     if type(None) not in get_args(field.annotation) or len(arms) > 1:
@@ -257,7 +265,7 @@ def _if_given(field: FieldInfo) -> FieldInfo:
 
 def _expected(field: FieldInfo) -> str:
     """Say in words what may stand in a field."""
-    field = _if_given(field)
+    field = if_given(field)
     annotation, choices = field.annotation, _choices(field)
     for quantity in field.metadata:
         if isinstance(quantity, Quantity):

@@ -19,6 +19,7 @@ from lifesim.scenario.link import Backhaul, Link
 from lifesim.scenario.network import Network
 from lifesim.scenario.policy import Diagnosis, Policy
 from lifesim.scenario.presets import load_preset, preset_names
+from lifesim.scenario.prices import Prices
 from lifesim.scenario.schedule import SCORED, Aet, Schedule
 from lifesim.scenario.site import Site, Workload
 from lifesim.scenario.table import Commissioning, Horizon, Interval, Share, Table, mistake
@@ -186,6 +187,8 @@ class Scenario(Table):
     """Name of the scenario and of its result directory; default: the file's name without .toml."""
     seed: int = Field(default=0, ge=0, le=2**63 - 1)
     """Seed of everything that is drawn."""
+    replication: int = Field(default=0, ge=0, le=2**63 - 1)
+    """Number of the draw: another is other silicon and other weather for the same networks, as in `lifesim compare`."""
     horizon_s: Horizon
     """Simulated time, in s."""
     start: Annotated[datetime.date, BeforeValidator(_as_date)] = datetime.date(2026, 1, 1)
@@ -202,6 +205,8 @@ class Scenario(Table):
     """Lines that the links of groups share, by name."""
     cloud: Cloud = Cloud()
     """The cloud that retrains."""
+    prices: Prices | None = None
+    """What things cost whoever runs the fleet."""
 
     @model_validator(mode="after")
     def _reports_fit(self) -> Self:

@@ -1,160 +1,145 @@
-"""The comparison of schedules, from files such as runs write: what it refuses, says, draws."""
+"""The pictures of a comparison, drawn from its files: what is drawn, said, refused."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
+import made_up_comparison
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.image import imread
 
-from lifesim.experiment import schema
+from lifesim.comparison.results import Comparison, read_comparison
 
 SCRIPT = Path(__file__).parents[2] / "analysis" / "compare_schedules.py"
-DEVICES = 5
 
 
 @pytest.fixture(scope="module")
-def compare() -> ModuleType:
+def script() -> ModuleType:
     spec = importlib.util.spec_from_file_location("compare_schedules", SCRIPT)
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
 
 
-WriteRun = Callable[..., str]
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    directory = tmp_path_factory.mktemp("comparison")
+    made_up_comparison.write(directory, "never,weekly=periodic:7d,readback:7d,blind_refresh:180d")
+    return read_comparison(directory)
 
 
-@pytest.fixture
-def write_run(tmp_path: Path) -> WriteRun:
-    """Return a function that writes a result directory and returns LABEL=DIRECTORY."""
-
-    def write(
-        label: str,
-        in_spec: list[float],
-        *,
-        seed: int = 1,
-        status: str = "finished",
-        schedule: str = "never",
-        **changes: Any,
-    ) -> str:
-        directory = tmp_path / label
-        directory.mkdir()
-        periods = 4
-        fleet = pd.DataFrame({column: np.zeros(periods) for column in schema.FLEET})
-        fleet["time_s"] = np.arange(periods) * 30 * 86_400
-        fleet["accuracy_mean"] = np.linspace(0.96, 0.96 * np.mean(in_spec), periods)
-        fleet["accuracy_p05"] = fleet["accuracy_mean"] - 0.01
-        fleet["in_spec_share"] = [None, *[np.mean(in_spec)] * (periods - 1)]
-        fleet.to_csv(directory / "fleet.csv", index=False)
-        devices = pd.DataFrame({column: np.zeros(DEVICES) for column in schema.DEVICES})
-        devices["in_spec_availability"] = in_spec
-        devices["accuracy_min"] = 0.9
-        devices.to_csv(directory / "devices.csv", index=False)
-        summary = {
-            "scenario": "tiny",
-            "seed": seed,
-            "horizon_s": 90 * 86_400,
-            "devices": DEVICES,
-            "groups": {"g": {"required_accuracy": 0.94}},
-            "in_spec_availability": float(np.mean(in_spec)),
-            "out_silent_share": 1 - float(np.mean(in_spec)),
-            "counts": dict.fromkeys(schema.COUNTS, 7),
-        }
-        (directory / "summary.json").write_text(json.dumps(summary))
-        group = {"count": DEVICES, "site": {"mean_c": 55.0}, "schedule": {"kind": schedule}}
-        scenario = {"name": label, "seed": seed, "group": {"g": group | changes}}
-        manifest = {"status": status, "scenario": scenario, "versions": {"torch": "2"}}
-        (directory / "manifest.json").write_text(json.dumps(manifest))
-        return f"{label}={directory}"
-
-    return write
+def test_curves_are_the_means_of_the_file(script: ModuleType, comparison: Comparison) -> None:
+    above, below = script.over_time(comparison).axes
+    rows = comparison.frame("curves").set_index(["schedule", "curve"])
+    for number, label in enumerate(script.labels_of(comparison)):
+        colour = script.STYLES[number][0]
+        thick = [line for line in above.lines if line.get_color() == colour and line.get_linewidth() > 2]
+        np.testing.assert_allclose(thick[0].get_ydata(), rows.loc[(label, "accuracy_mean"), "mean"] * 100)
+        (share,) = (line for line in below.lines if line.get_color() == colour)
+        np.testing.assert_allclose(share.get_ydata(), rows.loc[(label, "in_spec_availability"), "mean"] * 100)
+    for axes, curves in ((above, ("accuracy_mean", "accuracy_p05")), (below, ("in_spec_availability",))):
+        for curve in curves:  # noqa: B007 (the query names it)
+            values = comparison.frame("curves").query("curve == @curve")["mean"] * 100
+            low, high = axes.get_ylim()
+            assert low <= values.min()
+            assert values.max() <= high, "nothing is cut off"
+    assert len(below.collections) == 4, "a band each"
 
 
-def test_it_draws_a_picture_and_prints_a_table(
-    compare: ModuleType, write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_labels_do_not_overlap(script: ModuleType, comparison: Comparison) -> None:
+    _, below = script.over_time(comparison).axes
+    places = sorted(text.xyann[1] for text in below.texts)
+    low, high = below.get_ylim()
+    assert min(np.diff(places)) >= 0.19 * (high - low)
+    assert "89.6 % overall" in "".join(text.get_text() for text in below.texts)
+
+
+def test_the_front_is_that_of_the_file(script: ModuleType, comparison: Comparison) -> None:
+    axes = script.pareto(comparison, "tests", "in_spec_availability").axes[0]
+    points = comparison.frame("pareto").query("x == 'in_spec_availability' and y == 'tests'")
+    on_front = set(points[points["on_front"] == 1]["schedule"])
+    filled = {
+        line.get_label()
+        for line in axes.lines
+        if line.get_marker() == "o" and line.get_markerfacecolor() != "white"
+    }
+    assert filled == on_front
+    assert on_front
+
+
+def test_differences_are_those_of_the_file(script: ModuleType, comparison: Comparison) -> None:
+    axes = script.differences(comparison).axes[0]
+    drawn = [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "o"]
+    pairs = comparison.frame("pairs").query("measure == 'in_spec_availability'")
+    np.testing.assert_allclose(drawn, pairs["difference"] * 100)
+
+
+def test_undetected_and_wear(script: ModuleType, comparison: Comparison) -> None:
+    axes = script.undetected(comparison).axes[0]
+    assert len(axes.lines) == 4
+    for line in axes.lines:
+        assert line.get_ydata()[0] == 100
+        assert (np.diff(line.get_ydata()) <= 1e-9).all()
+        assert line.get_ydata()[-1] == pytest.approx(0, abs=1e-9)
+    bars = [bar.get_height() for bar in script.wear(comparison).axes[0].patches]
+    np.testing.assert_allclose(sorted(bars), sorted(comparison.frame("wear")["stuck_cells_mean"]))
+
+
+def test_pictures_and_table(
+    script: ModuleType, comparison: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [
-        write_run("tested", [1.0, 1.0, 1.0, 0.99, 1.0], schedule="periodic"),
-        write_run("left alone", [0.8] * 5),
-    ]
-    assert compare.main(["-o", str(tmp_path / "out.png"), *runs]) == 0
-    picture = imread(tmp_path / "out.png")
-    assert picture.shape[1] > 800
-    assert (picture[0, 0, :3] == 1.0).all(), "white ground, in dark mode, too"
-    out = capsys.readouterr().out
-    head, _, tested, alone = out.splitlines()[:4]
-    assert {line.count("|") for line in (head, tested, alone)} == {12}
-    assert "| tested | 99.800% |  |" in tested
-    assert "| left alone | 80.000% |" in alone
+    assert script.main([str(comparison.directory), "-o", str(tmp_path / "pictures")]) == 0
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert names == {f"{name}.png" for name in ("over_time", "differences", "pareto", "undetected", "wear")}
+    for name in names:
+        assert imread(tmp_path / "pictures" / name).shape[1] == 1197
+    lines = capsys.readouterr().out.splitlines()
+    mean = script.mean_of(comparison, "in_spec_availability", "weekly")
+    row = next(line for line in lines if line.startswith("| weekly"))
+    assert f"| {mean:.3%} |" in row
+    assert "points, better |" in row
 
 
-def test_the_interval_is_that_of_paired_differences(compare: ModuleType, write_run: WriteRun) -> None:
-    first = compare.read_run(write_run("a", [0.9, 0.8, 0.7, 0.6, 0.5]))
-    other = compare.read_run(write_run("b", [0.8, 0.7, 0.6, 0.5, 0.3]))
-    # Differences 0.1 four times and 0.2: mean 0.12, sd 0.0447, t(4 degrees, 97.5 %) = 2.776.
-    mean, half_width = re.search(r"([\d.]+) ± ([\d.]+) points", compare.table([first, other])).groups()
-    assert float(mean) == pytest.approx(12.0, abs=0.01)
-    assert float(half_width) == pytest.approx(100 * 2.776 * 0.0447214 / 5**0.5, abs=0.01)
+def test_one_replication_has_no_bands(script: ModuleType, tmp_path: Path) -> None:
+    made_up_comparison.write(tmp_path, "never,periodic:7d", replications=1)
+    comparison = read_comparison(tmp_path)
+    assert not script.over_time(comparison).axes[1].collections
+    assert "points |" in script.table(comparison)
+    script.pareto(comparison, "tests", "cost")
+    script.differences(comparison)
 
 
-def test_the_finding_names_best_and_worst(compare: ModuleType, write_run: WriteRun) -> None:
-    values = {"middling": 0.9, "worst": 0.5, "best": 0.9997}
-    runs = [compare.read_run(write_run(label, [value] * DEVICES)) for label, value in values.items()]
-    assert compare.finding(runs) == "In spec 99.97 % of the time with best, 50.0 % with worst"
+def test_a_title_of_ones_own(script: ModuleType, comparison: Comparison) -> None:
+    figure = script.over_time(comparison, title="Test weekly")
+    assert figure.texts[0].get_text() == "Test weekly"
+    assert "with blind_refresh:180d" in script.over_time(comparison).texts[0].get_text()
 
 
 @pytest.mark.parametrize(
-    ("change", "named"),
-    [({"seed": 2}, "seed"), ({"site": {"mean_c": 56.0}}, "group"), ({"count": 6}, "group")],
+    ("share", "text"),
+    [
+        (0.63089, "63.1 %"),
+        (0.9896, "99.0 %"),
+        (0.9957, "99.57 %"),
+        (0.99966, "99.966 %"),
+        (1 - 1e-9, "> 99.999 %"),
+        (1.0, "100.000 %"),
+    ],
 )
-def test_it_refuses_other_silicon(
-    compare: ModuleType,
-    write_run: WriteRun,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    change: dict,
-    named: str,
+def test_percent(script: ModuleType, share: float, text: str) -> None:
+    assert script.percent(share) == text
+
+
+def test_mistakes(
+    script: ModuleType, comparison: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runs = [write_run("a", [1.0] * DEVICES), write_run("b", [1.0] * DEVICES, **change)]
-    assert compare.main(["-o", str(tmp_path / "out.png"), *runs]) == 2
-    assert f"b and a differ in {named}: not the same silicon" in capsys.readouterr().err
-    assert not (tmp_path / "out.png").exists()
-
-
-def test_it_refuses_what_is_no_finished_run(
-    compare: ModuleType, write_run: WriteRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    interrupted = write_run("a", [1.0] * DEVICES, status="interrupted")
-    for argument, complaint in (
-        (interrupted, "the run is interrupted, not finished"),
-        (f"b={tmp_path}", "no manifest.json"),
-        (str(tmp_path), "must be LABEL=DIRECTORY"),
-    ):
-        assert compare.main(["-o", str(tmp_path / "out.png"), argument]) == 2
-        assert complaint in capsys.readouterr().err
-
-
-def test_labels_do_not_overlap_where_lines_end_together(compare: ModuleType, write_run: WriteRun) -> None:
-    runs = [compare.read_run(write_run(f"run {i}", [0.95 - 1e-4 * i] * DEVICES)) for i in range(6)]
-    figure = compare.draw(runs)
-    figure.canvas.draw()
-    for axes in figure.axes:
-        labels = [text for text in axes.texts if text.get_text() != "in spec"]
-        assert len(labels) == 6
-        middles = np.sort([axes.transData.transform((0, label.xyann[1]))[1] for label in labels])
-        assert np.diff(middles).min() > labels[0].get_size() * figure.dpi / 72
-
-
-def test_it_reads_files_only() -> None:
-    """The comparison must work for somebody who has only the files: no import of the simulator."""
-    assert not re.search(r"^\s*(import|from) lifesim", SCRIPT.read_text(encoding="utf-8"), re.MULTILINE)
+    assert script.main([str(tmp_path), "-o", str(tmp_path)]) == 2
+    assert "no comparison.json" in capsys.readouterr().err
+    assert script.main([str(comparison.directory), "-o", str(tmp_path), "--across", "test"]) == 2
+    assert "allowed: in_spec_availability" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

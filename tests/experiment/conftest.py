@@ -9,9 +9,10 @@ import pytest
 
 from lifesim.experiment.accounting import DeviceAccount, account
 from lifesim.experiment.executors import InProcessExecutor
+from lifesim.experiment.lives import report_times_ns
 from lifesim.experiment.observation import Observed, Observer
 from lifesim.experiment.results import Result
-from lifesim.experiment.run import report_times_ns, run_to_directory
+from lifesim.experiment.run import run_to_directory
 from lifesim.fleet import connections
 from lifesim.fleet.build import Plan
 from lifesim.fleet.clock import to_ns

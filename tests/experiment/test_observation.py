@@ -19,6 +19,7 @@ from lifesim.experiment.judging import Judgement, Rule, as_new, judge, piece_ord
 from lifesim.experiment.observation import Observed, Observer, Sample, _bisect, _Judge, _spans
 from lifesim.experiment.paired import Tally
 from lifesim.fleet.clock import to_ns
+from lifesim.fleet.keys import Draw, draw_of
 from lifesim.fleet.records import DeviceRecord, State, Stretch
 from lifesim.fleet.silicon import Condition
 from lifesim.network.datasets import load_dataset
@@ -147,10 +148,10 @@ def observe(
 def test_whoever_follows_sees_what_is_seen_in_the_end(lived, monkeypatch, confidence: float) -> None:
     """Records are shown as far as they had been written by some times; what they hide must not have been asked for."""
     monkeypatch.setattr(observation, "_POINTS_AT_ONCE", 3)
-    resolution_ns, seed = to_ns(lived.scenario.spec.resolution_s), lived.scenario.seed
+    resolution_ns, draw = to_ns(lived.scenario.spec.resolution_s), draw_of(lived.scenario)
     records = [DeviceRecord(r.group, r.device, r.grid, r.commissioned_ns) for r in lived.fleet.devices]
     executor = Counting()
-    observer = Observer(lived.plans, records, lived.edges_ns, executor, confidence=confidence, seed=seed)
+    observer = Observer(lived.plans, records, lived.edges_ns, executor, confidence=confidence, draw=draw)
     horizon_ns = lived.fleet.horizon_ns
     for now_ns in range(horizon_ns // 7, horizon_ns, horizon_ns // 7):
         for shown, record in zip(records, lived.fleet.devices, strict=True):
@@ -165,7 +166,7 @@ def test_whoever_follows_sees_what_is_seen_in_the_end(lived, monkeypatch, confid
         shown.stretches = record.stretches
     observed = observer.observed(horizon_ns, resolution_ns)
     assert observed == observe(
-        lived.fleet, lived.edges_ns, resolution_ns, InProcessExecutor(), confidence=confidence, seed=seed
+        lived.fleet, lived.edges_ns, resolution_ns, InProcessExecutor(), confidence=confidence, draw=draw
     )
     assert before > 10
 
@@ -184,9 +185,9 @@ CONFIDENCE = 0.95
 
 
 def sampled(lived, executor: Executor, plain: bool = False) -> list[Observed]:
-    resolution_ns, seed = to_ns(lived.scenario.spec.resolution_s), lived.scenario.seed
+    resolution_ns, draw = to_ns(lived.scenario.spec.resolution_s), draw_of(lived.scenario)
     return observe(
-        lived.fleet, lived.edges_ns, resolution_ns, executor, confidence=CONFIDENCE, seed=seed, plain=plain
+        lived.fleet, lived.edges_ns, resolution_ns, executor, confidence=CONFIDENCE, draw=draw, plain=plain
     )
 
 
@@ -434,7 +435,7 @@ def pieces_and_samples(
 
     monkeypatch.setattr(observation, "judge_states", judged)
     observed = observe(
-        vectors.fleet, vectors.times_ns, 10, InProcessExecutor(), confidence=confidence, seed=3, plain=True
+        vectors.fleet, vectors.times_ns, 10, InProcessExecutor(), confidence=confidence, draw=Draw(3), plain=True
     )
     return list(looked_at.values()), [list(row) for row in zip(*(o.samples for o in observed), strict=True)]
 

@@ -19,8 +19,9 @@ import torch
 
 from lifesim.crossbar.programming import Programmed
 from lifesim.errors import LifesimError, UserError
+from lifesim.experiment.lives import report_times_ns
 from lifesim.experiment.results import FILES, read_result
-from lifesim.experiment.run import report_times_ns, run_to_directory
+from lifesim.experiment.run import run_to_directory
 from lifesim.fleet import retraining_service
 from lifesim.fleet.hardware import Hardware, make_silicon
 from lifesim.scenario.load import load_scenario, scenario_digest

@@ -12,6 +12,7 @@ import simpy
 from lifesim.crossbar.faults import FaultMap
 from lifesim.fleet.build import Plan, _required, make_grid, make_plan, make_service_time
 from lifesim.fleet.cloud import Job
+from lifesim.fleet.keys import Draw
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
 from lifesim.scenario.load import load_scenario
@@ -114,14 +115,14 @@ def test_a_task_is_what_the_scenario_says_of_retraining() -> None:
 def test_a_device_s_phase_is_the_same_share_of_any_interval(plan: Plan) -> None:
     weekly, daily = plan, plan_of(quickstart("group.cameras.schedule.interval_s=1 d"))
     for slot in range(5):
-        a, b = make_grid(weekly, 1, slot), make_grid(daily, 1, slot)
+        a, b = make_grid(weekly, Draw(1), slot), make_grid(daily, Draw(1), slot)
         assert 0 <= a.phase_ns < a.interval_ns == 7 * b.interval_ns
         assert a.phase_ns == pytest.approx(7 * b.phase_ns, abs=7)
         assert a.visit_ns == plan.operations.aet_read.latency_ns
-    phases = [make_grid(weekly, 1, slot).phase_ns / weekly.schedule.interval_ns for slot in range(500)]
+    phases = [make_grid(weekly, Draw(1), slot).phase_ns / weekly.schedule.interval_ns for slot in range(500)]
     assert abs(np.mean(phases) - 0.5) < 3 * np.sqrt(1 / 12 / 500)  # 3 standard errors of uniform phases
-    assert make_grid(weekly, 2, 0) != make_grid(weekly, 1, 0)
-    assert make_grid(plan_of(quickstart("group.cameras.schedule={kind='never'}")), 1, 0) is None
+    assert make_grid(weekly, Draw(2), 0) != make_grid(weekly, Draw(1), 0)
+    assert make_grid(plan_of(quickstart("group.cameras.schedule={kind='never'}")), Draw(1), 0) is None
 
 
 def job(device: int = 0, ordinal: int = 0) -> Job:

@@ -1,0 +1,60 @@
+"""What several commands take, and how they show how far they are."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Device(enum.StrEnum):
+    """Where networks are evaluated."""
+
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+ScenarioFile = Annotated[
+    Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML).", show_default=False)
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        show_default=False,
+        help="Change a key of the scenario: dotted.key=value, the value in TOML or plain text. Repeatable.",
+    ),
+]
+
+
+@contextlib.contextmanager
+def progress_bar(quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
+    """Give a function of (share done, what is done) that draws a bar (off a terminal: prints lines)."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    if console.is_terminal:
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("starting", total=1.0)
+            yield lambda share, doing: bar.update(task, completed=share, description=doing)
+    else:
+        printed = -1
+
+        def print_every_tenth(share: float, doing: str) -> None:
+            nonlocal printed
+            if int(share * 10) > printed:
+                printed = int(share * 10)
+                print(f"{share:4.0%} {doing}", file=sys.stderr, flush=True)
+
+        yield print_every_tenth

@@ -1,0 +1,106 @@
+"""The lives of a scenario's fleet, simulated, observed and accounted for: what every table of a run, and every measure of a comparison, is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from lifesim.experiment.accounting import DeviceAccount, account
+from lifesim.experiment.executors import Background
+from lifesim.experiment.observation import Observer
+from lifesim.experiment.stopwatch import Stopwatch, TimedExecutor, TimedSchedule
+from lifesim.fleet.clock import to_ns
+from lifesim.fleet.keys import draw_of
+from lifesim.fleet.records import DeviceRecord
+from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
+from lifesim.scenario.models import Scenario
+
+Progress = Callable[[float, str], None]
+"""Called with the share done in [0, 1] and what is being done."""
+
+# Shares of a run's time, for the progress bar only.
+SIMULATED, OBSERVED = 0.75, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Lives:
+    """What happened (``fleet``), and each device's ledger over the periods between ``edges_ns``, in slot order."""
+
+    fleet: FleetRecord
+    accounts: list[DeviceAccount]
+    edges_ns: list[int]
+
+
+def live(
+    scenario: Scenario,
+    executor: Executor,
+    *,
+    workers: int = 1,
+    stepped: bool = False,
+    device: str = "cpu",
+    progress: Progress = lambda share, doing: None,
+    watch: Stopwatch | None = None,
+    on_phase: Callable[[str], None] = lambda phase: None,
+    records: list[DeviceRecord] | None = None,
+) -> Lives:
+    """Simulate a scenario's fleet to its horizon, observe it, and account for it.
+
+    ``workers``: processes of the executor; with several, devices are observed while others are simulated. ``on_phase`` is called at the end of "networks", "simulation" and
+    "accuracy"; ``watch`` sees how long tests and retrainings take; ``records`` is filled with each device's record before the start, for whoever
+    has to interrupt.
+    """
+    watch = watch or Stopwatch()
+    progress(0.0, "networks")
+    plans = make_plans(scenario, device)
+    on_phase("networks")
+    progress(0.01, "simulation")
+    timed = {
+        name: replace(plan, schedule=TimedSchedule(plan.schedule, watch)) for name, plan in plans.items()
+    }
+    edges_ns = report_times_ns(scenario)
+    records = [] if records is None else records
+    # What is simulated may depend on a retraining at any time, but never on an observation.
+    background = Background(executor, max(1, workers - 1))
+    observer = Observer(
+        plans,
+        records,
+        edges_ns,
+        background,
+        device,
+        confidence=scenario.spec.confidence,
+        draw=draw_of(scenario),
+        plain=stepped,
+    )
+
+    def on_progress(now_ns: int) -> None:
+        if workers > 1:  # else there is nobody to do it meanwhile
+            with watch("accuracy"):
+                observer.follow(now_ns)
+        progress(0.01 + now_ns / edges_ns[-1] * (SIMULATED - 0.01), "simulation")
+
+    fleet = simulate(
+        scenario,
+        timed,
+        TimedExecutor(executor, "retraining", watch),
+        torch_device=device,
+        stepped=stepped,
+        on_progress=on_progress,
+        on_record=records.append,
+    )
+    on_phase("simulation")
+    background.widen(workers)
+    observed = observer.observed(
+        fleet.horizon_ns,
+        to_ns(scenario.spec.resolution_s),
+        lambda share: progress(SIMULATED + share * (OBSERVED - SIMULATED), "accuracy"),
+    )
+    on_phase("accuracy")
+    accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
+    return Lives(fleet, accounts, edges_ns)
+
+
+def report_times_ns(scenario: Scenario) -> list[int]:
+    """Return the report times: 0, every report interval, and the horizon."""
+    horizon_ns, interval_ns = to_ns(scenario.horizon_s), to_ns(scenario.report_interval_s)
+    return [*range(0, horizon_ns, interval_ns), horizon_ns]

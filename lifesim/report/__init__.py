@@ -1,0 +1,1 @@
+"""One page that shows what a comparison found, to put in front of somebody."""

@@ -1,0 +1,53 @@
+"""What things cost at a scenario's prices, by hand; the other measures are held against a run's summary in test_compare."""
+
+import pytest
+
+from lifesim.comparison.measures import CURVES, MEASURES, WEAR, cost
+from lifesim.experiment import schema
+from lifesim.scenario.prices import Prices
+
+HOUR_NS = 3_600_000_000_000
+FREE = Prices()
+
+
+def costs(prices, counts=None, hours=None, energy_j=0.0, extra_wrong=0.0):
+    time_ns = dict.fromkeys(schema.STATES, 0) | {state: h * HOUR_NS for state, h in (hours or {}).items()}
+    return cost(prices, dict.fromkeys(schema.COUNTS, 0) | (counts or {}), time_ns, energy_j, extra_wrong)
+
+
+@pytest.mark.parametrize(
+    ("prices", "what", "expected"),
+    [
+        ({"per_test": 2}, {"counts": {"tests": 3}}, 6),
+        ({"per_kwh": 0.3}, {"energy_j": 7.2e6}, 0.6),
+        ({"per_mb": 4}, {"counts": {"uplink_sent_bytes": 500_000, "downlink_sent_bytes": 1_000_000}}, 6),
+        ({"per_job": 5}, {"counts": {"jobs": 2, "retrainings": 9}}, 10),
+        ({"per_silent_h": 0.5}, {"hours": {"out_silent": 4, "out_known": 9}}, 2),
+        ({"per_known_h": 0.5}, {"hours": {"out_silent": 4, "out_known": 9}}, 4.5),
+        ({"per_wrong_inference": 0.01}, {"extra_wrong": 50.0}, 0.5),
+        ({"per_device": 100}, {"counts": {"retirements": 2}}, 200),
+    ],
+)
+def test_one_price_after_the_other(prices, what, expected):
+    assert costs(Prices(**prices), **what) == pytest.approx(expected)
+    assert costs(FREE, **what) == 0
+
+
+def test_down_is_every_state_in_which_a_device_does_not_serve_after_its_start():
+    serving, before = ("in_spec", "out_known", "out_silent"), ("uncommissioned",)
+    for state in schema.STATES:
+        expected = 0 if state in serving + before else 7
+        assert costs(Prices(per_down_h=7), hours={state: 1}) == expected, state
+
+
+def test_costs_add_up():
+    prices = Prices(per_test=2, per_silent_h=0.5)
+    assert costs(prices, {"tests": 3}, {"out_silent": 4}) == costs(prices, {"tests": 3}) + costs(
+        prices, hours={"out_silent": 4}
+    )
+
+
+def test_what_is_kept_is_what_runs_have():
+    assert set(CURVES.values()) <= schema.FLEET.keys()
+    assert set(WEAR) <= schema.LAYERS.keys()
+    assert {measure.better for measure in MEASURES.values()} == {"higher", "lower"}
