@@ -14,8 +14,8 @@ import numpy as np
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.testset import TestDesign, make_test_set
 from lifesim.fleet.silicon import fitted
+from lifesim.network.answers import right_sooner
 from lifesim.network.datasets import load_dataset
-from lifesim.network.evaluate import correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.agreed import Agreed
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
@@ -112,7 +112,8 @@ def prepare(task: Retraining) -> bytes:
     seen_map = task.seen_map
     model, delta = _retrained(task, seen_map)
     held = apply_map(fitted(model, seen_map).codes if task.fits else model.codes, seen_map)
-    (correct,) = correct_in_part(model, [held], task.data, "validation", task.torch_device)
+    validation = load_dataset(task.data).part("validation")
+    correct = right_sooner(model, [held], *validation, task.torch_device).sum()
     test_set = make_test_set(model, held, task.data, task.design, task.torch_device, task.keeps)
     message = Redeployment(
         in_spec=bool(correct >= task.required_correct),

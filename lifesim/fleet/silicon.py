@@ -300,10 +300,26 @@ class Silicon:
         self, programmed: tuple[Programmed, ...], times_ns: Sequence[int], beneath: Overlay | None = None
     ) -> Sequence[Overlay | Ageing]:
         """Return :meth:`overlay` of many times: together in one where that can be, else one after the other."""
-        banks = zip(self.banks, programmed, strict=True)
-        aged = [bank.ageing(p, times_ns) for bank, p in banks]
-        if not times_ns or any(of_bank is None for of_bank in aged):
-            return [self.overlay(programmed, time_ns, beneath) for time_ns in times_ns]
+        if not times_ns:
+            return []
+        first = self._ageing(programmed, times_ns, beneath)
+        if first is not None:
+            return [first]
+        # Often only the first time stands in the way, at which cells written alone have not been reloaded yet.
+        rest = self._ageing(programmed, times_ns[1:], beneath) if len(times_ns) > 1 else None
+        one_by_one = times_ns if rest is None else times_ns[:1]
+        overlays = [self.overlay(programmed, time_ns, beneath) for time_ns in one_by_one]
+        return overlays if rest is None else [*overlays, rest]
+
+    def _ageing(
+        self, programmed: tuple[Programmed, ...], times_ns: Sequence[int], beneath: Overlay | None
+    ) -> Ageing | None:
+        """Return what stands over the backup at many times as an ageing; None where it is none."""
+        aged = []
+        for bank, p in zip(self.banks, programmed, strict=True):
+            aged.append(bank.ageing(p, times_ns))
+            if aged[-1] is None:
+                return None
         layers = []
         for regions, under in zip(self.regions, beneath or self._nothing, strict=True):
             under = [part for part in under if len(part.cells)]
@@ -315,7 +331,7 @@ class Silicon:
             layers.append(
                 ((*under, *parts), counts[0] if len(counts) == 1 else np.concatenate(counts, axis=1))
             )
-        return [Ageing(layers)]
+        return Ageing(layers)
 
     @property
     def _nothing(self) -> Overlay:

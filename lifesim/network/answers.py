@@ -11,8 +11,10 @@ import numpy as np
 
 from lifesim.crossbar.encoding import Encoding
 from lifesim.network.changes import Changes
+from lifesim.network.dense import Multiplier
 from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
+from lifesim.network.program import compile_program
 from lifesim.network.walk import slack, walker_of
 
 _AT_ONCE = 64  # dense copies: for memory
@@ -29,6 +31,27 @@ def right_of_copies(
     """Return which pictures copies of ``model`` get right, on the plain path: bool [copies, m]."""
     logits = Evaluator.of(model, device).logits(copies, pictures)
     return logits.argmax(axis=2) == labels
+
+
+def right_sooner(
+    model: Model,
+    copies: Sequence[Sequence[np.ndarray]],
+    pictures: np.ndarray,
+    labels: np.ndarray,
+    device: str = "cpu",
+) -> np.ndarray:
+    """Return what :func:`right_of_copies` returns, of copies (int16 codes per layer) in which any weight may differ from ``model``."""
+    program = compile_program(model.architecture) if device == "cpu" else None
+    if program is None:
+        return right_of_copies(model, copies, pictures, labels, device)
+    logits = Multiplier(model, program).logits_of_copies(copies, pictures)
+    most = np.array([4.0 * slack(of_copy) for of_copy in logits], np.float32)
+    right, unclear = np.empty((2, *logits.shape[:2]), bool)
+    _tell(logits, labels, most, right, unclear)
+    for copy, of_copy, shown in zip(copies, right, unclear, strict=True):
+        if shown.any():
+            of_copy[shown] = right_of_copies(model, [copy], pictures[shown], labels[shown], device)[0]
+    return right
 
 
 def right_of_states(
@@ -50,8 +73,8 @@ def right_of_states(
             right[some] = right_of_copies(model, copies, pictures, labels, device)
         return right
     logits = walker.logits(changes, pictures, which)
-    # Both may be off by twice the slack of confidences; what is not a number is not clear either.
-    most = np.array([4.0 * slack(of_state) for of_state in logits], np.float32)
+    # Both may be off by twice the slack of confidences, and by that of a state on the way; what is not a number is not clear either.
+    most = np.maximum.accumulate([4.0 * slack(of_state) for of_state in logits]).astype(np.float32)
     unclear = np.empty_like(right)
     _tell(logits, labels, most, right, unclear)
     states = np.flatnonzero(unclear.any(axis=1))

@@ -81,6 +81,7 @@ def multiply_states(
     layer = net.layers[0]
     positions = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
     room.differ[:], room.stale[:] = 0, 1
+    finite = False
     for stop in range(len(visited)):
         s = visited[stop]
         first = s if independent else (visited[stop - 1] + 1 if stop else 0)
@@ -100,6 +101,12 @@ def multiply_states(
         if not few:
             multiply_first(net, room.act, room.first)
             room.differ[:], room.stale[:] = 1, 1
+        behind = 0  # changes behind the first layer
+        for passed in range(first, s + 1):
+            behind += bounds[passed, len(net.layers)] - bounds[passed, 1]
+        if stop and finite and not (independent or behind or room.stale.any()):
+            out[stop] = out[stop - 1]  # these pictures do not show any of what has changed
+            continue
         finite = True
         for number in range(len(net.layers)):
             finite &= _multiply_layer(net, room, golden, number)
@@ -165,6 +172,8 @@ def _correct_first(net: Net, room: Room, golden: Any, packed: Any, places: Any, 
     size = layer[k.OUT_ROWS] * width
     for i in range(len(places)):
         tap, channel = divmod(places[i], n)
+        if layer[k.KIND] == k.DENSE and _is_blank(room.act[layer[k.SOURCE] + net.taps[tap] :]):
+            continue
         first = channel * size
         room.stale[channel] = 1
         if not room.differ[channel]:
@@ -272,6 +281,14 @@ def apply(op: Any, channel: int, act: Any) -> None:
 def _fill(y: Any, x: Any) -> None:
     for p in range(PIECE):
         y[p] = x[p]
+
+
+@_compiled
+def _is_blank(x: Any) -> bool:
+    shown = 0
+    for p in range(PIECE):
+        shown |= np.int64(x[p] != 0.0)
+    return shown == 0
 
 
 @_compiled

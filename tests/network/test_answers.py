@@ -5,7 +5,7 @@ import pytest
 
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.overlay import Written
-from lifesim.network.answers import right_of_copies, right_of_states
+from lifesim.network.answers import right_of_copies, right_of_states, right_sooner
 from lifesim.network.walk import walker_of
 
 
@@ -53,3 +53,18 @@ def test_what_is_close_is_decided_on_the_plain_path(mlp_model, mnist5k, monkeypa
     monkeypatch.setattr(answers, "right_of_copies", spy)
     assert np.array_equal(right_of_states(mlp_model, SLC, changes, which, pictures, labels), expected)
     assert asked == [(2, 20)]
+
+
+@pytest.mark.parametrize("unclear", [False, True])
+def test_right_answers_of_copies_sooner(mlp_model, mnist5k, monkeypatch, unclear):
+    import lifesim.network.answers as answers
+
+    pictures, labels = (part[:100] for part in mnist5k.part("validation"))
+    rng = np.random.default_rng(5)
+    copies = [mlp_model.codes, tuple(rng.permutation(c) for c in mlp_model.codes)]
+    copies += [tuple(np.where(rng.random(c.shape) < 0.02, 0, c).astype(np.int16) for c in mlp_model.codes)]
+    plain = right_of_copies(mlp_model, copies, pictures, labels, "cpu")
+    if unclear:
+        monkeypatch.setattr(answers, "slack", lambda logits: 1e9)
+    assert np.array_equal(right_sooner(mlp_model, copies, pictures, labels), plain)
+    assert 50 < plain[0].sum() < 100 and plain[1].sum() < 50
