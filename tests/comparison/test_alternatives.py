@@ -33,7 +33,7 @@ def test_kinds_are_those_of_the_scenario():
 
 
 def test_forms():
-    assert schedules("never, periodic:7d,readback{interval_s=1 d, alarm_cells=20},march_scrub:30d") == {
+    assert schedules("never, periodic:7d,readback{interval_s=1 d, alarm_cells=20},blind_refresh:30d") == {
         "never": {"kind": "never"},
         "periodic:7d": {"kind": "periodic", "interval_s": 604_800.0},
         "readback{interval_s=1 d, alarm_cells=20}": {
@@ -41,7 +41,7 @@ def test_forms():
             "interval_s": 86_400.0,
             "alarm_cells": 20,
         },
-        "march_scrub:30d": {"kind": "march_scrub", "interval_s": 2_592_000.0},
+        "blind_refresh:30d": {"kind": "blind_refresh", "interval_s": 2_592_000.0},
     }
 
 
@@ -59,6 +59,16 @@ def test_the_scenarios_own_schedule_with_something_changed():
     assert own.scenario == load_scenario(QUICKSTART)
     assert other.scenario.group["cameras"].schedule == own.scenario.group["cameras"].schedule
     assert other.scenario.group["cameras"].aet.pictures == 32
+
+
+@pytest.mark.parametrize("kind", sorted(schedule_kinds()))
+def test_every_kind_has_a_form(kind):
+    """With a time where it takes one; keys that have no default are given by whoever asks."""
+    needed = {"custom": "{class=a:b}"}.get(kind, "")
+    takes_time = any(key.endswith("_s") for key in schedule_kinds()[kind].model_fields)
+    form = parse_schedule(f"{kind}{':9d' if takes_time else ''}{needed}")
+    assert form.kind == kind
+    assert [value for _, value in form.keys if value == "9d"] == ["9d"] * takes_time
 
 
 def test_nothing_else_differs():
