@@ -27,7 +27,7 @@ def test_errors_of_important_weights_cost_more(mlp_model, mnist5k):
         return weights
 
     clean = loss(mlp_model.weights())
-    for layer, codes in enumerate(mlp_model.codes):
+    for layer in range(len(mlp_model.codes)):
         for axis, factors in ((0, importance.rows[layer]), (1, importance.columns[layer])):
             order = np.argsort(factors, kind="stable")
             quarter = max(1, len(order) // 4)
