@@ -83,7 +83,8 @@ _OUTPUTS_HEAD = """# What a run writes
 - The CSVs, the trace and the summary depend on the scenario and its seed alone, on one type of processor
   with the same versions: byte for byte, whatever `--workers` and with or without `--stepped`. The manifest
   tells runs apart, so it differs: `wall_clock_s` by phase, `of_which_s` the simulation's tests, retraining
-  and event loop, `peak_memory_bytes` of the run without its workers.
+  and event loop (with more than one worker also accuracy, as far as the simulation sees to it or waits for it),
+  `peak_memory_bytes` of the run without its workers.
 - CSV means: UTF-8, comma, one header line, a line feed ends a line, a point is the decimal sign, empty
   where there is no value.
 - Every file is written whole or not at all.
