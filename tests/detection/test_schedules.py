@@ -3,6 +3,7 @@
 import pytest
 
 from lifesim.crossbar.cost import Cost
+from lifesim.crossbar.monitor import Monitor
 from lifesim.detection.schedules import (
     NO_COST,
     BlindRefresh,
@@ -12,6 +13,9 @@ from lifesim.detection.schedules import (
     Outcome,
     Periodic,
     Readback,
+    ReloadVerify,
+    Sentinel,
+    Trip,
     VisitCosts,
 )
 
@@ -22,8 +26,10 @@ COSTS = VisitCosts(
     programming=Cost(90, 0.0, 1),
     baseline_reads=4,
     rereads=2,
+    check=Cost(5, 1e-9, 0),
 )
 ALL = [Never(), Periodic(10), Readback(10, 3), MarchScrub(10), BlindRefresh(10)]
+MONITOR = Monitor("column", 0.5, 3.5)
 
 
 class Watched:
@@ -48,6 +54,16 @@ class Watched:
 
     def read_back(self, time_ns):
         self.asked.append(("read_back", time_ns))
+
+    def cells_named(self, time_ns):
+        return self.wrong.get(time_ns, 0)
+
+    def first_trip(self, times_ns, monitor):
+        self.asked.append(("first_trip", list(times_ns), monitor))
+        return self.alarm
+
+    def read_sums(self, time_ns, monitor):
+        self.asked.append(("read_sums", time_ns, monitor))
 
 
 def test_never():
@@ -128,3 +144,44 @@ def test_the_longest_visit_has_its_re_reads_and_what_it_always_leads_to():
 def test_what_a_visit_reads_is_what_it_pulses():
     """Test pictures their own pulses, the whole array one a cell, a rewrite none."""
     assert [s.pulses_per_cell(50.0) for s in ALL] == [0.0, 50.0, 1.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("named", "position"),
+    [({}, None), ({5: 2, 15: 2}, None), ({15: 3}, 1), ({5: 3, 15: 99}, 0)],
+)
+def test_reload_verify_takes_the_cells_that_are_named(named, position):
+    times = [5, 15, 25]
+    finding = ReloadVerify(10, alarm_cells=3).first_finding(Watched(named), times, 0, 7)
+    assert finding == (
+        None if position is None else Finding(position, Outcome.NAMED, reads=0, score=named[times[position]])
+    )
+
+
+@pytest.mark.parametrize("trip", [None, Trip(1, True), Trip(0, False)])
+def test_a_sentinel_alarms_where_sums_trip(trip):
+    device = Watched(alarm=trip)
+    finding = Sentinel(10, MONITOR).first_finding(device, [5, 15], 0, 7)
+    assert finding == (trip and Finding(trip.position, Outcome.ALARM, 1, 0, trip.without_noise))
+    Sentinel(10, MONITOR).set_baseline(device, 77)
+    assert device.asked == [("first_trip", [5, 15], MONITOR), ("read_sums", 77, MONITOR)]
+
+
+def test_what_reads_little_costs_little():
+    sentinel, named = Sentinel(10, MONITOR), ReloadVerify(10, 1)
+    assert (sentinel.visit_cost(COSTS), sentinel.longest_visit_ns(COSTS)) == (COSTS.check, 5)
+    assert (sentinel.baseline_cost(COSTS), sentinel.pulses_per_cell(50.0)) == (COSTS.check.times(4), 1.0)
+    assert (named.visit_cost(COSTS), named.longest_visit_ns(COSTS)) == (NO_COST, 0)
+    assert (named.baseline_cost(COSTS), named.pulses_per_cell(50.0)) == (NO_COST, 0.0)
+
+
+def test_a_read_only_scrub_reads_every_cell_once():
+    assert MarchScrub(10, read_only=True).pulses_per_cell(50.0) == 1.0
+
+
+def test_regular_visits_are_on_a_grid_of_the_device_s_own_phase():
+    for schedule in (*ALL[1:], Sentinel(10, MONITOR), ReloadVerify(10, 1)):
+        times = schedule.visit_times(0.37, 2)
+        assert [times.start_ns(k) for k in range(3)] == [3, 13, 23]
+        assert schedule.usual_interval_ns(10**6, lambda time_ns: 0.0) == 10
+    assert Never().visit_times(0.37, 2) is None

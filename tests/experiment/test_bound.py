@@ -27,12 +27,12 @@ SCHEDULES = {
 
 
 def life_under(
-    directory: Path, kind: str, days: int = 340, changes: dict | None = None, **keys
+    directory: Path, kind: str, days: int = 240, changes: dict | None = None, **keys
 ) -> pd.DataFrame:
     """Return what becomes of two devices under a schedule: the same two, cell by cell, under each."""
     group = {
         "count": 2, "network": "mlp", "site": "hot_box", "workload": {"reloads_per_day": {"fc2": 288, "fc3": 288}},
-        "technology": {"preset": "rated_1e4", "endurance_scale_cycles": 6e5}, "aet": {"pictures": 4},
+        "technology": {"preset": "rated_1e4", "endurance_scale_cycles": 4e5}, "aet": {"pictures": 4},
         "schedule": {"kind": kind, **keys}, **(changes or {}),
     }  # fmt: skip
     scenario = Scenario.model_validate(
