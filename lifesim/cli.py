@@ -6,7 +6,6 @@ imported by the command that needs it, so that ``--help``, ``schema``, ``presets
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import importlib.metadata
 import json
@@ -15,13 +14,15 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifesim.errors import LifesimError, UserError
+from lifesim.paper.items import ITEMS, chosen_items
+from lifesim.progress import progress_bar
 from lifesim.scenario.load import json_schema, load_network, load_scenario, scenario_digest
 from lifesim.scenario.presets import STANDINGS, Preset, load_preset, preset_kinds, preset_names
 
@@ -169,7 +170,7 @@ def run(
         load_dataset(
             group.network.data
         )  # what must be fetched is, before the progress of the run takes over the terminal
-    with _progress(quiet) as progress:
+    with progress_bar(quiet) as progress:
         from lifesim.experiment.run import run_to_directory
 
         result = run_to_directory(
@@ -286,31 +287,77 @@ def _modified_ns(path: Path | None) -> int | None:
     return path.stat().st_mtime_ns if path is not None and path.exists() else None
 
 
-@contextlib.contextmanager
-def _progress(quiet: bool) -> Iterator[Callable[[float, str], None] | None]:
-    """Give a function of (share done, what is done) that draws a bar (off a terminal: prints lines)."""
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+@app.command()
+def paper(
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            show_default=False,
+            help="Folders mnist and cifar10, or their files. [default: $LIFESIM_DATA_DIR, else fetched]",
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="DIR",
+            show_default=False,
+            help="Result directory; what is finished there is not done again. [default: results/paper, or results/paper-quick]",
+        ),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", show_default=False, help=f"Some of {', '.join(ITEMS)}; commas between them."
+        ),
+    ] = None,
+    models: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            show_default=False,
+            help="Faulty networks of each cell of Figs. 5 and 7 to 10. [default: 1000; the paper: 100]",
+        ),
+    ] = None,
+    reading: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="How the paper's fault model is read: see lifesim/paper/readings.toml."
+        ),
+    ] = "bits",
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of networks and faults.")] = 0,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="Everything small, on mnist5k: a first look; without ConvNet-quick."),
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")
+    ] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+) -> None:
+    """Reproduce RRAMedy's tables and figures: a CSV each, the paper's numbers beside ours.
 
-    console = Console(stderr=True)
-    if console.is_terminal:
-        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("starting", total=1.0)
-            yield lambda share, doing: bar.update(task, completed=share, description=doing)
-    else:
-        printed = -1
+    \b
+    Examples:
+      lifesim paper --quick
+      lifesim paper --data ~/data -o results/paper --workers 2
+      lifesim paper --data ~/data --only fig7,fig8 --reading per_layer --models 200
+    """
+    items = chosen_items(only)
+    from lifesim.paper.report import claims_text
+    from lifesim.paper.run import reproduce
+    from lifesim.paper.settings import Settings
 
-        def print_every_tenth(share: float, doing: str) -> None:
-            nonlocal printed
-            if int(share * 10) > printed:
-                printed = int(share * 10)
-                print(f"{share:4.0%} {doing}", file=sys.stderr, flush=True)
-
-        yield print_every_tenth
+    settings = Settings.of(reading, data, quick, seed, models)
+    directory = output or Path("results") / ("paper-quick" if quick else "paper")
+    with progress_bar(quiet) as progress:
+        rows = reproduce(settings, directory, items, workers, progress)
+    if not quiet:
+        print(claims_text(rows))
+        print(f"Written to {directory}")
 
 
 @app.command()

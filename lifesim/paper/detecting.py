@@ -10,7 +10,7 @@ import numpy as np
 
 from lifesim.detection.criteria import Criterion
 from lifesim.detection.screening import softmax
-from lifesim.paper.pictures import MOST, Chosen, both, faulty_copies, golden_of
+from lifesim.paper.pictures import Chosen, both, faulty_copies, golden_of
 from lifesim.paper.readings import Condition
 from lifesim.paper.settings import COUNTS, Settings, logits_of, model_of
 from lifesim.paper.verdicts import Estimate
@@ -65,14 +65,12 @@ def detect(
     return [
         {**about, "criterion": criterion, **row, "measure": "detected"}
         for criterion, found in seen.items()
-        for row in shares(
-            dict(zip(groups, np.split(np.concatenate(found), ends, axis=1), strict=True))
-        )
+        for row in shares(dict(zip(groups, np.split(np.concatenate(found), ends, axis=1), strict=True)))
     ]
 
 
 def shares(deviating: dict[tuple[str, str], np.ndarray]) -> Iterator[Row]:
-    """Yield what share is seen by 1, 4 and 16 pictures, and by how much more by AET than by Origin.
+    """Yield what share is seen by 1 picture and by more, and by how much more by AET than by Origin.
 
     ``deviating``: by kind of example and choice, which pictures deviate, bool [networks, pictures]. Of chosen pictures the first few are shown, and
     networks are what chance is in. Random ones are shown in sets, and sets are what chance is in.
@@ -83,7 +81,7 @@ def shares(deviating: dict[tuple[str, str], np.ndarray]) -> Iterator[Row]:
             if kind[1] == "random":
                 sets = of_kind.reshape(len(of_kind), -1, count).any(axis=2)
                 found[kind] = sets.mean(axis=0)
-                ours = Estimate.mean(found[kind])
+                ours = Estimate.mean(found[kind], 0.0, 1.0)
             else:
                 found[kind] = of_kind[:, :count].any(axis=1)
                 ours = Estimate.share(found[kind].sum(), len(of_kind))

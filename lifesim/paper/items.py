@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from lifesim.errors import UserError, did_you_mean
 
 ITEMS = {
@@ -31,5 +30,3 @@ def chosen_items(only: str | None) -> list[str]:
                 f"--only {only}: no item {name!r}; allowed: {', '.join(ITEMS)}{did_you_mean(name, ITEMS)}"
             )
     return [name for name in ITEMS if name in names]
-
-

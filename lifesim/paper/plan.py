@@ -105,14 +105,13 @@ class Plan:
                             )  # fmt: skip
                 case "fig11":
                     for cells in CELLS:
-                        for format in retraining.FORMATS:
-                            for rate in paper()["networks"][name]["retrained"]:
-                                yield self._task(
-                                    f"fig11-{name}-{cells}-{format}-{rate:g}", retraining.recover,
-                                    (settings, name, cells, format, rate), name, 3.0,
-                                    ("devices", "steps", "pictures"), rate=rate,
-                                    masking=asdict(retraining.masking(settings)),
-                                )  # fmt: skip
+                        for format, rate in retraining.cases(paper()["networks"][name]["retrained"]):
+                            yield self._task(
+                                f"fig11-{name}-{cells}-{format}-{rate:g}", retraining.recover,
+                                (settings, name, cells, format, rate), name, 4.0,
+                                ("devices", "steps", "pictures"), rate=rate,
+                                masking=asdict(retraining.masking(settings)),
+                            )  # fmt: skip
                 case "false_alarms":
                     for sigma in false_alarms.SIGMAS:
                         chosen = pictures[name, "SLC"]

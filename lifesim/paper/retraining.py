@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from lifesim.crossbar.faults import FaultMap, apply_map
-from lifesim.paper.readings import Cells
+from lifesim.network.model import Model
+from lifesim.paper.readings import Cells, Copy
 from lifesim.paper.settings import Settings, accuracies, dataset_of, model_of
 from lifesim.paper.verdicts import Estimate
 from lifesim.recovery.agreed import agree
@@ -17,12 +19,18 @@ from lifesim.recovery.nearest import nearest_codes
 from lifesim.recovery.projection import retrain_projected
 from lifesim.recovery.retraining import RetrainingSettings, retrain
 from lifesim.scenario.cloud import Retraining
+from lifesim.scenario.network import DataSource
 from lifesim.streams import stream_key
 
 Row = dict[str, Any]
 COLUMNS = ("network", "cells", "format", "qformat", "permanent_rate", "measure")
-FORMATS = {"tightest": None, "Q3.12": "Q3.12"}
-"""The reading's, and one with a sign bit worth 8."""
+TIGHTEST, BEYOND = "tightest", "Q3.12"
+"""The reading's format, which the paper's figure is compared in, and one with a sign bit worth 8, which needs more than the paper's masking."""
+
+
+def cases(rates: Sequence[float]) -> list[tuple[str, float]]:
+    """Return which formats are tried at which rates of stuck cells: the paper's at all, the other at the highest."""
+    return [*((TIGHTEST, rate) for rate in rates), (BEYOND, max(rates))]
 
 
 def masking(settings: Settings) -> RetrainingSettings:
@@ -35,9 +43,9 @@ def masking(settings: Settings) -> RetrainingSettings:
 def recover(settings: Settings, name: str, cells: Cells, format: str, rate: float) -> list[Row]:
     """Return the rows of one network, kind of cells, format and rate of stuck cells.
 
-    Beside the paper's masking: what nearest codes make of it without training, and with training around them (lifesim's own).
+    Beside the paper's masking: lifesim's own nearest codes, without training; and with, where masking is not enough.
     """
-    network = settings.network(name, FORMATS[format])
+    network = settings.network(name, None if format == TIGHTEST else format)
     model, data = model_of(network), dataset_of(network)
     reading, size = settings.reading_of(), settings.size
     key = stream_key("paper", settings.seed, "fig11", name, cells, repr(rate))
@@ -45,18 +53,13 @@ def recover(settings: Settings, name: str, cells: Cells, format: str, rate: floa
     masked = masking(settings)
     around = [retrain(model, fault_map, data, masked) for fault_map in maps]
     untouched = retrain(model, FaultMap.empty(len(model.codes), maps[0].encoding), data, masked)
-    usual = Retraining()
-    projected = RetrainingSettings(usual.steps, usual.batch_size, *usual.rate_and_fraction("nearest_code"))
-    agreed = agree(model, network.data, projected.trainable_fraction, maps[0].encoding)
-    updates = retrain_projected([(model, m) for m in maps], model, network.data, projected, agreed)
     held = {
         "masked": [apply_map(model.codes, m) for m in maps],
         "masked and retrained": [apply_map(n.codes, m) for n, m in zip(around, maps, strict=True)],
         "nearest codes": [nearest_codes(model.codes, m) for m in maps],
-        "nearest codes and retrained": [
-            nearest_codes(u.applied(model, agreed).codes, m) for u, m in zip(updates, maps, strict=True)
-        ],
     }
+    if format == BEYOND:
+        held["nearest codes and retrained"] = _projected(model, network.data, maps)
     clean, tuned = accuracies(model, [model.codes, untouched.codes], network, size.pictures)
     about = {
         "network": name,
@@ -84,6 +87,15 @@ def recover(settings: Settings, name: str, cells: Cells, format: str, rate: floa
         }
         found += [{**about, "measure": measure, **asdict(ours)} for measure, ours in measures.items()]
     return found
+
+
+def _projected(model: Model, data: DataSource, maps: Sequence[FaultMap]) -> list[Copy]:
+    """Return what devices hold that write nearest codes, after a retraining that reckons with it."""
+    usual, encoding = Retraining(), maps[0].encoding
+    settings = RetrainingSettings(usual.steps, usual.batch_size, *usual.rate_and_fraction("nearest_code"))
+    agreed = agree(model, data, settings.trainable_fraction, encoding)
+    updates = retrain_projected([(model, m) for m in maps], model, data, settings, agreed)
+    return [nearest_codes(u.applied(model, agreed).codes, m) for u, m in zip(updates, maps, strict=True)]
 
 
 def worst(values: np.ndarray, of: Any) -> Estimate:

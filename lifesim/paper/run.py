@@ -19,7 +19,7 @@ from lifesim.network.datasets import load_dataset
 from lifesim.paper.items import ITEMS
 from lifesim.paper.pictures import Chosen
 from lifesim.paper.plan import COLUMNS, OUTCOME, Plan, prepare
-from lifesim.paper.settings import Settings, check_directory
+from lifesim.paper.settings import Settings
 from lifesim.paper.tasks import Task, work
 from lifesim.paper.verdicts import judged, paper
 
@@ -43,12 +43,13 @@ def reproduce(
     there.
     """
     directory, progress = Path(directory), progress or (lambda share, doing: None)
-    check_directory(settings.data)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: is a file, not a directory")
     needed = _networks(settings, items)
     for name in needed:
-        load_dataset(settings.network(name).data)  # what is missing is told, or fetched, before anything is done
+        load_dataset(
+            settings.network(name).data
+        )  # what is missing is told, or fetched, before anything is done
     try:
         with make_executor(workers) as executor:
             digests = _trained(executor, settings, needed, progress)

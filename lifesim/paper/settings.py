@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +18,11 @@ from lifesim.paper.readings import Cells, Condition, Reading, reading_named
 from lifesim.paper.verdicts import paper
 from lifesim.scenario.network import PICTURE_SHAPES, Network
 
-COUNTS = (1, 4, 16)
+COUNTS = (1, 2, 4, 16)
 """Test pictures: one, as the paper has it, and more."""
 THETAS = (0.01, 0.03, 0.05)
 CELLS: tuple[Cells, ...] = ("SLC", "MLC")
 _OFFICIAL_TEST_PICTURES = 10_000
-_COPIES_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,19 @@ class Settings:
     quick: bool = False
     seed: int = 0
 
+    @classmethod
+    def of(
+        cls, reading: str, data: str | None, quick: bool, seed: int = 0, models: int | None = None
+    ) -> Settings:
+        """Return the settings of a command line. Raises UserError for an unknown reading, or a directory that is not there."""
+        reading_named(reading)
+        if data is not None and not Path(data).expanduser().is_dir():
+            raise UserError(f"--data {data}: no such directory")
+        size = QUICK if quick else FULL
+        if models is not None:
+            size = dataclasses.replace(size, models=models)
+        return cls(size, reading, data and str(Path(data).expanduser()), quick, seed)
+
     def reading_of(self) -> Reading:
         """Return the reading of the fault model."""
         return reading_named(self.reading)
@@ -115,12 +128,6 @@ class Settings:
             *(Condition("MLC", theta=theta) for theta in THETAS),
             *(Condition("MLC", permanent=permanent, theta=theta) for theta in THETAS),
         ]
-
-
-def check_directory(data: str | None) -> None:
-    """Raise UserError if the directory of the data sets is not there."""
-    if data is not None and not Path(data).is_dir():
-        raise UserError(f"--data {data}: no such directory")
 
 
 @functools.lru_cache(maxsize=8)

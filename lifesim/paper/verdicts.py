@@ -24,7 +24,7 @@ CONFIDENCE = 0.95
 class Estimate:
     """A number of ours with its 95 % interval, from ``n`` independent observations."""
 
-    value: float
+    ours: float
     low: float
     high: float
     n: int
@@ -41,14 +41,16 @@ class Estimate:
         return cls(count / of, float(interval.low), float(interval.high), int(of))
 
     @classmethod
-    def mean(cls, values: Sequence[float] | np.ndarray) -> Estimate:
-        """Return a mean with its t interval; of fewer than two values, an unbounded one."""
+    def mean(
+        cls, values: Sequence[float] | np.ndarray, least: float = -math.inf, most: float = math.inf
+    ) -> Estimate:
+        """Return a mean with its t interval, cut to what is possible, ``least`` to ``most``; of fewer than two values, all of that."""
         values = np.asarray(values, float)
         mean, n = float(values.mean()), len(values)
         if n < 2:
-            return cls(mean, -math.inf, math.inf, n)
+            return cls(mean, least, most, n)
         half = float(stats.t.ppf((1 + CONFIDENCE) / 2, n - 1) * values.std(ddof=1) / math.sqrt(n))
-        return cls(mean, mean - half, mean + half, n)
+        return cls(mean, max(least, mean - half), min(most, mean + half), n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,7 @@ def claims() -> tuple[Claim, ...]:
 @functools.cache
 def paper() -> dict[str, Any]:
     """Return paper.toml."""
-    return tomllib.loads(
-        resources.files("lifesim.paper").joinpath("paper.toml").read_text(encoding="utf-8")
-    )
+    return tomllib.loads(resources.files("lifesim.paper").joinpath("paper.toml").read_text(encoding="utf-8"))
 
 
 def judged(item: str, row: Mapping[str, Any]) -> dict[str, Any]:
