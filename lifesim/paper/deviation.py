@@ -32,7 +32,7 @@ def deviations(settings: Settings, chosen: Chosen) -> list[Row]:
     model = model_of(network)
     most = min(_PICTURES, settings.size.pictures)
     (clean,) = accuracies(model, [model.codes], network, most)
-    per_rate = min(_NETWORKS_PER_RATE, settings.size.screening)
+    per_rate = min(_NETWORKS_PER_RATE, settings.size.models // 10)
     lost = {}
     for rate in _RATES:
         (copies,) = faulty_copies(
@@ -66,7 +66,9 @@ def _of_pictures(settings: Settings, model, rate: float, pictures: np.ndarray, a
     golden, moved, seen = golden_of(model, pictures), [], []
     confident = golden.thousandths / 1000.0
     condition, reading = Condition("SLC", permanent=rate), settings.reading_of()
-    for copies in faulty_copies(settings, NETWORK, model, condition, "fig5", settings.size.models):
+    size = settings.size
+    models = size.models if len(pictures) == 1 else min(size.models, size.random_models)
+    for copies in faulty_copies(settings, NETWORK, model, condition, "fig5", models):
         confidences = softmax(logits_of(model, copies, pictures))
         of_golden = np.take_along_axis(confidences, golden.classes.astype(np.int64)[None, :, None], axis=2)
         moved.append(np.abs(np.nan_to_num(of_golden[..., 0]) - confident))

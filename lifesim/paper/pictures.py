@@ -34,7 +34,7 @@ class Chosen:
     random: Sequence[int]
 
 
-def choose(settings: Settings, name: str, cells: Cells, screening: int | None = None) -> Chosen:
+def choose(settings: Settings, name: str, cells: Cells) -> Chosen:
     """Choose pictures for a network in one- or two-bit cells, by faulty networks drawn for this alone.
 
     Greedily, one after the other the picture with which SDC-3 % sees most of the networks not seen before (Nemhauser, Wolsey and Fisher, 1978),
@@ -48,11 +48,13 @@ def choose(settings: Settings, name: str, cells: Cells, screening: int | None = 
     candidates = np.sort(order[: size.candidates])
     seen: dict[str, list[np.ndarray]] = {"aet": [], "origin": []}
     clean, adversarial = both(model, network, candidates)
-    for condition in settings.conditions(name, cells):
-        count = screening or size.screening
+    conditions = settings.conditions(name, cells)
+    for condition in conditions:
         for part, pictures in (("aet", adversarial), ("origin", clean)):
             golden = golden_of(model, pictures)
-            for copies in faulty_copies(settings, name, model, condition, "screening", count):
+            for copies in faulty_copies(
+                settings, name, model, condition, "screening", size.screening // len(conditions)
+            ):
                 confidences = softmax(logits_of(model, copies, pictures))
                 seen[part].append(reading.deviates("sdc3", golden, confidences))
     best = {

@@ -28,7 +28,7 @@ COLUMNS: dict[str, Sequence[str]] = {
     "false_alarms": false_alarms.COLUMNS,
     "readings": ("figure", *detecting.COLUMNS),
 }
-_PER_READING = {"candidates": 300, "screening": 20}
+_PER_READING = {"candidates": 300, "screening": 60}
 Pictures = Mapping[tuple[str, Cells], Chosen]
 
 
@@ -90,7 +90,7 @@ class Plan:
                         chosen = pictures[name, "SLC"]
                         yield self._task(
                             "fig5", deviation.deviations, (settings, chosen), name, 1.0,
-                            ("models", "screening", "pictures"), chosen=asdict(chosen),
+                            ("models", "random_models", "pictures"), chosen=asdict(chosen),
                         )  # fmt: skip
                 case "fig7" | "fig8" | "fig9" | "fig10":
                     for cells in CELLS:
@@ -101,7 +101,7 @@ class Plan:
                             label = condition.name + (f"-{condition.theta:g}" if condition.theta else "")
                             yield self._task(
                                 f"{item}-{name}-{label}", detecting.detect, (settings, name, condition, chosen),
-                                name, 1.0, ("models",), chosen=asdict(chosen), condition=asdict(condition),
+                                name, 1.0, ("models", "random_models"), chosen=asdict(chosen), condition=asdict(condition),
                             )  # fmt: skip
                 case "fig11":
                     for cells in CELLS:
@@ -135,7 +135,7 @@ class Plan:
         settings = dataclasses.replace(self.settings, reading=reading, size=smaller)
         return Plan(settings, (), self.digests)._task(
             f"readings-{reading}-{name}-{cells}", under_reading, (settings, name, cells), name, 0.7,
-            ("models", "candidates", "screening", "random_sets"),
+            ("models", "candidates", "screening", "random_sets", "random_models"),
             conditions=[asdict(c) for c in settings.conditions(name, cells)],
         )  # fmt: skip
 

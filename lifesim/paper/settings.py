@@ -34,11 +34,11 @@ class Size:
     models
         Faulty networks of a cell of Figs. 5 and 7 to 10, and fault-free devices of the false alarms.
     screening
-        Faulty networks of each condition by which test pictures are chosen; none of them is among those tested.
+        Faulty networks by which test pictures are chosen, of all conditions alike; none of them is among those tested.
     candidates
         Pictures to choose from.
-    random_sets
-        Random pictures are judged in this many sets of the largest number of pictures.
+    random_sets, random_models
+        Random pictures are judged in this many sets of the largest number of pictures, on so many of the faulty networks.
     devices
         Devices of a cell of Fig. 11.
     steps
@@ -51,9 +51,10 @@ class Size:
 
     networks: tuple[str, ...]
     models: int
-    screening: int = 40
+    screening: int = 120
     candidates: int = 1000
     random_sets: int = 4
+    random_models: int = 200
     devices: int = 10
     steps: int = 150
     pictures: int = 10_000
@@ -62,7 +63,7 @@ class Size:
 
 FULL = Size(("mlp", "lenet", "convnet_quick"), models=1000)
 QUICK = Size(
-    ("mlp", "lenet"), models=100, screening=10, candidates=100, random_sets=2, devices=2, steps=60, pictures=1000, other_models=50
+    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, devices=2, steps=60, pictures=1000, other_models=50
 )  # fmt: skip
 
 
