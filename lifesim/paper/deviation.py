@@ -32,7 +32,7 @@ def deviations(settings: Settings, chosen: Chosen) -> list[Row]:
     model = model_of(network)
     most = min(_PICTURES, settings.size.pictures)
     (clean,) = accuracies(model, [model.codes], network, most)
-    per_rate = min(_NETWORKS_PER_RATE, settings.size.models // 10)
+    per_rate = max(2, min(_NETWORKS_PER_RATE, settings.size.models // 10))
     lost = {}
     for rate in _RATES:
         (copies,) = faulty_copies(

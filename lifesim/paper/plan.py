@@ -177,5 +177,5 @@ def under_reading(settings: Settings, name: str, cells: Cells) -> list[dict[str,
         {"figure": detecting.item_of(condition), **row}
         for condition in settings.conditions(name, cells)
         for row in detecting.detect(settings, name, condition, chosen)
-        if row["criterion"] == "sdc3" and row["examples"] == "aet"
+        if (row["criterion"], row["examples"], row["choice"]) == ("sdc3", "aet", "chosen")
     ]
