@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifesim.commands import compare, optimise, report
+from lifesim.commands import compare, optimise, paper, report
 from lifesim.commands.common import Device, Overrides, ScenarioFile, progress_bar
 from lifesim.errors import LifesimError, UserError
 from lifesim.scenario.load import json_schema, load_network, load_scenario, scenario_digest
@@ -410,5 +410,5 @@ def _console():
     return Console(width=None if sys.stdout.isatty() else 200)
 
 
-for command in (compare, report, optimise):
+for command in (compare, report, optimise, paper):
     command.register(app)

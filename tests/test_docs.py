@@ -89,7 +89,7 @@ def _code_blocks(path: Path, language: str) -> Iterator[str]:
 
 def _command_lines() -> Iterator[tuple[str, str]]:
     """Every line that calls lifesim or one of our scripts, in pages, scenarios and docstrings."""
-    program = r"(?:lifesim (?:run|train|validate|schema|presets)\b|python (?:analysis|docs)/\w+\.py)"
+    program = r"(?:lifesim (?:run|train|paper|validate|schema|presets)\b|python (?:analysis|docs)/\w+\.py)"
     for path in SOURCES:
         text = path.read_text(encoding="utf-8")
         if path.suffix == ".md":

@@ -82,7 +82,7 @@ def train(architecture: Architecture, dataset: Dataset, seed: int, settings: Tra
     layers = architecture.crossbar_layers
     # Grey levels that enter unscaled are out of proportion to the weights: training sees inputs of order 1. All steps are homogeneous, so that
     # grey levels then scale every result, which the last layer undoes; it has the fewest weights that become small, thus sensitive to faults.
-    share = min(1.0, 1 / (_USUAL_DEVIATION * architecture.input_scale))
+    share = last_layer_unit(architecture)
     scaled = dataclasses.replace(architecture, input_scale=architecture.input_scale * share)
     with single_threaded():
         # He et al. (2015) scaled by 1/sqrt(3), as torch initialises its layers.
@@ -99,6 +99,11 @@ def train(architecture: Architecture, dataset: Dataset, seed: int, settings: Tra
         for bias in biases[:-1]:
             bias.div_(share)
         return Trained(architecture, tuple(w[0].numpy() for w in weights), tuple(b.numpy() for b in biases))
+
+
+def last_layer_unit(architecture: Architecture) -> float:
+    """Return by how much :func:`train` makes the weights of the last layer smaller than those of inputs of order 1 would be: 1 where they are."""
+    return min(1.0, 1 / (_USUAL_DEVIATION * architecture.input_scale))
 
 
 def _descend(
