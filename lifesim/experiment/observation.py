@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, pairwise
 
 import numpy as np
@@ -206,9 +207,6 @@ class _Judge:
         self._draw = draw
         self._plain = plain
         self._rules = {name: _rule(plan, confidence) for name, plan in plans.items()}
-        self._first_device: dict[str, int] = {}
-        for number, record in enumerate(records):
-            self._first_device.setdefault(record.group, number)
         # States are numbered. What is known of each, and a point at which a device is in it:
         self._judgements: list[Judgement] = []
         self._found_at: list[Point] = []
@@ -377,7 +375,15 @@ class _Judge:
     def _order_key(self, state: int) -> int:
         device = self._found_at[state][0]
         group = self._records[device].group
-        return device_key(self._draw, group, device - self._first_device[group], "spec pictures")
+        return device_key(self._draw, group, device - self._first_devices[group], "spec pictures")
+
+    @cached_property
+    def _first_devices(self) -> dict[str, int]:
+        """The number of each group's first device; looked up when devices are observed, as records are still to come when a judge is made."""
+        first: dict[str, int] = {}
+        for number, record in enumerate(self._records):
+            first.setdefault(record.group, number)
+        return first
 
     def _collect(self, most_waiting: int) -> None:
         while len(self._tasks) > most_waiting:

@@ -19,7 +19,7 @@ from lifesim.experiment.executors import InProcessExecutor, make_executor
 QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.toml"
 SMALL = [
     "group.cameras.count=2", "horizon_s=500 d", "report_interval_s=100 d", "group.cameras.site.mean_c=65", "prices.per_test=0.5",
-    "cloud.retraining.steps=5",
+    "cloud.retraining.steps=5", "spec.confidence=0.95",
 ]  # fmt: skip
 SCHEDULES = "never,periodic:20d,blind_refresh:100d"
 
