@@ -48,11 +48,16 @@ def _differences(comparison: Comparison) -> list[list[str]]:
     pairs = comparison.frame("pairs")
     rows = []
     for row in pairs[pairs["measure"] == "in_spec_availability"].itertuples():
-        interval = "" if math.isnan(row.low) else f"({row.low * 100:+.3f} to {row.high * 100:+.3f})"
+        interval = "" if math.isnan(row.low) else f"({_points(row.low)} to {_points(row.high)})"
         factor = row.variance_reduction
         gain = "" if math.isnan(factor) else f"pairing divides the variance by {factor:.3g}"
-        rows.append([row.schedule, f"{row.difference * 100:+.3f} points", interval, row.verdict, gain])
+        rows.append([row.schedule, f"{_points(row.difference)} points", interval, row.verdict, gain])
     return rows
+
+
+def _points(share: float) -> str:
+    """Return a difference of shares in hundredths: a real one may be a millionth of a point, and then says so."""
+    return f"{share * 100:+.3g}"
 
 
 def _short(measure: str, value: float) -> str:
