@@ -2,7 +2,7 @@
 
     python analysis/quickstart_schedules.py
 
-Results go to results/schedules/, the picture to docs/quickstart.png.
+Results go to results/schedules/, the picture to docs/quickstart.png: of one fleet, without bands, unless more --replications are asked for.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ def main() -> int:
     parser.add_argument("-o", "--output", type=Path, default=ROOT / "docs" / "quickstart.png", metavar="PNG")
     parser.add_argument("--results", type=Path, default=ROOT / "results" / "schedules", metavar="DIR")
     parser.add_argument(
-        "--replications", type=int, default=8, metavar="R", help="fleets that each is tried on"
+        "--replications",
+        type=int,
+        default=1,
+        metavar="R",
+        help="fleets that each is tried on; several give bands",
     )
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="processes")
     given = parser.parse_args()
