@@ -57,11 +57,14 @@ class Monitor:
         """Return the probability that at least one sum is read out of tolerance, their noise being independent."""
         if not self.noise_levels:
             return float(self.trips(deviations))
-        passing = 0.0  # its logarithm
-        for off in deviations:
-            values, counts = np.unique(off, return_counts=True)
-            above, below = values - self.tolerance_levels, -values - self.tolerance_levels
-            out = special.ndtr(above / self.noise_levels) + special.ndtr(below / self.noise_levels)
-            with np.errstate(divide="ignore"):
-                passing += float((counts * np.log1p(-np.minimum(out, 1.0))).sum())
+        moved = np.concatenate([off[off != 0.0] for off in deviations])
+        unmoved = sum(map(len, deviations)) - len(moved)
+        passing = self._log_passing(moved).sum() + unmoved * self._log_passing(np.zeros(1))[0]
         return -math.expm1(passing)
+
+    def _log_passing(self, off: np.ndarray) -> np.ndarray:
+        """Return the logarithm of the probability that each sum is read within tolerance."""
+        above, below = off - self.tolerance_levels, -off - self.tolerance_levels
+        out = special.ndtr(above / self.noise_levels) + special.ndtr(below / self.noise_levels)
+        with np.errstate(divide="ignore"):
+            return np.log1p(-np.minimum(out, 1.0))

@@ -381,6 +381,10 @@ def _warnings(group: GroupOutlook, horizon_s: float) -> list[str]:
             f"group {group.name}: visits take {group.duty.share_of_time:.2%} of the time: {duration(to_s(group.duty.visit.latency_ns))} "
             f"every {duration(group.duty.interval_s)}"
         )
+    if group.group.schedule.kind == "reload_verify" and not any(
+        group.group.workload.reloads_per_day.values()
+    ):
+        lines.append(f"group {group.name}: reload_verify sees nothing, as no layer is reloaded")
     for mechanism in dict.fromkeys(row.mechanism for row in group.layers):
         rows = [row for row in group.layers if row.mechanism == mechanism]
         lines += filter(None, [_cannot_matter(group, rows, horizon_s), _kills(group, rows, horizon_s)])

@@ -118,3 +118,10 @@ def test_visits_must_fit_into_the_time_between_them(schedule, problem):
         return
     with pytest.raises(Exception, match=problem):
         outlook(of)
+
+
+@pytest.mark.parametrize(("reloads", "warned"), [({"fc1": 288}, False), ({"fc1": 0}, True), ({}, True)])
+def test_reloads_that_never_come_tell_nothing(reloads, warned):
+    of = scenario({"kind": "reload_verify", "interval_s": "1 d"}, workload={"reloads_per_day": reloads})
+    line = "group g: reload_verify sees nothing, as no layer is reloaded"
+    assert (line in outlook(of).warnings) is warned
