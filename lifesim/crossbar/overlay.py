@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,14 @@ class Written:
     cells: np.ndarray
     levels: int | np.ndarray | Callable[[np.ndarray], np.ndarray]
     first_cell: int = 0
+
+    def __reduce__(self) -> tuple[type[Written], tuple[Any, ...]]:
+        # To another process go levels, not what gives them.
+        return Written, (
+            self.cells,
+            self.levels_from(0) if callable(self.levels) else self.levels,
+            self.first_cell,
+        )
 
     def levels_from(self, first: int) -> np.ndarray:
         """Return the level (uint8) of each cell from number ``first`` on."""

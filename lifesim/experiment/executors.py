@@ -71,7 +71,12 @@ class Background(Executor):
                     return
                 self._running += 1
                 future, begin = self._waiting.popleft()
-            begin().add_done_callback(functools.partial(self._done, future))
+            try:
+                inner = begin()
+            except Exception as error:  # such as of a pool that has lost a worker
+                inner = Future()
+                inner.set_exception(error)
+            inner.add_done_callback(functools.partial(self._done, future))
 
     def _done(self, future: Future, inner: Future) -> None:
         with self._lock:

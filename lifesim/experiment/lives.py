@@ -46,7 +46,7 @@ def live(
 ) -> Lives:
     """Simulate a scenario's fleet to its horizon, observe it, and account for it.
 
-    ``workers``: processes of the executor; with several, devices are observed while others are simulated. ``on_phase`` is called at the end of "networks", "simulation" and
+    ``workers``: processes of the executor; with several, devices are observed, and their next visits looked into, while others are simulated. ``on_phase`` is called at the end of "networks", "simulation" and
     "accuracy"; ``watch`` sees how long tests and retrainings take; ``records`` is filled with each device's record before the start, for whoever
     has to interrupt.
     """
@@ -85,6 +85,7 @@ def live(
         TimedExecutor(executor, "retraining", watch),
         torch_device=device,
         stepped=stepped,
+        looks_ahead=executor if workers > 1 else None,
         on_progress=on_progress,
         on_record=records.append,
     )

@@ -1,5 +1,7 @@
 """What surely passes passes on the plain path; and most of what passes there is sure."""
 
+import pickle
+
 import numpy as np
 import pytest
 
@@ -154,3 +156,17 @@ def test_where_a_network_does_not_end_in_classes_no_baseline_is_read(mlp_model, 
 
 def test_softmax_of_large_logits():
     np.testing.assert_allclose(softmax(np.array([[1e4, 0.0], [np.log(3.0), 0.0]])), [[1, 0], [0.75, 0.25]])
+
+
+def test_windows_that_travel_find_the_same(mlp_model, mnist5k):
+    """To other processes; levels may be given by what cannot travel."""
+    rng, pictures = np.random.default_rng(8), mnist5k.part("test")[0][:16]
+    levels = rng.integers(0, 2, 50_176 * 16).astype(np.uint8)
+    cells = [rng.choice(c.size * 16, 12, replace=False) for c in mlp_model.codes]
+    states = [
+        tuple((Written(of_layer[:n], lambda asked: levels[asked]),) for of_layer in cells) for n in range(12)
+    ]
+    windows = [Window(mlp_model, SLC, states, pictures, None, RULE, ReadNoise(0.0, 0.5), [0] * 12)] * 2
+    for seen, there in zip(look_into(windows), look_into(pickle.loads(pickle.dumps(windows))), strict=True):
+        assert seen.passes.tolist() == there.passes.tolist() and seen.doubts == there.doubts
+        assert seen.golden.is_that_of(there.golden)

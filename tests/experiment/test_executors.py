@@ -135,6 +135,17 @@ def test_tasks_in_the_background_are_begun_in_their_order_and_few_at_a_time() ->
     assert [f.result() for f in futures[1:]] == [1 / i for i in range(1, 6)]
 
 
+def test_a_task_that_cannot_be_begun_in_the_background_gives_the_error() -> None:
+    class Broken(Executor):
+        def submit(self, fn, /, *args, **kwargs) -> Future:
+            raise RuntimeError("no worker is left")
+
+    background = Background(Broken(), 1)
+    for future in [background.submit(operator.neg, i) for i in range(3)]:
+        with pytest.raises(RuntimeError, match="no worker is left"):
+            future.result()
+
+
 def test_many_tasks_in_the_background_of_this_process() -> None:
     background = Background(InProcessExecutor(), 1)
     assert [background.submit(operator.neg, i).result() for i in range(2000)] == [-i for i in range(2000)]

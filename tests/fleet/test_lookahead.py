@@ -1,5 +1,8 @@
 """What has been announced is looked into once, together."""
 
+import functools
+from concurrent.futures import Executor, Future
+
 from lifesim.fleet import lookahead as module
 from lifesim.fleet.lookahead import Lookahead
 
@@ -28,3 +31,27 @@ def test_each_window_is_looked_into_once_when_one_is_needed(monkeypatch):
         if n != 7:
             assert announcement.result() == [t % 3 == 0 for t in range(n, n + 5)]
     assert prepared == expected
+
+
+class Idle(Executor):
+    """Begins nothing before somebody waits."""
+
+    def __init__(self):
+        self.submitted = []
+
+    def submit(self, fn, /, *args):
+        future = Future()
+        self.submitted.append(len(args[0]))
+        future.result = functools.partial(fn, *args)
+        return future
+
+
+def test_others_begin_as_soon_as_there_are_enough(monkeypatch):
+    monkeypatch.setattr(module, "look_into", lambda windows: [[t % 3 == 0 for t in w] for w in windows])
+    monkeypatch.setattr(module, "_AT_A_TIME", 16)
+    executor = Idle()
+    lookahead = Lookahead(executor)
+    announced = [lookahead.announce(list, range(n, n + 5)) for n in range(40)]
+    assert executor.submitted == [16, 16]
+    assert announced[20].result() == [t % 3 == 0 for t in range(20, 25)] and executor.submitted == [16, 16]
+    assert announced[39].result() == [t % 3 == 0 for t in range(39, 44)] and executor.submitted == [16, 16, 8]
