@@ -26,6 +26,7 @@ from lifesim.scenario.network import DataSource
 from lifesim.streams import generator, stream_key
 
 _LEAST_SIGMA = 1e-3
+_MOST_SIGMA = 3e-3  # that pictures are optimised for: what stronger noise hides at first gives no gradient by which to bring it to light
 _MARGIN_CANDIDATES = 512
 _BOUNDARY_CANDIDATES = 64
 _FARTHEST_STEP = 128  # grey levels; a power of two
@@ -81,7 +82,10 @@ class PictureJob:
 
     @property
     def sensitivity(self) -> Sensitivity:
-        sigma = max(self.noise_sigma, _LEAST_SIGMA)
+        return self.sensitivity_to(max(self.noise_sigma, _LEAST_SIGMA))
+
+    def sensitivity_to(self, sigma: float) -> Sensitivity:
+        """Return the same as if noise were of that strength."""
         return Sensitivity(self.model, self.held, sigma, self.noise_kind, self.encoding, self.torch_device)
 
     def drawn(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -172,7 +176,8 @@ def optimised(job: PictureJob) -> np.ndarray:
 
 def ascend(job: PictureJob, pictures: np.ndarray, key: int) -> np.ndarray:
     """Return pictures that reveal more than ``pictures``, which they start from."""
-    sensitivity, rng, architecture = job.sensitivity, generator(key), job.model.architecture
+    sensitivity = job.sensitivity_to(min(max(job.noise_sigma, _LEAST_SIGMA), _MOST_SIGMA))
+    rng, architecture = generator(key), job.model.architecture
     steps = _ASCENT_MACS / (len(pictures) * architecture.macs)
     steps = int(min(_MOST_ASCENTS, max(_FEWEST_ASCENTS, steps)))
     start, end = _SMOOTHNESS

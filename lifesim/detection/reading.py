@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from lifesim.detection.criteria import Criterion, Golden, deviates, may_deviate, progress, score
-from lifesim.detection.nullreads import Averaging, NullReads, fit, upper_limit
+from lifesim.detection.nullreads import Averaging, fault_free_tests, upper_limit
+from lifesim.detection.sequential import Cusum, calibrate_cusum
 from lifesim.detection.statistics import Statistic, StatisticName
 from lifesim.network.evaluate import NoiseKind
 from lifesim.normals import unit_normals
@@ -130,15 +131,21 @@ class TestRule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalibratedRule:
-    """An alarm where the statistic of an averaged read exceeds ``threshold``, and again in each of ``rereads`` further averages of as many reads."""
+    """An alarm where the statistic of an averaged read exceeds ``threshold``, and again in each of ``rereads`` further averages of as many reads.
+
+    ``cusum``: adds up the statistics of successive tests, and decides instead.
+    """
 
     statistic: Statistic
     threshold: int
     averaging: Averaging
     rereads: int = 0
+    cusum: Cusum | None = None
 
     softmax: ClassVar[bool] = False
-    _LIMIT: ClassVar[struct.Struct] = struct.Struct("<i")
+    _LIMITS: ClassVar[struct.Struct] = struct.Struct(
+        "<iii"
+    )  # threshold; reference and limit of the sum, -1 where there is none
 
     @classmethod
     def calibrate(
@@ -149,17 +156,24 @@ class CalibratedRule:
         false_alarm_rate: float,
         key: int,
         drift: np.ndarray | None = None,
+        covariances: np.ndarray | None = None,
+        tests: int | None = None,
     ) -> CalibratedRule:
         """Return the rule by which at most a share ``false_alarm_rate`` of tests of networks without faults alarm.
 
-        ``reads``: logits [n, pictures, classes] of independent single reads without faults. Half of them tell the noise, the other half the
-        threshold; ``key`` addresses how they are put together. ``drift`` [pictures, classes]: how far logits move at the ends of the
-        temperature's range. 500 reads will do; fewer make a higher threshold.
+        ``reads``, ``drift``, ``covariances``: as of :func:`lifesim.detection.nullreads.fault_free_tests`; 500 reads will do, fewer make a higher threshold.
+        ``tests``: a sum over so many tests decides, and the rate is that of devices that alarm in any of them.
         """
-        to_fit, to_judge = NullReads.halves(reads, averaging, drift)
-        statistic = fit(name, to_fit)
-        groups = to_judge.in_groups(statistic, false_alarm_rate, 1, key)
-        return cls(statistic, upper_limit([shown[:, 0] for shown in groups], false_alarm_rate), averaging)
+        statistic, groups = fault_free_tests(
+            name, reads, averaging, false_alarm_rate, key, drift, covariances, tests or 1
+        )
+        threshold = upper_limit([shown[:, 0] for shown in groups], false_alarm_rate)
+        cusum = calibrate_cusum(groups, false_alarm_rate) if tests else None
+        return cls(statistic, threshold, averaging, cusum=cusum)
+
+    def of_noise(self, covariances: np.ndarray, drift: np.ndarray | None = None) -> CalibratedRule:
+        """Return the rule of a device whose logits have these covariances: in units of its own noise, limits are those of all devices."""
+        return replace(self, statistic=Statistic.of(self.statistic.name, covariances, drift))
 
     @property
     def reads(self) -> int:
@@ -195,12 +209,23 @@ class CalibratedRule:
 
     def encode(self) -> bytes:
         """Return what a device has to be told: the threshold and the statistic, in bytes. How it averages it knows."""
-        return self._LIMIT.pack(self.threshold) + self.statistic.encode()
+        return self.limits + self.statistic.encode()
+
+    @property
+    def limits(self) -> bytes:
+        """From when on there is an alarm, as it travels."""
+        sum_of = (self.cusum.reference, self.cusum.limit) if self.cusum else (-1, -1)
+        return self._LIMITS.pack(self.threshold, *sum_of)
+
+    def with_limits(self, data: bytes) -> CalibratedRule:
+        """Return the rule with :attr:`limits` that have travelled, of 12 bytes."""
+        threshold, reference, limit = self._LIMITS.unpack(data)
+        return replace(self, threshold=threshold, cusum=None if limit < 0 else Cusum(reference, limit))
 
     @classmethod
     def decode(cls, data: bytes, averaging: Averaging, rereads: int = 0) -> CalibratedRule:
         """Read what :meth:`encode` has written: the same rule. Raises ValueError if it is anything else."""
-        if len(data) < cls._LIMIT.size:
+        size = cls._LIMITS.size
+        if len(data) < size:
             raise ValueError("no rule: too short")
-        (threshold,) = cls._LIMIT.unpack_from(data)
-        return cls(Statistic.decode(data[cls._LIMIT.size :]), threshold, averaging, rereads)
+        return cls(Statistic.decode(data[size:]), 0, averaging, rereads).with_limits(data[:size])

@@ -7,13 +7,12 @@ for any single test lets it rise until it exceeds a limit. It depends on the tes
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.detection.nullreads import NullReads, upper_limit
-from lifesim.detection.statistics import Statistic
+from lifesim.detection.nullreads import upper_limit
 
 START = 0
 """The sum after a baseline."""
@@ -50,16 +49,14 @@ def highest_sums(reference: int, statistics: np.ndarray) -> np.ndarray:
     return highest
 
 
-def calibrate_cusum(
-    statistic: Statistic, null: NullReads, false_alarm_rate: float, tests: int, key: int, shift: float = 1.0
-) -> Cusum:
-    """Return the sum that raises an alarm for at most a share ``false_alarm_rate`` of devices without faults within ``tests`` tests of a baseline.
+def calibrate_cusum(groups: Sequence[np.ndarray], false_alarm_rate: float, shift: float = 1.0) -> Cusum:
+    """Return the sum that raises an alarm for at most a share ``false_alarm_rate`` of devices without faults within so many tests of a baseline.
 
-    With a year's tests the rate is at least that of false alarms per device-year. ``null``: reads that ``statistic`` has not been fitted to. The
-    error of a device's baseline stays with it for all its tests, which is why whole devices are simulated and not single tests. Of several
-    references the one is taken that finds a lasting shift by ``shift`` standard deviations of a test's statistic the soonest, on average.
+    With a year's tests the rate is at least that of false alarms per device-year. ``groups``: what devices without faults show, statistics
+    [devices, tests] each (:func:`lifesim.detection.nullreads.fault_free_tests`). The error of a device's baseline stays with it for all its tests, which is
+    why whole devices are simulated and not single tests. Of several references the one is taken that finds a lasting shift by ``shift`` standard
+    deviations of a test's statistic the soonest, on average.
     """
-    groups = null.in_groups(statistic, false_alarm_rate, tests, key)
     firsts = np.concatenate([shown[:, 0] for shown in groups])
     mean, spread = float(firsts.mean()), max(float(firsts.std()), 1.0)
     candidates = []

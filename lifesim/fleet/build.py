@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.nullreads import Averaging
 from lifesim.detection.reading import ReadNoise, Readout, TestRule
 from lifesim.detection.schedules import Schedule, VisitCosts
-from lifesim.detection.testset import Calibration, TestDesign, TestSet, make_test_set
+from lifesim.detection.testset import Calibration, TestDesign, TestSet, for_device, make_test_set
 from lifesim.detection.visits import VisitTimes
 from lifesim.fleet.calibration import least_score_to_act, least_score_to_climb
 from lifesim.fleet.clock import to_ns
@@ -29,6 +29,7 @@ from lifesim.fleet.keys import Draw
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.redeployment import Agreement, Retraining
 from lifesim.fleet.service import ServiceTime, fixed_service, lognormal_service, work_service
+from lifesim.fleet.silicon import fitted
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import correct_in_part
 from lifesim.network.model import Model
@@ -83,6 +84,19 @@ class Plan:
     def usage(self) -> Usage | None:
         return inferences_asked(self.group)
 
+    @property
+    def tests_know_devices(self) -> bool:
+        """Whether each device has a test set made for its own stuck cells."""
+        return self.design.of_device and self.group.schedule.kind == "periodic"
+
+    def test_set_for(self, known: FaultMap, torch_device: str) -> TestSet:
+        """Return the test set of a device that leaves the factory with these stuck cells."""
+        if not known.count:
+            return self.test_set
+        written = fitted(self.model, known) if self.policy.climb_from_score is not None else self.model
+        held = apply_map(written.codes, known)
+        return for_device(self.test_set, self.model, held, self.design, torch_device)
+
     def task(self, scenario: Scenario, torch_device: str) -> Callable[[Model, FaultMap], Retraining]:
         """Return the function that makes the cloud's task from a device's model and map."""
         retraining = scenario.cloud.retraining
@@ -94,6 +108,7 @@ class Plan:
                 model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
                 torch_device, self.policy.climb_from_score is not None, self.importance, self.agreement,
                 self.test_set.pictures if self.group.policy.test_pictures == "kept" else None,
+                self.test_set if self.design.of_device else None,
             )  # fmt: skip
 
         return make
@@ -167,10 +182,12 @@ def make_design(group: Group, hardware: Hardware, schedule: Schedule, scenario: 
             aet.false_alarm_rate,
             tests,
             gain,
+            aet.noise == "device",
         )
     return TestDesign(
-        aet.pictures, group.network.fgsm_epsilon, aet.selection, noise, calibration, hardware.encoding
-    )
+        aet.pictures, group.network.fgsm_epsilon, aet.selection, noise, calibration, hardware.encoding,
+        aet.baseline == "known",
+    )  # fmt: skip
 
 
 def _uncalibrated_rule(group: Group) -> TestRule:

@@ -50,6 +50,7 @@ class Twin(Examinee, Protocol):
     def fit(self, known: FaultMap) -> None: ...
     def place(self, known: FaultMap) -> None: ...
     def judge(self, time_ns: int) -> int: ...
+    def knows_baseline(self, known: FaultMap) -> bool: ...
     def install(self, message: bytes, known: FaultMap, sent: Mapping[bytes, FaultMap]) -> Redeployment: ...
     def next_writing(self, changes_only: bool) -> Writing: ...
     def program(self, time_ns: int) -> None: ...
@@ -328,7 +329,7 @@ class Device:
         """Go on with what the cells hold."""
         self.twin.resume(self.env.now)
         self._start_stretch()
-        yield from self._take_baseline()
+        yield from self._take_baseline(written=False)
 
     def _write(self, state: State, changes_only: bool = False) -> Process:
         """Write the backup into the cells; after a power cut, from the start again: the journal says that it was not finished."""
@@ -399,9 +400,10 @@ class Device:
         yield from self._take_baseline()
         return None
 
-    def _take_baseline(self) -> Process:
+    def _take_baseline(self, written: bool = True) -> Process:
+        """Set what later visits are compared with. It may be known of cells that have just been ``written``; what is left in others is read."""
         self._least_score = 0
-        if self._around.baseline_ns:
+        if self._around.baseline_ns and not (written and self.twin.knows_baseline(self._known_map)):
             self._enter(State.TESTING)
             yield wait(self.env, self._around.baseline_ns)
             self._around.schedule.set_baseline(self.twin, self.env.now)

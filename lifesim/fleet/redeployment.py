@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lifesim.crossbar.faults import FaultMap, apply_map
-from lifesim.detection.testset import TestDesign, make_test_set
+from lifesim.detection.testset import TestDesign, TestSet, make_test_set
 from lifesim.fleet.silicon import fitted
 from lifesim.network.answers import right_sooner
 from lifesim.network.datasets import load_dataset
@@ -45,7 +45,8 @@ class Retraining:
 
     ``required_correct``: how many validation pictures the result must get right to be in spec. ``fits``: the device writes the nearest codes that
     its cells can hold. ``importance``: and places its hidden units where ``model``, of weights of this importance, is harmed least, which both ends
-    work out; None: it does not. ``agreement``: retraining reckons with nearest codes, and moves what was agreed on; None: it masks.
+    work out; None: it does not. ``agreement``: retraining reckons with nearest codes, and moves what was agreed on; None: it masks. ``group``: the test
+    set of the device's group, whose limits may hold for it.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class Retraining:
     importance: Importance | None = None
     agreement: Agreement | None = None
     keeps: np.ndarray | None = None
+    group: TestSet | None = None
 
     @property
     def seen_map(self) -> FaultMap:
@@ -114,7 +116,7 @@ def prepare(task: Retraining) -> bytes:
     held = apply_map(fitted(model, seen_map).codes if task.fits else model.codes, seen_map)
     validation = load_dataset(task.data).part("validation")
     correct = right_sooner(model, [held], *validation, task.torch_device).sum()
-    test_set = make_test_set(model, held, task.data, task.design, task.torch_device, task.keeps)
+    test_set = make_test_set(model, held, task.data, task.design, task.torch_device, task.keeps, task.group)
     message = Redeployment(
         in_spec=bool(correct >= task.required_correct),
         map_digest=task.fault_map.digest(),

@@ -127,6 +127,7 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
             plan.operations.diagnosis.writes_per_cell + plan.operations.programming.writes_per_cell,
         ),
         truth=_truth(plan, torch_device, lookahead is None),
+        known_baseline=plan.tests_know_devices and plan.design.known_baseline,
     )
 
 
@@ -160,6 +161,7 @@ class _Slots:
         self._cloud = cloud
         self._env = env
         self._line = line
+        self._torch_device = torch_device
         self._task = plan.task(scenario, torch_device)
         self._first = first
         self._served: set[int] = set()
@@ -185,7 +187,10 @@ class _Slots:
         )
         noise_key = self._key(slot, "read noise", generation)
         twin = DeviceTwin(silicon, plan.model, plan.test_set, self._equipment, noise_key, time_ns)
-        return Unit(twin, twin.fitted_to or silicon.stuck_map(twin.programmed, time_ns))
+        known = twin.fitted_to or silicon.stuck_map(twin.programmed, time_ns)
+        if plan.tests_know_devices:
+            twin.test_with(plan.test_set_for(known, self._torch_device), known)
+        return Unit(twin, known)
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
         """Pass a device's map on to the cloud, which opens a desk for whoever calls for the first time."""

@@ -22,7 +22,7 @@ from lifesim.crossbar.programming import Programmed
 from lifesim.detection.reading import ReadNoise, Readout
 from lifesim.detection.schedules import Finding, Outcome, Trip
 from lifesim.detection.screening import Window
-from lifesim.detection.sequential import START
+from lifesim.detection.sequential import START, Cusum
 from lifesim.detection.testset import TestSet
 from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
@@ -60,7 +60,8 @@ class Equipment:
     with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
     ``importance``: of the weights, where redeployments are for hidden units placed where the faults harm them least; else None. ``agreement``: with
     the cloud, on what redeployments change. ``prospect``: what devices that go by it can expect of their cells. ``truth``: for the oracle
-    alone.
+    alone. ``known_baseline``: tests are compared with what the pictures should show, as long as that was worked out for all stuck cells that the
+    device knows of.
     """
 
     rule: Readout
@@ -75,6 +76,7 @@ class Equipment:
     agreement: Agreement | None = None
     prospect: Prospect | None = None
     truth: Truth | None = None
+    known_baseline: bool = False
 
 
 class _Baseline(NamedTuple):
@@ -88,7 +90,7 @@ class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
     __slots__ = (
-        "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_baseline", "_equipment", "_noise_key",
+        "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_made_for", "_baseline", "_equipment", "_noise_key",
         "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced", "_sums_off", "_begun_ns", "_diagnosed",
         "_out_of_spec_at",
     )  # fmt: skip
@@ -111,6 +113,8 @@ class DeviceTwin:
         self.placement: Placement | None = None
         self.test_set = test_set
         self._golden = test_set.golden
+        # Digest of the stuck cells for which that was worked out.
+        self._made_for: bytes | None = None
         self._baseline: _Baseline | None = None
         self._equipment = equipment
         self._noise_key = noise_key
@@ -138,7 +142,19 @@ class DeviceTwin:
 
     @property
     def rule(self) -> Readout:
+        made = self.test_set
+        if made.known_rule is not None and self._baseline is None and self._golden is made.golden:
+            return made.known_rule
+        return self._rule_of_read_baselines
+
+    @property
+    def _rule_of_read_baselines(self) -> Readout:
         return self.test_set.rule or self._equipment.rule
+
+    def test_with(self, test_set: TestSet, known: FaultMap) -> None:
+        """From now on be tested with what was made for a device with these stuck cells."""
+        self.test_set, self._made_for = test_set, known.digest()
+        self._golden, self._baseline = test_set.golden, None
 
     @property
     def noise(self) -> ReadNoise:
@@ -151,9 +167,8 @@ class DeviceTwin:
     def golden(self) -> Any:
         """What the test pictures should show: as was told, or read for a baseline."""
         if self._baseline is not None:
-            self._take_for_golden(
-                self.rule.baseline(self._read([(self._baseline.time_ns, 0)], self._baseline.snapshot))
-            )
+            read = self._read([(self._baseline.time_ns, 0)], self._baseline.snapshot)
+            self._take_for_golden(self._rule_of_read_baselines.baseline(read))
         return self._golden
 
     @property
@@ -169,13 +184,14 @@ class DeviceTwin:
             self._announced = lookahead.announce(self._window, times_ns)
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        find = self._first_to_add_up if self.test_set.cusum else self._first_to_alarm
+        cusum = self._cusum
+        find = self._first_to_add_up if cusum else self._first_to_alarm
         position, lowest = find(times_ns, least_score)
         if position is None:
             self._first_read_at = _NOTHING_READ
             return None
         # Evidence of many visits is not confirmed by more reads of one.
-        rereads = range(1, 1 if self.test_set.cusum else self.rule.rereads + 1)
+        rereads = range(1, 1 if cusum else self.rule.rereads + 1)
         if not self.noise.sigma and not self.silicon.warming:
             # Any further read, at whatever temperature, is the first again.
             return Finding(position, Outcome.ALARM, 1 + len(rereads), lowest, True)
@@ -186,7 +202,7 @@ class DeviceTwin:
                 return Finding(position, Outcome.UNCONFIRMED, reads=1 + len(rereads))
         nominal = self.snapshot().held_at(times_ns[position]).weights()
         clean = self._answers([nominal], None)
-        if (cusum := self.test_set.cusum) is not None:
+        if cusum is not None:
             without_noise = int(self.rule.score(self.golden, clean)[0]) > cusum.reference
         else:
             without_noise = bool(self.rule.alarms(self.golden, clean)[0])
@@ -210,7 +226,7 @@ class DeviceTwin:
         self._sum_at = {}
         for position, time_ns in enumerate(times_ns):
             _, found = self._first_read(time_ns)
-            state, alarm = self.test_set.cusum.update(state, found)
+            state, alarm = self._cusum.update(state, found)
             self._sum_at[time_ns] = state
             if alarm and found >= least_score:
                 return position, found
@@ -223,6 +239,14 @@ class DeviceTwin:
             reached = int(self.rule.progress(self.golden, read))
             self._progress_at = {**self._progress_at, time_ns: reached}
         return self._progress_at[time_ns]
+
+    @property
+    def _cusum(self) -> Cusum | None:
+        return getattr(self.rule, "cusum", None)
+
+    def knows_baseline(self, known: FaultMap) -> bool:
+        """Return whether what the pictures should show was worked out for just these stuck cells, and need not be read."""
+        return self._equipment.known_baseline and self._made_for == known.digest()
 
     def new_wrong_cells(self, time_ns: int) -> int:
         pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
@@ -272,12 +296,14 @@ class DeviceTwin:
         if self._equipment.lookahead is not None and self._can_be_screened and not self.noise.sigma:
             self._baseline = _Baseline(self.snapshot(), time_ns)
             return
-        reads = range(self.rule.baseline_reads if self.noise.sigma else 1)  # without noise they are all alike
-        self._take_for_golden(self.rule.baseline(self._read([(time_ns, read) for read in reads])))
+        rule = self._rule_of_read_baselines
+        reads = range(rule.baseline_reads if self.noise.sigma else 1)  # without noise they are all alike
+        self._take_for_golden(rule.baseline(self._read([(time_ns, read) for read in reads])))
 
     def _take_for_golden(self, golden: Any) -> None:
         # Devices that show what they should keep nothing of their own.
-        self._golden = self.test_set.golden if self.rule.same(golden, self.test_set.golden) else golden
+        same = self._rule_of_read_baselines.same(golden, self.test_set.golden)
+        self._golden = self.test_set.golden if same else golden
         self._baseline = None
 
     def judge(self, time_ns: int) -> int:
@@ -398,6 +424,7 @@ class DeviceTwin:
         self._write_instead(model, known if self._equipment.fits else None, placement)
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None
+        self._made_for = redeployment.map_digest
         self._known_wrong = self._differing(apply_map(self.image.codes, known))
         self._reported, self._sums_off, self._diagnosed = known, None, False
         return redeployment
@@ -411,7 +438,7 @@ class DeviceTwin:
     @property
     def _can_be_screened(self) -> bool:
         """Whether a test is one read that differs from one of the backup in few cells alone, and decides alone."""
-        alone = self.test_set.cusum is None and not (self.rule.reads > 1 and self.noise.sigma)
+        alone = self._cusum is None and not (self.rule.reads > 1 and self.noise.sigma)
         return alone and not (self.silicon.drift or self.silicon.warming)
 
     def _settle(self, times_ns: Sequence[int]) -> dict[int, bool]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -77,28 +78,48 @@ class Sensitivity:
         """Return pictures uint8 [m, channels, height, width] as :meth:`read` takes them, float32 [m, height, width, channels]."""
         return to_input(self.architecture, pictures, self.device)
 
-    def read(self, x: torch.Tensor, smoothness: float = 0.0) -> Read:
+    def read(self, x: torch.Tensor, smoothness: float = 0.0, reach: float = 0.0) -> Read:
         """Return what the network makes of inputs.
 
         ``smoothness``: ReLUs become softplus functions whose bend is so wide, in units of the root mean square of what enters them, channel by
-        channel; only then do units that are off have a gradient by which they can be turned on.
+        channel; only then do units that are off have a gradient by which they can be turned on. ``reach``: gradients pass through units, too, that are off
+        by less than so many standard deviations of their noise.
         """
         x, layer = x.permute(0, 3, 1, 2), 0
+        total = torch.zeros_like(x)  # variance of x, as if what it is summed from were independent
         results, variances = [], []
         for step in self.architecture.steps:
             match step:
                 case Relu():
-                    x = _softplus(x, smoothness) if smoothness else F.relu(x)
+                    if reach:
+                        on = x > -reach * total.sqrt()
+                        x, total = _ReluReaching.apply(x, on), total * on
+                    else:
+                        x = _softplus(x, smoothness) if smoothness else F.relu(x)
                 case MaxPool():
+                    if reach:
+                        total = _of_largest(step, x, total)
                     x = F.max_pool2d(x, step.size, step.step, ceil_mode=True)
                 case AvgPool():
                     x = F.avg_pool2d(x, step.size, step.step, ceil_mode=True)
+                    if reach:
+                        total = F.avg_pool2d(total, step.size, step.step, ceil_mode=True) / step.size**2
                 case Conv() | Dense():
                     x, variance = self._multiply(step, layer, x)
+                    if reach:
+                        total = variance.detach() + self._passed_on(step, layer, total)
                     results.append(x)
                     variances.append(variance)
                     layer += 1
         return Read(x, results, variances)
+
+    @torch.no_grad()
+    def _passed_on(self, step: Conv | Dense, layer: int, variance: torch.Tensor) -> torch.Tensor:
+        """Return the variances of an MVM's results that come from those of its inputs."""
+        squares = self._weights[layer] ** 2
+        if isinstance(step, Dense):
+            return variance.flatten(1) @ squares
+        return F.conv2d(variance, _kernels(step, squares), padding=step.padding)
 
     def _multiply(self, step: Conv | Dense, layer: int, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return an MVM's results and the variances of their noise."""
@@ -109,23 +130,24 @@ class Sensitivity:
                 return x @ weight + bias, (x.abs().amax(1, keepdim=True) * noise) ** 2
             return x @ weight + bias, (x * x) @ noise
 
-        def kernels(matrix: torch.Tensor) -> torch.Tensor:
-            return matrix.T.reshape(step.channels, -1, step.kernel, step.kernel)
-
-        result = F.conv2d(x, kernels(weight), bias, padding=step.padding)
+        result = F.conv2d(x, _kernels(step, weight), bias, padding=step.padding)
         if isinstance(noise, float):
             largest = F.pad(x.abs().amax(1, keepdim=True), (step.padding,) * 4)
             return result, (F.max_pool2d(largest, step.kernel, 1) * noise) ** 2
-        return result, F.conv2d(x * x, kernels(noise), padding=step.padding)
+        return result, F.conv2d(x * x, _kernels(step, noise), padding=step.padding)
 
-    def noise_covariance(self, pictures: np.ndarray) -> np.ndarray:
-        """Return the covariance of each picture's logits under read noise, to first order: float64 [m, classes, classes]."""
+    def noise_covariance(self, pictures: np.ndarray, reach: float = 0.0) -> np.ndarray:
+        """Return the covariance of each picture's logits under read noise, to first order: float64 [m, classes, classes].
+
+        ``reach``: a unit that is off counts as on, with the noise that then gets through, if noise of so many standard deviations would turn it on.
+        Now and then it does, and a covariance that knows nothing of it is too small for those reads.
+        """
         classes = self.architecture.classes
         out = np.zeros((len(pictures), classes, classes))
         with single_threaded():
             for first in range(0, len(pictures), _PICTURES_AT_ONCE):
                 part = slice(first, first + _PICTURES_AT_ONCE)
-                read = self.read(self.inputs(pictures[part]))
+                read = self.read(self.inputs(pictures[part]), reach=reach)
                 rows = [
                     torch.autograd.grad(read.logits[:, c].sum(), read.results, retain_graph=True)
                     for c in range(classes)
@@ -155,6 +177,30 @@ class Sensitivity:
             top_bit = fmt.scale * 2.0 ** (BITS_PER_WEIGHT - 1)
             total = total + torch.log1p(gradient**2 * (classes * top_bit**2 / seen_from)).sum()
         return total / (self.architecture.weights * BITS_PER_WEIGHT * math.log(4))
+
+
+class _ReluReaching(torch.autograd.Function):
+    """A ReLU whose gradient is 1 where it is told to be."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, on: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(on)
+        return F.relu(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (on,) = ctx.saved_tensors
+        return gradient * on, None
+
+
+def _of_largest(step: MaxPool, x: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return the values at the places where x is the largest of its pool."""
+    places = F.max_pool2d(x, step.size, step.step, ceil_mode=True, return_indices=True)[1]
+    return values.flatten(2).gather(2, places.flatten(2)).view(places.shape)
+
+
+def _kernels(step: Conv, matrix: torch.Tensor) -> torch.Tensor:
+    return matrix.T.reshape(step.channels, -1, step.kernel, step.kernel)
 
 
 def _softplus(x: torch.Tensor, smoothness: float) -> torch.Tensor:

@@ -29,6 +29,9 @@ class Aet(Table):
     """Calibrated criteria: false alarms of a test of a device without faults, at most; of a device in a year with a sequential test."""
     sequential: Literal["none", "cusum"] = "none"
     """Calibrated criteria: whether each test decides alone, or the statistics of successive tests are added up (cusum; without re-reads)."""
+    noise: Literal["network", "device"] = "network"
+    """Calibrated criteria: whose noise the change of logits is measured by. That of fault-free reads of the network, with covariances that are shrunk
+    (network); or the one worked out for the codes that the device is known to hold (device; max_dp, which has no unit of noise: for the network)."""
     temperature_aware: bool = False
     """Calibrated criteria: whether what a change of the cells' temperature does to the logits is left out of account."""
     vote: int = Field(default=1, ge=1)
@@ -37,6 +40,9 @@ class Aet(Table):
     """An alarm is confirmed if it repeats in each of so many further reads."""
     baseline_reads: int = Field(default=4, ge=1, le=1000)
     """Number of reads averaged into a baseline."""
+    baseline: Literal["read", "known"] = "read"
+    """What tests are compared with: what the device has read after its last programming (read); or what its pictures should show, worked out for the stuck
+    cells of its factory test or of its newest redeployment, and read only while it knows of others (known)."""
 
     @model_validator(mode="after")
     def _vote_is_possible(self) -> Self:

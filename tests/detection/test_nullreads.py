@@ -2,8 +2,17 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from lifesim.detection.nullreads import Averaging, NullReads, fit, upper_limit
+from lifesim.detection.nullreads import (
+    Averaging,
+    NormalReads,
+    NullReads,
+    fault_free_tests,
+    fit,
+    null_statistics,
+    upper_limit,
+)
 from lifesim.detection.reading import CalibratedRule, ReadNoise
 from lifesim.detection.statistics import Statistic
 
@@ -49,7 +58,7 @@ def test_simulated_tests_are_as_far_from_their_baselines_as_real_ones(averaging,
     """The mean square of a Mahalanobis length is the number of logits times the variances of test and baseline together."""
     null = NullReads.of(reads(4000, 5), averaging)
     statistic = Statistic.of("mahalanobis", 0.01 * _MIXING @ _MIXING.transpose(0, 2, 1))
-    squares = (null.statistics(statistic, 4000, 2, 6) / 1e3) ** 2
+    squares = (null_statistics(null, statistic, 4000, 2, 6) / 1e3) ** 2
     spread = np.sqrt(2 * M * C) * factor
     assert abs(squares.mean() - M * C * factor) < 4 * spread / np.sqrt(4000)
     assert (np.corrcoef(squares.T)[0, 1] > 0.05) == (averaging.baseline_reads > 0), (
@@ -60,9 +69,9 @@ def test_simulated_tests_are_as_far_from_their_baselines_as_real_ones(averaging,
 def test_they_depend_on_the_key_alone():
     null = NullReads.of(reads(100, 5), Averaging())
     statistic = fit("chi_square", null)
-    once = null.statistics(statistic, 50, 3, 6)
-    assert np.array_equal(once, null.statistics(statistic, 50, 3, 6))
-    assert not np.array_equal(once, null.statistics(statistic, 50, 3, 7))
+    once = null_statistics(null, statistic, 50, 3, 6)
+    assert np.array_equal(once, null_statistics(null, statistic, 50, 3, 6))
+    assert not np.array_equal(once, null_statistics(null, statistic, 50, 3, 7))
 
 
 @pytest.mark.parametrize("name", ["max_dp", "chi_square", "mahalanobis", "mahalanobis_max"])
@@ -103,6 +112,74 @@ def test_temperature_raises_no_alarms_and_hides_few_faults(name):
         assert np.mean(shown(aware, 200, 5, fault) > aware.threshold) > 0.95
 
 
+THEORY = 0.01 * _MIXING @ _MIXING.transpose(0, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("averaging", "factor"),
+    [(Averaging(1, 0), 1.0), (Averaging(1, 1), 2.0), (Averaging(8, 8, 0.5), 2 * 0.5625)],
+)
+def test_normal_reads_have_their_law(averaging, factor):
+    """Squared Mahalanobis lengths are chi-square with M x C degrees of freedom: Kolmogorov-Smirnov at 1 %; those of the worst picture are the largest of M
+    with C each.
+    """
+    source = NormalReads.of(THEORY, _MEAN, averaging)
+    for name, law in (
+        ("mahalanobis", stats.chi2(M * C).cdf),
+        ("mahalanobis_max", lambda x: stats.chi2(C).cdf(x) ** M),
+    ):
+        lengths = null_statistics(source, Statistic.of(name, THEORY), 4000, 1, 6)[:, 0] / 1e3
+        assert stats.kstest(lengths**2 / factor, law).pvalue > 0.01
+
+
+@pytest.mark.parametrize("name", ["chi_square", "mahalanobis", "mahalanobis_max"])
+@pytest.mark.parametrize("averaging", [Averaging(1, 0), Averaging(1, 8, 0.5)], ids=str)
+def test_where_covariances_are_known_a_strict_rate_holds(name, averaging):
+    """0.1 %, of 50,000 new reads: within 4 standard errors; and the threshold is that of the law, where it has one, within 2 %."""
+    rate, n = 0.001, 50_000
+    rule = CalibratedRule.calibrate(name, reads(600, 5), averaging, rate, 2, covariances=THEORY)
+    rng = np.random.default_rng(8)
+    z = [rng.normal(size=(n, M, C)) * np.sqrt(v) for v in (averaging.of_test, averaging.of_baseline)]
+    shown, baselines = (reads(n, None, part) for part in z)
+    found = np.mean(rule.score(baselines, shown) > rule.threshold)
+    assert 0.3 * rate < found < rate + 4 * np.sqrt(rate / n)
+    if name == "mahalanobis":
+        exact = np.sqrt(stats.chi2(M * C).isf(rate) * (averaging.of_test + averaging.of_baseline))
+        assert rule.threshold / 1e3 == pytest.approx(exact, rel=0.02)
+
+
+def test_limits_hold_for_the_larger_of_what_was_read_and_what_theory_says():
+    """Reads with four times the variance of the theory, and with a quarter."""
+    for size, times in ((2.0, 2.0), (0.5, 1.0)):
+        taken = _MEAN + size * (reads(600, 5) - _MEAN)
+        rule = CalibratedRule.calibrate("mahalanobis", taken, Averaging(1, 0), 0.01, 2, covariances=THEORY)
+        exact = times * np.sqrt(stats.chi2(M * C).isf(0.01))
+        assert rule.threshold / 1e3 == pytest.approx(exact, rel=0.04)
+
+
+def test_a_rule_is_as_strict_with_the_noise_of_another_device():
+    """The same limit in units of another noise: as many false alarms, within 4 standard errors; with the noise of the first it would be all or none."""
+    rate, n = 0.02, 10_000
+    rule = CalibratedRule.calibrate(
+        "mahalanobis", reads(600, 5), Averaging(1, 0), rate, 2, covariances=THEORY
+    )
+    for size in (3.0, 1 / 3):
+        other = rule.of_noise(size**2 * THEORY)
+        noisy = _MEAN + size * (reads(n, 7) - _MEAN)
+        assert other.threshold == rule.threshold
+        found = np.mean(other.score(_MEAN, noisy) > other.threshold)
+        assert 0.3 * rate < found < rate + 4 * np.sqrt(rate / n)
+        assert np.mean(rule.score(_MEAN, noisy) > rule.threshold) in (0.0, 1.0)
+
+
+def test_samples_are_of_all_that_may_count():
+    """Five of the half that nothing was fitted to; or one of the reads, and one as large as five of the law."""
+    taken = reads(100, 5)
+    _, read = fault_free_tests("mahalanobis", taken, Averaging(), 0.1, 4, tests=3)
+    _, both = fault_free_tests("mahalanobis", taken, Averaging(), 0.1, 4, covariances=THEORY, tests=3)
+    assert [g.shape for g in read] == 5 * [(500, 3)] and [g.shape for g in both] == [(500, 3), (2500, 3)]
+
+
 def test_without_noise_nothing_but_the_same_passes():
     still = np.broadcast_to(_MEAN.astype(np.float32), (20, M, C))
     for name in ("max_dp", "chi_square", "mahalanobis"):
@@ -129,6 +206,6 @@ def test_pictures_are_put_together_from_different_reads():
     rows[::2] = 1.0
     null = NullReads.of(rows, Averaging(1, 0))
     squares = (
-        null.statistics(Statistic.of("chi_square", np.tile(np.eye(C), (M, 1, 1))), 500, 1, 1) / 1e3
+        null_statistics(null, Statistic.of("chi_square", np.tile(np.eye(C), (M, 1, 1))), 500, 1, 1) / 1e3
     ) ** 2
     np.testing.assert_allclose(squares, M * C / 4, rtol=1e-3)

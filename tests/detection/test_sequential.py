@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lifesim.detection.nullreads import Averaging, NullReads, fit
+from lifesim.detection.nullreads import Averaging, NullReads, fault_free_tests, null_statistics
 from lifesim.detection.sequential import START, Cusum, calibrate_cusum, highest_sums
 from lifesim.detection.statistics import MOST
 
@@ -82,11 +82,12 @@ def test_devices_without_faults_alarm_as_rarely_as_stated(averaging):
     rate, tests, n = 0.05, 52, 2000
     found = []
     for seed in range(6):
-        to_fit, to_judge = NullReads.halves(reads(600, (seed, 0)), averaging)
-        statistic = fit("mahalanobis", to_fit)
-        cusum = calibrate_cusum(statistic, to_judge, rate, tests, seed)
+        statistic, groups = fault_free_tests(
+            "mahalanobis", reads(600, (seed, 0)), averaging, rate, seed, tests=tests
+        )
+        cusum = calibrate_cusum(groups, rate)
         null = NullReads.of(reads(4000, (seed, 1)), averaging)
-        seen = null.statistics(statistic, n, tests, 3)
+        seen = null_statistics(null, statistic, n, tests, 3)
         found.append(np.mean(highest_sums(cusum.reference, seen) > cusum.limit))
     assert np.sum(np.array(found) <= rate) >= 5 and max(found) < 2 * rate and np.mean(found) > 0.1 * rate
 
@@ -94,9 +95,8 @@ def test_devices_without_faults_alarm_as_rarely_as_stated(averaging):
 def test_weak_faults_are_found_that_no_single_test_finds():
     """A shift that one test in ten notices at 1 %: the sum finds it within a few months, at one false alarm in 50 device-years."""
     averaging, rng = Averaging(1, 0), np.random.default_rng(2)
-    to_fit, to_judge = NullReads.halves(reads(1000, 1), averaging)
-    statistic = fit("mahalanobis", to_fit)
-    cusum = calibrate_cusum(statistic, to_judge, 0.02, 52, 7)
+    statistic, groups = fault_free_tests("mahalanobis", reads(1000, 1), averaging, 0.02, 7, tests=52)
+    cusum = calibrate_cusum(groups, 0.02)
     shift = rng.normal(size=(M, C))
     shift *= 2.6 / np.linalg.norm(shift)
     shown = statistic.between(np.zeros((M, C)), reads(200 * 150, 3, shift)).reshape(200, 150)

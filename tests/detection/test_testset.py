@@ -11,12 +11,13 @@ from lifesim.detection.criteria import Golden
 from lifesim.detection.nullreads import Averaging
 from lifesim.detection.reading import ReadNoise
 from lifesim.detection.sequential import START
-from lifesim.detection.testset import Calibration, TestDesign, make_test_set
+from lifesim.detection.testset import Calibration, TestDesign, for_device, make_test_set
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.streams import stream_key
 
 NOISE = ReadNoise(0.003, 0.5)
 JUDGE = Calibration("mahalanobis", Averaging(1, 8, 0.5), 0, 0.02)
+OF_DEVICE = replace(JUDGE, of_device=True)
 DESIGN = TestDesign(6, 0.095, "min_margin", NOISE, JUDGE)
 WARMING = 0.01  # share by which conductances are larger, several times what noise of 0.3 % moves
 
@@ -51,6 +52,9 @@ def designs():
     for name in ("max_dp", "chi_square", "mahalanobis", "mahalanobis_max"):
         yield replace(DESIGN, calibration=replace(JUDGE, statistic=name, rereads=2))
     yield replace(DESIGN, calibration=replace(JUDGE, tests_per_year=12))
+    yield replace(DESIGN, calibration=OF_DEVICE, known_baseline=True)
+    yield replace(DESIGN, calibration=replace(OF_DEVICE, tests_per_year=12), known_baseline=True)
+    yield replace(DESIGN, calibration=replace(JUDGE, tests_per_year=12), noise=ReadNoise(0.0, 0.0))
     yield replace(DESIGN, calibration=replace(JUDGE, gain=0.01))
     yield replace(DESIGN, noise=ReadNoise(0.0, 0.0))
     yield replace(DESIGN, encoding=Encoding(2), noise=ReadNoise(0.001, 0.0, "cell_analog"))
@@ -69,7 +73,7 @@ def test_a_test_set_is_the_same_at_both_ends(make, mlp_model, design, with_pictu
     data = sent.encode(with_pictures)
     there = type(sent).decode(data, len(sent.pictures) if with_pictures else 0, before)
     assert np.array_equal(there.pictures, sent.pictures) and there.pictures.dtype == np.uint8
-    assert there.encode(with_pictures) == data and there.cusum == sent.cusum
+    assert there.encode(with_pictures) == data
     assert len(sent.encode()) - len(sent.encode(with_pictures=False)) == sent.pictures.size
     if sent.rule is None:
         assert (
@@ -77,11 +81,13 @@ def test_a_test_set_is_the_same_at_both_ends(make, mlp_model, design, with_pictu
         )
         return
     assert np.array_equal(there.golden, sent.golden) and there.golden.dtype == np.float32
-    assert (there.rule.threshold, there.rule.averaging, there.rule.rereads) == (
-        sent.rule.threshold, sent.rule.averaging, sent.rule.rereads,
-    )  # fmt: skip
     shown = reads(mlp_model, sent.pictures, "both ends", 1, 5)[0, :, 0]
-    assert np.array_equal(there.rule.score(there.golden, shown), sent.rule.score(sent.golden, shown))
+    assert (there.known_rule is None) == (not design.known_baseline)
+    for got, was in ((there.rule, sent.rule), (there.known_rule, sent.known_rule)):
+        if was is not None:
+            limits = [(r.threshold, r.cusum, r.averaging, r.rereads) for r in (got, was)]
+            assert limits[0] == limits[1]
+            assert np.array_equal(got.score(there.golden, shown), was.score(sent.golden, shown))
 
 
 def test_fewer_pictures_than_before_may_be_sent(make):
@@ -131,7 +137,8 @@ def test_a_years_sum_alarms_for_as_few_devices_as_stated(make, mlp_model):
     first = reads(mlp_model, made.pictures, "baselines", 150, 1, 8)[:, 0]
     later = reads(mlp_model, made.pictures, "a year", 150, 12)[:, :, 0]
     alarmed = [
-        made.cusum.first_alarm(START, made.rule.score(made.rule.baseline(b), shown).tolist())[1] is not None
+        made.rule.cusum.first_alarm(START, made.rule.score(made.rule.baseline(b), shown).tolist())[1]
+        is not None
         for b, shown in zip(first, later, strict=True)
     ]
     assert np.mean(alarmed) < 0.1 + 4 * np.sqrt(0.1 * 0.9 / 150)
@@ -173,3 +180,64 @@ def test_without_noise_any_change_is_an_alarm(make, mlp_model):
     held[-1][:20, 0] ^= 1 << 12  # one bit of weights that the pictures show
     shown = Evaluator.of(mlp_model).logits([held], made.pictures)[0]
     assert made.rule.alarms(made.golden, shown)
+
+
+def worn(model, seed, cells=4):
+    """Codes of the model with high bits of the last layer stuck at 1: some of its weights are much larger, and noisier."""
+    rng, held = np.random.default_rng(seed), tuple(c.copy() for c in model.codes)
+    last = held[-1].reshape(-1)
+    last[rng.choice(last.size, cells, replace=False)] |= 1 << 14
+    return held
+
+
+@pytest.mark.parametrize("name", ["chi_square", "mahalanobis", "mahalanobis_max"])
+def test_each_device_has_as_few_false_alarms_as_stated_with_the_limits_of_its_group(make, mlp_model, name):
+    """20 devices with stuck cells, which their test sets know: 100 reads each against the known baseline, and against one that is read.
+
+    At most the rate, within 4 standard errors over devices, and not far below. Judged by the noise of the network without them there are many more.
+    """
+    design = replace(DESIGN, calibration=replace(OF_DEVICE, statistic=name), known_baseline=True)
+    group = make(design)
+    known, read, unaware = [], [], []
+    for device in range(20):
+        held = worn(mlp_model, device)
+        own = for_device(group, mlp_model, held, design, "cpu")
+        assert np.array_equal(own.pictures, group.pictures)
+        assert own.rule.threshold == group.rule.threshold > own.known_rule.threshold
+        faulty = mlp_model.with_codes(held)
+        baseline = own.rule.baseline(reads(faulty, own.pictures, f"baseline {device}", 1, 1, 8)[0, 0])
+        shown = reads(faulty, own.pictures, f"worn {device}", 1, 100)[0, :, 0]
+        known.append(own.known_rule.alarms(own.golden, shown).mean())
+        read.append(own.rule.alarms(baseline, shown).mean())
+        unaware.append(group.known_rule.alarms(own.golden, shown).mean())
+    for found in (known, read):
+        assert np.mean(found) < 0.02 + 4 * max(np.std(found) / np.sqrt(20), np.sqrt(0.02 / 2000))
+    assert np.mean(known) > 0.002
+    assert np.mean(unaware) > 1.5 * np.mean(known)
+
+
+def test_a_test_set_for_a_device_is_the_groups_where_nothing_is_stuck(make, mlp_model):
+    for design in designs():
+        group = make(design)
+        same = for_device(group, mlp_model, mlp_model.codes, design, "cpu")
+        assert same.encode() == group.encode()
+
+
+def test_a_redeployments_test_set_has_the_groups_limits(make, mlp_model):
+    design = replace(DESIGN, calibration=OF_DEVICE, known_baseline=True)
+    group, held = make(design), worn(mlp_model, 3)
+    kept = make_test_set(mlp_model, held, "mnist5k", design, "cpu", group.pictures, group)
+    assert kept.encode() == for_device(group, mlp_model, held, design, "cpu").encode()
+    new = make_test_set(mlp_model, held, "mnist5k", design, "cpu", None, group)
+    assert (new.rule.threshold, new.known_rule.threshold) == (
+        group.rule.threshold,
+        group.known_rule.threshold,
+    )
+    assert np.array_equal(new.golden, Evaluator.of(mlp_model).logits([held], new.pictures)[0])
+
+
+def test_the_papers_rule_may_know_its_baseline_too(make, mlp_model):
+    design, held = TestDesign(6, 0.095, "random", NOISE, known_baseline=True), worn(mlp_model, 4)
+    own = for_device(make(design), mlp_model, held, design, "cpu")
+    assert own.golden.is_that_of(Golden.of(Evaluator.of(mlp_model).confidences([held], own.pictures)[0]))
+    assert own.rule is None and own.known_rule is None

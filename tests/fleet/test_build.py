@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import simpy
 
-from lifesim.crossbar.faults import FaultMap
+from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.fleet.build import Plan, _required, make_grid, make_plan, make_service_time
 from lifesim.fleet.cloud import Job
 from lifesim.fleet.keys import Draw
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
+from lifesim.recovery.nearest import nearest_codes
 from lifesim.scenario.load import load_scenario
 from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
@@ -151,3 +152,30 @@ def test_devices_read_with_the_noise_of_their_technology(kind: str) -> None:
     )
     noise = plan_of(scenario).noise
     assert (noise.sigma, noise.kind) == (0.001, kind)
+
+
+BEST = ("group.cameras.policy_set='best'", "group.cameras.aet.pictures=4")
+
+
+def test_what_the_best_policies_test_with_reaches_where_it_acts() -> None:
+    plan = plan_of(quickstart(*BEST))
+    assert plan.design.known_baseline and plan.design.calibration.of_device and plan.tests_know_devices
+    assert plan.test_set.known_rule.averaging.baseline_reads == 0
+    assert plan.test_set.known_rule.threshold < plan.test_set.rule.threshold
+    never = plan_of(quickstart(*BEST, "group.cameras.schedule={kind='never'}"))
+    assert not never.tests_know_devices
+
+
+def test_a_device_leaves_the_factory_with_a_test_set_for_its_stuck_cells(plan: Plan, random_damage) -> None:
+    """Under the best policies its cells hold the nearest codes that they can, and that is what the pictures should show."""
+    best = plan_of(quickstart(*BEST))
+    none = FaultMap.empty(len(best.model.codes))
+    assert best.test_set_for(none, "cpu") is best.test_set and not plan.tests_know_devices
+    known = random_damage(best.model, 1e-3, 1)
+    own = best.test_set_for(known, "cpu")
+    held = apply_map(nearest_codes(best.model.codes, known), known)
+    shown = Evaluator.of(best.model).logits([held], best.test_set.pictures)[0]
+    assert np.array_equal(own.golden, shown) and not np.array_equal(own.golden, best.test_set.golden)
+    assert own.pictures is best.test_set.pictures, "devices of a group are looked into together"
+    assert own.rule.threshold == best.test_set.rule.threshold
+    assert own.rule.statistic.encode() != best.test_set.rule.statistic.encode()

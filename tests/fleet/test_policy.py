@@ -352,6 +352,36 @@ def test_while_a_job_is_pending_faults_that_are_known_do_not_lead_to_another_mar
     assert cloud.calls == [(545, 1)]
 
 
+@BOTH
+@pytest.mark.parametrize("refresh", [True, False])
+def test_a_baseline_that_is_known_is_not_read(stepped, refresh):
+    """Neither at the start nor after a refresh, as long as no stuck cell has been found that it was not worked out for; nor is its time taken.
+
+    What is left in cells that a diagnosis has not rewritten is no device's known state: it is read.
+    """
+
+    class Informed(ScriptedTwin):
+        def knows_baseline(self, known):
+            return known.count == 0
+
+    def baselines(faults, twin=Informed):
+        policy = Policy(False, 9, refresh=refresh)
+        scores = (0, 1, 0, 0, 0)  # one alarm, at 110
+        script = twin(faults, scores)
+        return lived(policy, Periodic(INTERVAL), stepped, twin=script, baseline_reads=1)[0]
+
+    after_ns = 110 + MARCH + (REWRITE if refresh else 0)
+    assert times_of(baselines(0), "baseline") == ([] if refresh else [after_ns + READ])
+    assert times_of(baselines(1), "baseline") == [after_ns + READ]
+    read = baselines(0, ScriptedTwin)
+    assert times_of(read, "baseline") == [READ, after_ns + READ]
+
+    def testing_ns(record):
+        return sum(s.end_ns - s.start_ns for s in record.segments if s.state is State.TESTING)
+
+    assert testing_ns(read) - testing_ns(baselines(0)) == (2 if refresh else 1) * READ
+
+
 # -- power cuts --
 
 

@@ -10,7 +10,9 @@ import pytest
 from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.criteria import Golden, deviates
-from lifesim.detection.testset import TestDesign, TestSet, make_test_set
+from lifesim.detection.nullreads import Averaging
+from lifesim.detection.reading import ReadNoise
+from lifesim.detection.testset import Calibration, TestDesign, TestSet, make_test_set
 from lifesim.errors import LifesimError
 from lifesim.fleet.redeployment import Agreement, Redeployment, Retraining, prepare
 from lifesim.fleet.silicon import fitted
@@ -182,3 +184,18 @@ def test_pictures_that_stay_do_not_travel(task: Retraining, message: bytes, deco
     made = make_test_set(task.model, held, task.data, DESIGN, "cpu", kept)
     assert device.pictures is kept
     assert np.array_equal(device.golden.thousandths, made.golden.thousandths)
+
+
+def test_a_redeployment_carries_the_limits_of_the_group_and_what_the_new_codes_show(task: Retraining) -> None:
+    judge = Calibration("mahalanobis", Averaging(1, 4, 0.5), 0, 0.01, of_device=True)
+    design = dataclasses.replace(DESIGN, noise=ReadNoise(0.003, 0.5), calibration=judge, known_baseline=True)
+    group = make_test_set(task.model, task.model.codes, task.data, design, "cpu")
+    asked = dataclasses.replace(task, design=design, keeps=group.pictures, group=group)
+    decoded = Redeployment.decode(prepare(asked))
+    got = TestSet.decode(decoded.test_set, decoded.pictures, group)
+    new = apply_delta(task.model, decoded.delta)
+    held = apply_map(new.codes, task.fault_map)
+    assert np.array_equal(got.golden, Evaluator.of(new).logits([held], group.pictures)[0])
+    for mine, of_group in ((got.rule, group.rule), (got.known_rule, group.known_rule)):
+        assert mine.limits == of_group.limits and mine.averaging == of_group.averaging
+        assert mine.statistic.encode() != of_group.statistic.encode()

@@ -2,6 +2,7 @@
 itself wears it.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -18,8 +19,10 @@ from lifesim.crossbar.march import MARCH_C_MINUS
 from lifesim.crossbar.overlay import Ageing
 from lifesim.crossbar.soft import Retention
 from lifesim.detection.criteria import Golden
-from lifesim.detection.reading import ReadNoise, TestRule
+from lifesim.detection.nullreads import Averaging
+from lifesim.detection.reading import CalibratedRule, ReadNoise, TestRule
 from lifesim.detection.schedules import Outcome
+from lifesim.detection.statistics import Statistic
 from lifesim.detection.testset import TestSet
 from lifesim.fleet.lookahead import Lookahead
 from lifesim.fleet.redeployment import Redeployment
@@ -386,3 +389,61 @@ def test_a_redeployment_places_for_the_map_that_it_was_made_for():
     assert 0 < changed < 16 * sum(c.size for c in new.codes) / 2, (
         "units stay where they are: few cells change"
     )
+
+
+# -- baselines that are known --
+
+
+def calibrated_twin(**options):
+    """A twin whose test set knows what it should show, and judges that more strictly than a baseline that was read."""
+    twin = make_twin(**options)
+    logits = Evaluator.of(twin.model).logits([twin.model.codes], twin.test_set.pictures)[0]
+    statistic = Statistic.of("mahalanobis", np.tile(0.01 * np.eye(2), (5, 1, 1)))
+    read = CalibratedRule(statistic, 7000, Averaging(1, 2, 0.5), rereads=1)
+    known = dataclasses.replace(read, threshold=6000, averaging=Averaging(1, 0, 0.5))
+    twin._equipment = dataclasses.replace(twin._equipment, known_baseline=True)
+    twin.test_with(TestSet(twin.test_set.pictures, logits, read, known), FaultMap.empty(2))
+    return twin
+
+
+def test_a_baseline_is_known_for_the_stuck_cells_that_it_was_worked_out_for():
+    twin, other = calibrated_twin(), FaultMap.of([np.arange(2), np.arange(0)], [np.ones(2), np.ones(0)])
+    assert twin.knows_baseline(FaultMap.empty(2)) and not twin.knows_baseline(other)
+    assert twin.rule.threshold == 6000
+    twin.read_goldens(DAY_NS)
+    assert twin.rule.threshold == 7000, "what was read has its own noise"
+    twin.test_with(twin.test_set, other)
+    assert twin.knows_baseline(other) and not twin.knows_baseline(FaultMap.empty(2))
+    assert twin.rule.threshold == 6000
+
+
+def test_devices_that_read_their_baselines_know_none():
+    twin = make_twin()
+    twin.test_with(twin.test_set, FaultMap.empty(2))
+    assert not twin.knows_baseline(FaultMap.empty(2))
+
+
+def test_after_a_redeployment_the_baseline_is_known_for_its_map():
+    twin = calibrated_twin(scale=15.0, median_days=1e9)
+    known, _ = twin.diagnose(FaultMap.empty(2))
+    assert known.count and not twin.knows_baseline(known)
+    twin.read_goldens(DAY_NS)
+    new, sent = redeployment(twin, known)
+    made = dataclasses.replace(
+        twin.test_set,
+        golden=Evaluator.of(new).logits([apply_map(new.codes, known)], twin.test_set.pictures)[0],
+    )
+    twin.install(dataclasses.replace(sent, pictures=0, test_set=made.encode(False)).encode(), known, {})
+    assert twin.knows_baseline(known) and twin.rule.threshold == 6000
+    assert np.array_equal(twin.golden, made.golden)
+
+
+def test_a_visits_verdict_is_that_of_the_rule_for_its_baseline():
+    """Against the known baseline more visits alarm than against one that was read: the threshold is lower. Looked ahead to or not, they are the same."""
+    found = []
+    for lookahead in (None, Lookahead()):
+        twin = calibrated_twin(sigma=0.02, lookahead=lookahead)
+        known = findings(twin, [5])
+        twin.read_goldens(2 * DAY_NS)
+        found.append((known, findings(twin, [5])))
+    assert found[0] == found[1] and len(found[0][0]) > len(found[0][1]) > 0

@@ -61,6 +61,40 @@ def test_the_covariance_is_that_of_sampled_noise(kind, encoding):
         assert np.all(np.abs(sampled - expected[picture]) < 5 * errors)
 
 
+ONE_UNIT = Architecture("one unit", (1, 1, 1), (Dense("a", 1), Relu(), Dense("b", 2)))
+
+
+@pytest.mark.parametrize(
+    ("off_by", "reach", "on"), [(-1.0, 0.0, True), (3.0, 0.0, False), (3.0, 2.0, False), (3.0, 4.0, True)]
+)
+def test_a_unit_that_noise_may_turn_on_counts_as_on(off_by, reach, on):
+    """A unit that is off, or on, by so many standard deviations of its own noise."""
+    x = 255 / 256
+    spread = 0.002 * 0.5 * x
+    bias = -0.5 * x - off_by * spread
+    weights = np.array([[0.5, -0.25]])
+    model = Model.quantised(ONE_UNIT, [np.array([[0.5]]), weights], [np.array([bias]), np.zeros(2)])
+    found = Sensitivity(model, model.codes, 0.002).noise_covariance(
+        np.full((1, 1, 1, 1), 255, np.uint8), reach
+    )[0]
+    own = np.diag(np.square(0.002 * weights[0] * max(0.0, -off_by) * spread))
+    np.testing.assert_allclose(found, own + on * weights.T @ weights * spread**2, rtol=1e-3, atol=1e-12)
+
+
+def test_the_further_the_reach_the_more_noise():
+    """Of every logit on average, through all kinds of steps; with no reach worth the name it is that of the network as it is."""
+    dark = random_model(SMALL)
+    model = Model.quantised(SMALL, dark.weights(), [b - 0.3 for b in dark.biases])
+    pictures = pictures_for(SMALL, 8)
+    sensitivity = Sensitivity(model, model.codes, 0.05)
+
+    def noise(reach):
+        return np.trace(sensitivity.noise_covariance(pictures, reach), axis1=1, axis2=2)
+
+    np.testing.assert_allclose(noise(1e-9), noise(0.0), rtol=1e-5)
+    assert noise(0.0).mean() < noise(2.0).mean() < noise(1e9).mean()
+
+
 def test_the_covariance_does_not_depend_on_neighbours():
     model = random_model(SMALL)
     pictures = pictures_for(SMALL, 40)

@@ -59,6 +59,9 @@ class ExponentialTwin:
     def read_goldens(self, time_ns: int) -> None:
         pass
 
+    def knows_baseline(self, known: FaultMap) -> bool:
+        return False
+
     def halt(self, time_ns: int) -> None:
         pass
 
