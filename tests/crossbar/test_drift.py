@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -132,9 +132,6 @@ def test_weights_that_many_pieces_make_are_as_alone():
     st.lists(st.integers(0, 500), max_size=30),
 )
 def test_misreads_are_those_of_the_cells_one_by_one(encoding, key, sd, mean, reference, stuck):
-    assume(
-        sd > 1e-6 or abs(abs(mean) % 1 - 0.5) > 1e-6
-    )  # half-way between two levels, in float32, either is right
     drift = ConductanceDrift(mean, sd, 0.0, 1.0)
     codes, age_s, weights = random_codes(64, key), math.e, 64
     cells, levels = misreads(drift, key, 2, encoding, codes, age_s, np.array(stuck, np.int64), reference)
@@ -146,7 +143,12 @@ def test_misreads_are_those_of_the_cells_one_by_one(encoding, key, sd, mean, ref
         nearest = min(range(encoding.top_level + 1), key=lambda other: abs(level + float(moved) - other))
         if cell not in stuck and nearest != level:
             expected[cell] = nearest
-    assert dict(zip(cells.tolist(), levels.tolist(), strict=True)) == expected
+    found = dict(zip(cells.tolist(), levels.tolist(), strict=True))
+    # Half-way between two levels, in float32, either is right.
+    ties = set(np.flatnonzero(np.abs(np.abs(deviation) % 1 - 0.5) <= 1e-6).tolist())
+    assert {cell: found[cell] for cell in found.keys() - ties} == {
+        cell: expected[cell] for cell in expected.keys() - ties
+    }
     assert np.all(np.diff(cells) > 0)
 
 
