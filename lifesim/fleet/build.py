@@ -10,7 +10,7 @@ import numpy as np
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.nullreads import Averaging
 from lifesim.detection.reading import ReadNoise, Readout, TestRule
-from lifesim.detection.schedules import Schedule, VisitCosts
+from lifesim.detection.schedules import PicturesRead, Schedule, VisitCosts
 from lifesim.detection.testset import Calibration, TestDesign, TestSet, for_device, make_test_set
 from lifesim.detection.visits import VisitTimes
 from lifesim.fleet.calibration import least_score_to_act, least_score_to_climb
@@ -53,6 +53,7 @@ class Plan:
     hardware: Hardware
     design: TestDesign
     test_set: TestSet
+    tests_know_devices: bool  # each device has a test set made for its own stuck cells
     operations: OperationTable
     schedule: Schedule
     spec_correct: int  # pictures of the spec set that the clean network gets right
@@ -83,11 +84,6 @@ class Plan:
     @property
     def usage(self) -> Usage | None:
         return inferences_asked(self.group)
-
-    @property
-    def tests_know_devices(self) -> bool:
-        """Whether each device has a test set made for its own stuck cells."""
-        return self.design.of_device and self.group.schedule.kind == "periodic"
 
     def test_set_for(self, known: FaultMap, torch_device: str) -> TestSet:
         """Return the test set of a device that leaves the factory with these stuck cells."""
@@ -133,6 +129,7 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         hardware=hardware,
         design=design,
         test_set=test_set,
+        tests_know_devices=design.of_device and isinstance(schedule, PicturesRead),
         operations=operations,
         schedule=schedule,
         spec_correct=correct,
