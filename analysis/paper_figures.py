@@ -135,7 +135,7 @@ def _bars(axes: Axes, part: pd.DataFrame, names: Sequence[str]) -> None:
 def fig11(table: pd.DataFrame) -> Figure:
     """Accuracy before and after retraining, mean and worst device, at each rate of stuck cells."""
     names = [name for name in TITLES if name in set(table["network"])]
-    figure = Figure(figsize=(2.2 + 2.5 * len(names), 5), layout="constrained")
+    figure = Figure(figsize=(max(7, 1.5 + 2.7 * len(names)), 5), layout="constrained")
     grid = figure.subplots(2, len(names), sharey="col", squeeze=False)
     kinds = (
         ("masked", LIGHT_ORIGIN, "before"),
@@ -181,7 +181,7 @@ def fig11(table: pd.DataFrame) -> Figure:
             _plain(axes)
         row[0].set_ylabel("accuracy, %")
     handles, labels = grid[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     figure.suptitle(
         "Fig. 11. Cells stuck, at the tightest format (hatched: Q3.12), before and after", fontsize=10
     )

@@ -152,6 +152,7 @@ def false_alarms(rows: pd.DataFrame) -> Iterator[str]:
 def readings(rows: pd.DataFrame) -> Iterator[str]:
     yield "## Other readings of the fault model: detected by AET, SDC-3 %, 1 chosen picture / 4\n"
     kinds = ["figure", "network", "condition", "theta"]
+    rows = rows[rows["choice"] == "chosen"]
     wide = rows.pivot_table(index=kinds, columns=["reading", "pictures"], values="ours", sort=False)
     names = list(dict.fromkeys(rows["reading"]))
 

@@ -29,6 +29,7 @@ COLUMNS: dict[str, Sequence[str]] = {
     "readings": ("figure", *detecting.COLUMNS),
 }
 _PER_READING = {"candidates": 300, "screening": 60}
+_SHOWN = (1, 2, 4)  # pictures
 Pictures = Mapping[tuple[str, Cells], Chosen]
 
 
@@ -136,7 +137,7 @@ class Plan:
         return Plan(settings, (), self.digests)._task(
             f"readings-{reading}-{name}-{cells}", under_reading, (settings, name, cells), name, 0.7,
             ("models", "candidates", "screening", "random_sets", "random_models"),
-            conditions=[asdict(c) for c in settings.conditions(name, cells)],
+            conditions=[asdict(c) for c in settings.conditions(name, cells)], shown=_SHOWN,
         )  # fmt: skip
 
     def _task(
@@ -177,5 +178,6 @@ def under_reading(settings: Settings, name: str, cells: Cells) -> list[dict[str,
         {"figure": detecting.item_of(condition), **row}
         for condition in settings.conditions(name, cells)
         for row in detecting.detect(settings, name, condition, chosen)
-        if (row["criterion"], row["examples"], row["choice"]) == ("sdc3", "aet", "chosen")
+        if row["criterion"] == "sdc3" and row["examples"] == "aet" and row["pictures"] in _SHOWN
+        if row["choice"] in ("chosen", "random")
     ]

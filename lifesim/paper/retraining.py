@@ -59,7 +59,7 @@ def recover(settings: Settings, name: str, cells: Cells, format: str, rate: floa
         "nearest codes": [nearest_codes(model.codes, m) for m in maps],
     }
     if format == BEYOND:
-        held["nearest codes and retrained"] = _projected(model, network.data, maps)
+        held["nearest codes and retrained"] = _projected(model, network.data, maps, size.steps)
     clean, tuned = accuracies(model, [model.codes, untouched.codes], network, size.pictures)
     about = {
         "network": name,
@@ -89,10 +89,10 @@ def recover(settings: Settings, name: str, cells: Cells, format: str, rate: floa
     return found
 
 
-def _projected(model: Model, data: DataSource, maps: Sequence[FaultMap]) -> list[Copy]:
+def _projected(model: Model, data: DataSource, maps: Sequence[FaultMap], steps: int) -> list[Copy]:
     """Return what devices hold that write nearest codes, after a retraining that reckons with it."""
     usual, encoding = Retraining(), maps[0].encoding
-    settings = RetrainingSettings(usual.steps, usual.batch_size, *usual.rate_and_fraction("nearest_code"))
+    settings = RetrainingSettings(steps, usual.batch_size, *usual.rate_and_fraction("nearest_code"))
     agreed = agree(model, data, settings.trainable_fraction, encoding)
     updates = retrain_projected([(model, m) for m in maps], model, data, settings, agreed)
     return [nearest_codes(u.applied(model, agreed).codes, m) for u, m in zip(updates, maps, strict=True)]

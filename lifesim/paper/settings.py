@@ -63,7 +63,7 @@ class Size:
 
 FULL = Size(("mlp", "lenet", "convnet_quick"), models=1000)
 QUICK = Size(
-    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, devices=2, steps=60, pictures=1000, other_models=50
+    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, devices=2, steps=30, pictures=500, other_models=50
 )  # fmt: skip
 
 
