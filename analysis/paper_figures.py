@@ -259,13 +259,13 @@ def draw(directory: Path, output: Path) -> list[Path]:
         Image.open(raw).convert("RGB").quantize(128).save(path, optimize=True)
         drawn.append(path)
     if not drawn:
-        raise ValueError(f"{directory}: has no CSV of a figure; lifesim paper writes them")
+        raise ValueError(f"{directory}: has no CSV of a figure; the command paper writes them")
     return drawn
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what lifesim paper has written to")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="results of the command paper")
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="where pictures go (default: DIR)")
     given = parser.parse_args(arguments)
     try:

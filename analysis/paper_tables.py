@@ -213,13 +213,13 @@ def _text(value: object) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("directory", type=Path, metavar="DIR", help="what lifesim paper has written to")
+    parser.add_argument("directory", type=Path, metavar="DIR", help="results of the command paper")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="MD")
     given = parser.parse_args(arguments)
     try:
         text = page(given.directory)
     except FileNotFoundError as error:
-        print(f"error: {error.filename}: no such file; lifesim paper writes it", file=sys.stderr)
+        print(f"error: {error.filename}: no such file; the command paper writes it", file=sys.stderr)
         return 2
     given.output.write_text(text, encoding="utf-8")
     return 0
