@@ -342,7 +342,7 @@ def test_ctrl_c_of_the_command(tmp_path: Path, workers: int) -> None:
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not (directory / "manifest.json").exists():
             assert running.poll() is None and time.monotonic() < deadline
             time.sleep(0.05)
