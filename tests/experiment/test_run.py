@@ -159,7 +159,7 @@ def test_a_finished_run(run_directory: Path, scenario: Scenario) -> None:
     assert Scenario.model_validate_json(json.dumps(manifest["scenario"])) == scenario
     assert set(manifest["wall_clock_s"]) == {"networks", "simulation", "accuracy", "tables"}
     parts = manifest["of_which_s"]["simulation"]
-    # With one process accuracy is judged while the fleet is simulated, and counted apart.
+    # Accuracy is judged while the fleet is simulated, as far as that goes, and counted apart.
     assert set(parts) == {"tests", "retraining", "accuracy", "event_loop"}
     assert sum(parts.values()) == pytest.approx(manifest["wall_clock_s"]["simulation"], abs=0.01)
 
