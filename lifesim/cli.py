@@ -20,7 +20,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lifesim.commands import compare, optimise, paper, report
-from lifesim.commands.common import Device, Overrides, ScenarioFile, progress_bar
+from lifesim.commands.common import (
+    Device,
+    Evaluating,
+    Overrides,
+    Quiet,
+    ScenarioFile,
+    Seed,
+    fetch_data,
+    print_warnings,
+    progress_bar,
+)
 from lifesim.errors import LifesimError, UserError
 from lifesim.scenario.load import json_schema, load_network, load_scenario, scenario_digest
 from lifesim.scenario.presets import STANDINGS, Preset, load_preset, preset_kinds, preset_names
@@ -103,9 +113,7 @@ def run(
             help="Result directory. [default: results/<scenario>-<seed>]",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")
-    ] = None,
+    seed: Seed = None,
     overrides: Overrides = None,
     stepped: Annotated[
         bool,
@@ -113,7 +121,7 @@ def run(
             "--stepped", help="Wake every device at every test: slow, for checking; the CSVs are the same."
         ),
     ] = False,
-    device: Annotated[Device, typer.Option(help="Where networks are evaluated.")] = Device.cpu,
+    device: Evaluating = Device.cpu,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")
     ] = 1,
@@ -123,7 +131,7 @@ def run(
             "--log-json", metavar="FILE", show_default=False, help="Write a log, one JSON object a line."
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: Quiet = False,
     force: Annotated[bool, typer.Option("--force", help="Write into a directory that is not empty.")] = False,
 ) -> None:
     """Simulate a scenario and write the result directory.
@@ -138,16 +146,8 @@ def run(
     loaded = load_scenario(scenario, overrides or (), seed)
     directory = output if output is not None else Path("results") / f"{loaded.name}-{loaded.seed}"
     if not quiet:
-        from lifesim.fleet.outlook import outlook
-
-        for warning in outlook(loaded).warnings:
-            print(f"lifesim: warning: {warning}", file=sys.stderr)
-    from lifesim.network.datasets import load_dataset
-
-    for group in loaded.group.values():
-        load_dataset(
-            group.network.data
-        )  # what must be fetched is, before the progress of the run takes over the terminal
+        print_warnings(loaded)
+    fetch_data(loaded)
     with progress_bar(quiet) as progress:
         from lifesim.experiment.run import run_to_directory
 

@@ -11,6 +11,8 @@ from typing import Annotated
 
 import typer
 
+from lifesim.scenario.models import Scenario
+
 
 class Device(enum.StrEnum):
     """Where networks are evaluated."""
@@ -31,6 +33,28 @@ Overrides = Annotated[
         help="Change a key of the scenario: dotted.key=value, the value in TOML or plain text. Repeatable.",
     ),
 ]
+
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")
+]
+Evaluating = Annotated[Device, typer.Option(help="Where networks are evaluated.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
+
+
+def print_warnings(scenario: Scenario) -> None:
+    """Say on standard error what the outlook warns of."""
+    from lifesim.fleet.outlook import outlook
+
+    for warning in outlook(scenario).warnings:
+        print(f"lifesim: warning: {warning}", file=sys.stderr)
+
+
+def fetch_data(scenario: Scenario) -> None:
+    """Have the data sets of all groups at hand: what must be fetched is, before the progress of a run takes over the terminal."""
+    from lifesim.network.datasets import load_dataset
+
+    for group in scenario.group.values():
+        load_dataset(group.network.data)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from lifesim.commands.common import Device, Overrides, ScenarioFile, progress_bar
+from lifesim.commands.common import (
+    Device,
+    Evaluating,
+    Overrides,
+    Quiet,
+    ScenarioFile,
+    Seed,
+    fetch_data,
+    print_warnings,
+    progress_bar,
+)
 from lifesim.errors import UserError
 
 
@@ -67,15 +77,13 @@ def compare(
             help="Group whose schedule is compared, instead of all. Repeatable.",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")
-    ] = None,
+    seed: Seed = None,
     overrides: Overrides = None,
-    device: Annotated[Device, typer.Option(help="Where networks are evaluated.")] = Device.cpu,
+    device: Evaluating = Device.cpu,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; the files do not depend on it.")
     ] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: Quiet = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a directory that holds something else.")
     ] = False,
@@ -96,11 +104,8 @@ def compare(
     )
     until = dict(map(_width, until_ci or ()))
     if not quiet:
-        _warn(alternatives[0].scenario)
-    from lifesim.network.datasets import load_dataset
-
-    for of_scenario in alternatives[0].scenario.group.values():
-        load_dataset(of_scenario.network.data)  # fetched before the progress takes over the terminal
+        print_warnings(alternatives[0].scenario)
+    fetch_data(alternatives[0].scenario)
     from lifesim.comparison.compare import compare as run_comparison
     from lifesim.comparison.summary import summary_text
     from lifesim.experiment.executors import make_executor
@@ -120,15 +125,6 @@ def compare(
     if not quiet:
         print(summary_text(comparison))
         print(f"Written to {directory}")
-
-
-def _warn(scenario) -> None:
-    import sys
-
-    from lifesim.fleet.outlook import outlook
-
-    for warning in outlook(scenario).warnings:
-        print(f"lifesim: warning: {warning}", file=sys.stderr)
 
 
 def _width(text: str) -> tuple[str, float]:

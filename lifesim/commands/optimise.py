@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from lifesim.commands.common import Device, Overrides, ScenarioFile, progress_bar
+from lifesim.commands.common import (
+    Device,
+    Evaluating,
+    Overrides,
+    Quiet,
+    ScenarioFile,
+    Seed,
+    fetch_data,
+    progress_bar,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -56,15 +65,13 @@ def optimise(
         int, typer.Option(metavar="R", min=2, help="Fleets that each candidate is tried on.")
     ] = 8,
     evaluations: Annotated[int, typer.Option(metavar="N", min=4, help="Candidates, about.")] = 16,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", show_default=False, help="Seed, instead of the scenario's.")
-    ] = None,
+    seed: Seed = None,
     overrides: Overrides = None,
-    device: Annotated[Device, typer.Option(help="Where networks are evaluated.")] = Device.cpu,
+    device: Evaluating = Device.cpu,
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; the files do not depend on it.")
     ] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: Quiet = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into a directory that holds something else.")
     ] = False,
@@ -83,10 +90,8 @@ def optimise(
     base = problem.scenario(tuple(d.low for d in problem.dimensions))
     directory = output if output is not None else Path("results") / f"{base.name}-optimum"
     from lifesim.experiment.executors import make_executor
-    from lifesim.network.datasets import load_dataset
 
-    for group in base.group.values():
-        load_dataset(group.network.data)
+    fetch_data(base)
     with progress_bar(quiet) as progress, make_executor(workers) as executor:
         found = run_search(
             problem,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lifesim.commands.common import progress_bar
+from lifesim.commands.common import Quiet, progress_bar
 from lifesim.paper.items import ITEMS, chosen_items
 
 
@@ -64,7 +64,7 @@ def paper(
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")
     ] = 1,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Reproduce RRAMedy's tables and figures: a CSV each, the paper's numbers beside ours.
 
