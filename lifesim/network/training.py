@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import hashlib
 import math
@@ -28,7 +27,6 @@ _EPSILON = 1e-8
 # Many copies of a small network go through patches of pictures; one copy of a large one, in training, through torch's convolutions: four times
 # as fast for 12 million MACs.
 _CONVOLVED_FROM_MACS = 1 << 22
-_USUAL_DEVIATION = 64  # of grey levels, about
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,10 +78,6 @@ def train(architecture: Architecture, dataset: Dataset, seed: int, settings: Tra
     pictures, labels = dataset.part("train")
     rng = generator(stream_key("training", architecture.name, dataset.name, seed))
     layers = architecture.crossbar_layers
-    # Grey levels that enter unscaled are out of proportion to the weights: training sees inputs of order 1. All steps are homogeneous, so that
-    # grey levels then scale every result, which the last layer undoes; it has the fewest weights that become small, thus sensitive to faults.
-    share = last_layer_unit(architecture)
-    scaled = dataclasses.replace(architecture, input_scale=architecture.input_scale * share)
     with single_threaded():
         # He et al. (2015) scaled by 1/sqrt(3), as torch initialises its layers.
         bounds = [math.sqrt(2 / layer.fan_in) for layer in layers]
@@ -92,25 +86,14 @@ def train(architecture: Architecture, dataset: Dataset, seed: int, settings: Tra
             for b, layer in zip(bounds, layers, strict=True)
         ]
         biases = [torch.zeros(layer.fan_out) for layer in layers]
-        limits = [settings.weight_limit * (1 - 2.0**-15)] * len(layers)  # what the largest code stands for
-        limits[-1] /= share
-        _descend(scaled, weights, biases, limits, pictures, torch.tensor(labels), settings, rng)
-        weights[-1].mul_(share)
-        for bias in biases[:-1]:
-            bias.div_(share)
+        _descend(architecture, weights, biases, pictures, torch.tensor(labels), settings, rng)
         return Trained(architecture, tuple(w[0].numpy() for w in weights), tuple(b.numpy() for b in biases))
-
-
-def last_layer_unit(architecture: Architecture) -> float:
-    """Return by how much :func:`train` makes the weights of the last layer smaller than those of inputs of order 1 would be: 1 where they are."""
-    return min(1.0, 1 / (_USUAL_DEVIATION * architecture.input_scale))
 
 
 def _descend(
     architecture: Architecture,
     weights: list[torch.Tensor],
     biases: list[torch.Tensor],
-    limits: list[float],
     pictures: np.ndarray,
     labels: torch.Tensor,
     settings: TrainingSettings,
@@ -122,6 +105,7 @@ def _descend(
     parameters = [*weights, *biases]
     moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in parameters]
     steps, step = settings.epochs * (count // size), 0
+    limit = settings.weight_limit * (1 - 2.0**-15)  # what the largest code stands for
     for _ in range(settings.epochs):
         order = rng.permutation(count)
         offsets = rng.integers(0, 2 * shift + 1, (2, count))
@@ -138,7 +122,7 @@ def _descend(
             rate = settings.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
             for parameter, gradient, moment in zip(parameters, gradients, moments, strict=True):
                 _adam(parameter, gradient, *moment, step, rate)
-            for weight, limit in zip(weights, limits, strict=True):
+            for weight in weights:
                 weight.clamp_(-limit, limit)
 
 

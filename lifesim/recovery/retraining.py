@@ -13,7 +13,7 @@ from lifesim.crossbar.fixedpoint import quantise
 from lifesim.network.datasets import Dataset
 from lifesim.network.forward import single_threaded, to_input
 from lifesim.network.model import Model
-from lifesim.network.training import last_layer_unit, loss_gradients
+from lifesim.network.training import loss_gradients
 from lifesim.streams import generator, stream_key
 
 _PICTURES_TO_CHOOSE_BY = 512
@@ -40,9 +40,8 @@ def retrain(
     take their stuck value, so that the loss is always that of the network as the device would hold it. Only
     the ``trainable_fraction`` of the weights whose gradient under the map is largest is trained, which keeps
     the delta small; 1 trains all, as the paper does. All other codes, and the biases, are those of ``model``.
-    Beyond the paper, a step's gradient is shortened to norm 1 and weights stay within their format; and where grey levels enter unscaled,
-    gradients are those of the network with inputs of order 1, as at its training, else the last layer's would drown all others. One thread,
-    seeded by model and map: same arguments, versions and CPU type, same bytes.
+    Beyond the paper, a step's gradient is shortened to norm 1 and weights stay within their format. One thread, seeded by model and map: same
+    arguments, versions and CPU type, same bytes.
     """
     rng = generator(stream_key("retraining", model.digest.hex(), fault_map.digest().hex()))
     pictures, labels = dataset.part("train")
@@ -59,7 +58,6 @@ def retrain(
         scales = _scales(model)[trained]
         mask = _Mask(model, fault_map, trained)
         at, masked_at = (torch.from_numpy(index).to(device) for index in (trained, mask.weights))
-        units = network.units[at]
         fmt = model.formats[0]
         lowest, highest = (
             torch.from_numpy((end * scales).astype(np.float32)).to(device)
@@ -68,7 +66,7 @@ def retrain(
         for batch in _batches(rng, len(pictures), settings):
             descent = gradient(batch)[at]
             rate = settings.learning_rate / max(1.0, float(descent.norm()) / _MOST_GRADIENT_NORM)
-            network.weights[at] = (network.weights[at] - rate * descent * units).clamp_(lowest, highest)
+            network.weights[at] = (network.weights[at] - rate * descent).clamp_(lowest, highest)
             masked = mask(network.weights[masked_at].cpu().numpy())
             network.weights[masked_at] = torch.from_numpy(masked).to(device)
         codes = _flatten(model.codes)
@@ -77,15 +75,13 @@ def retrain(
 
 
 class _FlatNetwork:
-    """The network that a device holds, its weights in one vector of floats that training moves; ``units``: what a step of 1 is worth in each."""
+    """The network that a device holds, its weights in one vector of floats that training moves."""
 
     def __init__(self, model: Model, fault_map: FaultMap, device: str) -> None:
         self.architecture = model.architecture
         held = model.with_codes(apply_map(model.codes, fault_map)).weights()
         self.weights = torch.from_numpy(_flatten(held)).to(device)
         self._biases = [torch.tensor(b, device=device) for b in model.biases]
-        self.units = torch.ones_like(self.weights)
-        self.units[-model.codes[-1].size :] = last_layer_unit(model.architecture)
         layers, parts = self.architecture.crossbar_layers, self.weights.split([c.size for c in model.codes])
         # Views: they follow the vector.
         self._matrices = [
@@ -93,9 +89,9 @@ class _FlatNetwork:
         ]
 
     def gradient(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Return the gradient of the mean cross-entropy in all weights, in their ``units``, as one vector."""
+        """Return the gradient of the mean cross-entropy in all weights, as one vector."""
         gradients = loss_gradients(self.architecture, [*self._matrices, *self._biases], images, targets)
-        return torch.cat([g.reshape(-1) for g in gradients[: len(self._matrices)]]) * self.units
+        return torch.cat([g.reshape(-1) for g in gradients[: len(self._matrices)]])
 
 
 class _Mask:

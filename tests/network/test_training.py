@@ -92,24 +92,6 @@ def test_gradients_of_dense_layers_are_those_of_autograd_bit_for_bit(batch):
         assert torch.equal(gradient, of_torch) and gradient.shape == of_torch.shape
 
 
-def test_grey_levels_as_they_are_train_the_same_network(mnist5k):
-    """Unscaled and with a mean, the network differs from one with inputs of order 1 by powers of two alone, and no weight is out of range."""
-    mlp = load_architecture("mlp")
-    raw, scaled = (
-        train(dataclasses.replace(mlp, input_scale=scale, input_mean=(33.0,)), mnist5k, 0, BRIEF)
-        for scale in (1.0, 1 / 64)
-    )
-    pictures, labels = mnist5k.part("spec")
-    logits = [
-        Evaluator.of(t.model("per_layer")).logits([t.model("per_layer").codes], pictures)[0]
-        for t in (raw, scaled)
-    ]
-    np.testing.assert_array_equal(*logits)
-    assert (logits[0].argmax(axis=1) == labels).mean() > 0.7
-    assert all(np.array_equal(r, s) for r, s in zip(raw.weights[:-1], scaled.weights[:-1], strict=True))
-    assert np.array_equal(raw.weights[-1] * 64, scaled.weights[-1])
-
-
 def test_mirrored_pictures_are_learnt_where_asked(mnist5k):
     plain, flipped = (
         train(load_architecture("mlp"), mnist5k, 0, dataclasses.replace(BRIEF, flip=flip, epochs=3)).model()

@@ -170,19 +170,3 @@ def test_layers_keep_their_own_scales(mlp_model, mnist5k, random_damage):
     pictures, labels = mnist5k.part("spec")
     before, after = Evaluator.of(model).correct([apply_map(model.codes, fault_map), held], pictures, labels)
     assert after > before + 20
-
-
-def test_grey_levels_that_enter_unscaled_do_not_throw_it_off(mlp_model, mnist5k):
-    """The same network for inputs 256 times as large, its last weights as much smaller: what is retrained is the same but for rounding."""
-    architecture = dataclasses.replace(mlp_model.architecture, input_scale=1.0)
-    weights, factor = list(mlp_model.weights()), np.float32(1 / 64)
-    scaled = [w / 4 if i == 0 else w * factor if i == len(weights) - 1 else w for i, w in enumerate(weights)]
-    biases = [b / factor for b in mlp_model.biases[:-1]] + [mlp_model.biases[-1]]
-    unscaled = Model.quantised(architecture, scaled, biases, {"fc1": "Q0.15", "fc3": "Q-6.21"})
-    everything = dataclasses.replace(SETTINGS, trainable_fraction=1.0, steps=40)
-    pictures, labels = mnist5k.part("spec")
-    before, after = Evaluator.of(unscaled).correct(
-        [unscaled.codes, retrain(unscaled, FaultMap.empty(3), mnist5k, everything).codes], pictures, labels
-    )
-    assert before > 930
-    assert after > before - 15
