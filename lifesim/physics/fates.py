@@ -21,14 +21,16 @@ from lifesim.streams import first_uniform, stream_key, uniforms
 
 _LEAST_BLOCK = 4
 _CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
+# Limits are rounded to single precision (6e-8): wide margins for that, in exposures, and in hazards, which may rise steeply with them.
+_ROUNDED_EXPOSURE, _ROUNDED_HAZARD = 1 - 1e-6, 1 + 1e-3
 _LEAST_SPACING = 2.0**-53  # uniform numbers end at 1 - 2^-53
 
 
 class Failures:
     """The first cells of a population to fail, as far as they are known: limits, ascending, and cells.
 
-    All of it is one string of bytes, twelve for each cell and eight that say where the enumeration stands, as there may be many populations in which
-    little fails.
+    All of it is one string of bytes, eight for each cell and eight that say where the enumeration stands, as there may be many populations in which
+    little fails. Limits are rounded to single precision as they are drawn, before anything is compared with them.
     """
 
     __slots__ = ("packed",)
@@ -38,11 +40,11 @@ class Failures:
 
     @classmethod
     def of(cls, hazard: float, limits: bytes, cells: bytes) -> Failures:
-        """Return the failures with these limits (doubles) and cells (int32), the last of which has a cumulative ``hazard``; inf: there are no more."""
+        """Return the failures with these limits (float32) and cells (int32), the last of which has a cumulative ``hazard``; inf: there are no more."""
         return cls(_DOUBLE.pack(hazard) + limits + cells)
 
     def __len__(self) -> int:
-        return (len(self.packed) - 8) // 12
+        return (len(self.packed) - 8) // 8
 
     @property
     def hazard(self) -> float:
@@ -53,12 +55,12 @@ class Failures:
         known = len(self)
         if not known:
             return self.hazard == math.inf
-        return exposure < _DOUBLE.unpack_from(self.packed, 8 * known)[0] or self.hazard == math.inf
+        return exposure < _SINGLE.unpack_from(self.packed, 4 + 4 * known)[0] or self.hazard == math.inf
 
     def count_by(self, exposure: float) -> int:
         """Return how many cells have a limit of at most ``exposure``, which is reached."""
         known = len(self)
-        return bisect_right(memoryview(self.packed)[8 : 8 + 8 * known].cast("d"), exposure) if known else 0
+        return bisect_right(memoryview(self.packed)[8 : 8 + 4 * known].cast("f"), exposure) if known else 0
 
     def counts_by(self, exposures: np.ndarray) -> np.ndarray:
         """Return :meth:`count_by` of many exposures, all of which are reached (int64)."""
@@ -70,15 +72,24 @@ class Failures:
 
     def first(self, count: int) -> np.ndarray:
         """Return the first ``count`` cells to fail (int32)."""
-        return np.frombuffer(self.packed, np.int32, count, 8 + 8 * len(self)) if count else _NO_CELLS
+        return np.frombuffer(self.packed, np.int32, count, 8 + 4 * len(self)) if count else _NO_CELLS
 
     def limits_by(self, exposure: float) -> np.ndarray:
         """Return the limits of the cells of :meth:`failed_by`, ascending: for cells whose exposures differ, up to the largest of them."""
         return self.limits(self.count_by(exposure))
 
     def limits(self, count: int) -> np.ndarray:
-        """Return the limits of the first ``count`` cells to fail, ascending."""
-        return np.frombuffer(self.packed, np.float64, count, 8) if count else np.empty(0)
+        """Return the limits of the first ``count`` cells to fail, ascending (float64: what they are compared with is not to be rounded)."""
+        return np.frombuffer(self.packed, np.float32, count, 8).astype(np.float64)
+
+    def followed_by(self, hazard: float, limits: np.ndarray, cells: np.ndarray) -> Failures:
+        """Return these failures and some more, up to a cumulative ``hazard``: their limits (float32) and cells."""
+        split = 8 + 4 * len(self)
+        return Failures.of(
+            hazard,
+            self.packed[8:split] + limits.tobytes(),
+            self.packed[split:] + cells.astype(np.int32).tobytes(),
+        )
 
 
 def none_can_fail(n: int, hazard: float) -> bool:
@@ -89,7 +100,7 @@ def none_can_fail(n: int, hazard: float) -> bool:
 def none_fails(keys: Sequence[int], n: int, hazard: float) -> list[bool]:
     """Return of which populations of ``n`` cells, of these streams, it is certain that none has failed by a cumulative hazard of the distribution."""
     # The first spacing, of which one in the size of the last bits is not certain.
-    bound = math.exp(-hazard * n) * _CLOSE
+    bound = math.exp(-hazard * _ROUNDED_HAZARD * n) * _CLOSE
     return [first_uniform(_spacing_key(key)) < bound for key in keys]
 
 
@@ -97,7 +108,7 @@ def _spacing_key(key: int) -> int:
     return stream_key(key, "spacing")
 
 
-_DOUBLE = struct.Struct("d")
+_DOUBLE, _SINGLE = struct.Struct("d"), struct.Struct("f")
 _NO_CELLS = np.empty(0, np.int32)
 _NONE_KNOWN = Failures.of(0.0, b"", b"")
 _NONE_EVER = Failures.of(math.inf, b"", b"")
@@ -158,7 +169,7 @@ class CellFates:
         if not self.n:
             return math.inf
         first = -math.log(first_uniform(_spacing_key(self._key))) / self.n
-        return _CLOSE * self.distribution.limit_at(first)
+        return _ROUNDED_EXPOSURE * self.distribution.limit_at(first)
 
     def _learn(self, cells: int, exposure: float) -> None:
         """Enumerate so many more cells, and keep those up to the first that does not fail by ``exposure``."""
@@ -171,16 +182,14 @@ class CellFates:
         # The running sum starts from the last value and adds one spacing after the other, so block sizes cannot show.
         spacings[0] += self.known.hazard
         hazards = np.cumsum(spacings)
-        limits = self.distribution.limit(hazards)
-        kept = min(len(limits), int(np.searchsorted(limits, exposure, side="right")) + 1)
+        with np.errstate(over="ignore"):  # what never fails
+            limits = self.distribution.limit(hazards).astype(np.float32)
+        kept = min(len(limits), int(np.searchsorted(limits.astype(np.float64), exposure, side="right")) + 1)
         placed = permute(stream_key(self._key, "cell"), self.n, ranks[:kept])
         if self._place:
             placed = self._place(placed)
-        self.known = Failures.of(
-            float(hazards[kept - 1]) if done + kept < self.n else math.inf,
-            self.known.limits(done).tobytes() + limits[:kept].tobytes(),
-            self.known.first(done).tobytes() + placed.astype(np.int32).tobytes(),
-        )
+        reached = float(hazards[kept - 1]) if done + kept < self.n else math.inf
+        self.known = self.known.followed_by(reached, limits[:kept], placed)
 
 
 class Populations:

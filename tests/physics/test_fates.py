@@ -71,7 +71,7 @@ def test_no_cell_fails_below_the_safe_exposure_and_one_fails_soon_above(key, n, 
     fates = CellFates(key, n, distribution)
     safe = CellFates(key, n, distribution).safe_exposure
     assert fates.count_by(math.nextafter(safe, 0)) == 0
-    assert fates.count_by(safe * (1 + 1e-8)) >= 1
+    assert fates.count_by(safe * (1 + 1e-5)) >= 1
 
 
 @pytest.mark.parametrize("n", [1, 1000, 7_000_000])
@@ -127,14 +127,14 @@ def test_populations_without_failures_ask_once_and_keep_a_double():
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 2**64), st.integers(1, 400), st.integers(0, 400))
-def test_what_is_known_of_a_population_takes_twelve_bytes_a_cell_and_few_more(key, n, failed):
+def test_what_is_known_of_a_population_takes_eight_bytes_a_cell_and_few_more(key, n, failed):
     """Beyond those that have failed, one is known: it says that no more have."""
     fates = CellFates(key, n, UNIT)
     exposure = fates.limit_of_rank(min(failed, n) - 1) if failed else 0.0
     count = CellFates(key, n, UNIT).count_by(exposure)
     known = CellFates(key, n, UNIT).until(exposure)
     assert len(known) == min(n, count + 1) and known.hazard == (math.inf if count >= n - 1 else known.hazard)
-    assert len(known.packed) == 8 + 12 * len(known)
+    assert len(known.packed) == 8 + 8 * len(known)
     assert CellFates(key, n, UNIT, known=known).count_by(math.inf) == n, "it goes on from there"
     assert (
         CellFates(key, n, UNIT, known=known).limits_by(math.inf).tolist()
