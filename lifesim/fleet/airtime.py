@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
+from lifesim.scenario.cloud import RetrainingKind
 from lifesim.scenario.link import Backhaul, Link
 from lifesim.timeunits import S_PER_YEAR
 
-_BYTES_PER_TRAINED_WEIGHT = {"mask": 3.0, "nearest_code": 0.5}
+_BYTES_PER_TRAINED_WEIGHT = {"mask": 3.0, "straight_through": 3.0, "nearest_code": 0.5}
 """Of a delta, about: position and difference, compressed; a step of four bits of a weight that was agreed on."""
 
 
 def redeployment_bytes(
-    trained_weights: float, retraining: Literal["mask", "nearest_code"], pictures: int, picture_bytes: int
+    trained_weights: float, retraining: RetrainingKind, pictures: int, picture_bytes: int
 ) -> int:
     """Return about how long a redeployment is: changed weights, and test pictures as if they could not be compressed."""
     return math.ceil(trained_weights * _BYTES_PER_TRAINED_WEIGHT[retraining]) + pictures * picture_bytes

@@ -97,7 +97,10 @@ class Plan:
         """Return the function that makes the cloud's task from a device's model and map."""
         retraining = scenario.cloud.retraining
         rate, fraction = retraining.rate_and_fraction(self.group.policy.retraining)
-        settings = RetrainingSettings(retraining.steps, retraining.batch_size, rate, fraction)
+        straight_through = self.group.policy.retraining == "straight_through"
+        settings = RetrainingSettings(
+            retraining.steps, retraining.batch_size, rate, fraction, straight_through
+        )
 
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
@@ -152,7 +155,7 @@ def _agreement(
     group: Group, model: Model, hardware: Hardware, scenario: Scenario, torch_device: str
 ) -> Agreement | None:
     kind = group.policy.retraining
-    if kind == "mask":
+    if kind != "nearest_code":
         return None
     _, fraction = scenario.cloud.retraining.rate_and_fraction(kind)
     return Agreement(model, agree(model, group.network.data, fraction, hardware.encoding, torch_device))

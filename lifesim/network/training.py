@@ -121,7 +121,7 @@ def _descend(
             step += 1
             rate = settings.learning_rate * (1 + math.cos(math.pi * step / steps)) / 2
             for parameter, gradient, moment in zip(parameters, gradients, moments, strict=True):
-                _adam(parameter, gradient, *moment, step, rate)
+                adam(parameter, gradient, *moment, step, rate)
             for weight in weights:
                 weight.clamp_(-limit, limit)
 
@@ -224,7 +224,7 @@ def convolved(
     return x
 
 
-def _adam(
+def adam(
     parameter: torch.Tensor,
     gradient: torch.Tensor,
     mean: torch.Tensor,

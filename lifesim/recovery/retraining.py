@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from lifesim.crossbar.fixedpoint import quantise
 from lifesim.network.datasets import Dataset
 from lifesim.network.forward import single_threaded, to_input
 from lifesim.network.model import Model
-from lifesim.network.training import loss_gradients
+from lifesim.network.training import adam, loss_gradients
 from lifesim.streams import generator, stream_key
 
 _PICTURES_TO_CHOOSE_BY = 512
@@ -23,12 +24,13 @@ _MOST_GRADIENT_NORM = 1.0
 
 @dataclass(frozen=True, slots=True)
 class RetrainingSettings:
-    """Gradient descent: updates, pictures in each, learning rate, share of the weights that is trained."""
+    """Gradient descent: updates, pictures in each, learning rate, share of the weights that is trained; how steps and stuck bits go together."""
 
     steps: int
     batch_size: int
     learning_rate: float
     trainable_fraction: float
+    straight_through: bool = False
 
 
 def retrain(
@@ -42,6 +44,11 @@ def retrain(
     the delta small; 1 trains all, as the paper does. All other codes, and the biases, are those of ``model``.
     Beyond the paper, a step's gradient is shortened to norm 1 and weights stay within their format. One thread, seeded by model and map: same
     arguments, versions and CPU type, same bytes.
+
+    ``settings.straight_through``: updates add up in weights that nobody masks, and only the loss sees them through the mask (a straight-through
+    gradient: Bengio et al. 2013), with Adam, a rate in root mean squares of a layer's weights, decaying to 0 along half a cosine. What Eq. 6 throws
+    back at every step then gets away: a small weight with a high bit stuck at 1 need only change its sign, as all high bits of small negative
+    codes are 1.
     """
     rng = generator(stream_key("retraining", model.digest.hex(), fault_map.digest().hex()))
     pictures, labels = dataset.part("train")
@@ -63,15 +70,47 @@ def retrain(
             torch.from_numpy((end * scales).astype(np.float32)).to(device)
             for end in (fmt.lowest, fmt.highest)
         )
-        for batch in _batches(rng, len(pictures), settings):
-            descent = gradient(batch)[at]
-            rate = settings.learning_rate / max(1.0, float(descent.norm()) / _MOST_GRADIENT_NORM)
-            network.weights[at] = (network.weights[at] - rate * descent).clamp_(lowest, highest)
+        descend = _Adam(model, trained, device) if settings.straight_through else _shortened
+        unmasked = torch.from_numpy(_flatten(model.weights())[trained]).to(device)
+        moving = unmasked if settings.straight_through else network.weights[at]
+        for number, batch in enumerate(_batches(rng, len(pictures), settings), 1):
+            moving = descend(moving, gradient(batch)[at], number, settings).clamp_(lowest, highest)
+            network.weights[at] = moving
             masked = mask(network.weights[masked_at].cpu().numpy())
             network.weights[masked_at] = torch.from_numpy(masked).to(device)
+            if not settings.straight_through:
+                moving = network.weights[at]
         codes = _flatten(model.codes)
-        codes[trained] = quantise(network.weights[at].cpu().numpy(), scales)
+        codes[trained] = quantise(moving.cpu().numpy(), scales)
         return model.with_codes(_unflatten(model, codes))
+
+
+def _shortened(
+    weights: torch.Tensor, gradient: torch.Tensor, number: int, settings: RetrainingSettings
+) -> torch.Tensor:
+    """Return weights after a step of plain descent."""
+    return (
+        weights - settings.learning_rate / max(1.0, float(gradient.norm()) / _MOST_GRADIENT_NORM) * gradient
+    )
+
+
+class _Adam:
+    """Steps of Adam (Kingma & Ba 2015) for the ``trained`` weights, whose unit is the root mean square of their layer."""
+
+    def __init__(self, model: Model, trained: np.ndarray, device: str) -> None:
+        rms = [np.sqrt(np.mean(np.square(w, dtype=np.float64))) for w in model.weights()]
+        units = np.repeat(rms, [c.size for c in model.codes])[trained].astype(np.float32)
+        self._units = torch.from_numpy(units).to(device)
+        self._moments = torch.zeros_like(self._units), torch.zeros_like(self._units)
+
+    def __call__(
+        self, weights: torch.Tensor, gradient: torch.Tensor, number: int, settings: RetrainingSettings
+    ) -> torch.Tensor:
+        """Return weights after step ``number``, from 1."""
+        in_units = weights / self._units
+        rate = settings.learning_rate * (1 + math.cos(math.pi * (number - 1) / settings.steps)) / 2
+        adam(in_units, gradient * self._units, *self._moments, number, rate)
+        return in_units * self._units
 
 
 class _FlatNetwork:

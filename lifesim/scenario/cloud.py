@@ -35,6 +35,7 @@ class WorkService(Table):
     """Time of a training step, in s."""
 
 
+RetrainingKind = Literal["mask", "straight_through", "nearest_code"]
 Service = Annotated[FixedService | LognormalService | WorkService, Field(discriminator="kind")]
 
 
@@ -46,14 +47,16 @@ class Retraining(Table):
     batch_size: int = Field(default=64, ge=1, le=100_000)
     """Pictures in a training step."""
     learning_rate: float | None = Field(default=None, gt=0, le=100)
-    """Learning rate; default: 0.05 (mask, plain gradient descent), 0.03 (nearest_code, Adam, in root mean squares of a layer's weights)."""
+    """Learning rate; default: 0.05 (mask, plain gradient descent); with Adam, in root mean squares of a layer's weights, 0.01 (straight_through) and 0.03
+    (nearest_code)."""
     trainable_fraction: float | None = Field(default=None, gt=0, le=1)
-    """Share of the weights that are trained: those with the largest gradient; default: 0.05 (mask; 1 trains all), 0.009 (nearest_code, of which
+    """Share of the weights that are trained: those with the largest gradient; default: 0.05 (mask, straight_through; 1 trains all), 0.009 (nearest_code, of which
     only dense layers are trained)."""
 
-    def rate_and_fraction(self, kind: Literal["mask", "nearest_code"]) -> tuple[float, float]:
+    def rate_and_fraction(self, kind: RetrainingKind) -> tuple[float, float]:
         """Return learning rate and share of the weights for a kind of retraining."""
-        rate, fraction = {"mask": (0.05, 0.05), "nearest_code": (0.03, 0.009)}[kind]
+        usual = {"mask": (0.05, 0.05), "straight_through": (0.01, 0.05), "nearest_code": (0.03, 0.009)}
+        rate, fraction = usual[kind]
         return self.learning_rate or rate, self.trainable_fraction or fraction
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, model_validator
 
+from lifesim.scenario.cloud import RetrainingKind
 from lifesim.scenario.table import ListOf, Share, Span, Table, mistake
 
 
@@ -90,10 +91,10 @@ class Policy(Table):
     the last."""
     climb_above: Share = 0.005
     """From one rung to the next: when a test shows as much as any device simulated beforehand showed that had lost more accuracy than this."""
-    retraining: Literal["mask", "nearest_code"] = "mask"
-    """What the cloud makes of weights with stuck cells at every step: their stuck bits take their stuck value (mask, RRAMedy's Eq. 6), or the
-    nearest code that they allow is taken (nearest_code), as the device will. With the latter it moves only weights that were agreed on at
-    deployment, and sends steps of four bits instead of codes and their positions."""
+    retraining: RetrainingKind = "mask"
+    """What the cloud makes of weights with stuck cells at every step: their stuck bits take their stuck value (mask, RRAMedy's Eq. 6); the same, but
+    the next step starts from the weights before that (straight_through); or the nearest code that they allow is taken (nearest_code), as the
+    device will. With the last it moves only weights that were agreed on at deployment, and sends steps of four bits instead of codes and their positions."""
     test_pictures: Literal["new", "kept"] = "new"
     """Whether a redeployment brings test pictures made for it, or only what those from deployment should show now."""
     fault_maps: Literal["whole", "incremental"] = "whole"

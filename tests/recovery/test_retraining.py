@@ -20,6 +20,7 @@ from lifesim.recovery.retraining import RetrainingSettings, _largest, retrain
 
 SETTINGS = RetrainingSettings(steps=150, batch_size=64, learning_rate=0.05, trainable_fraction=0.05)
 BRIEF = dataclasses.replace(SETTINGS, steps=10)
+THROUGH = dataclasses.replace(SETTINGS, learning_rate=0.03, straight_through=True)
 
 
 @pytest.fixture
@@ -31,12 +32,13 @@ def changed(model, other):
     return [a != b for a, b in zip(model.codes, other.codes, strict=True)]
 
 
+@pytest.mark.parametrize("usual", [SETTINGS, THROUGH], ids=["in place", "straight through"])
 @pytest.mark.parametrize("fraction", [0.02, 1.0])
-def test_it_recovers_what_damage_costs(mlp_model, mnist5k, random_damage, fraction):
+def test_it_recovers_what_damage_costs(mlp_model, mnist5k, random_damage, fraction, usual):
     """1 % of cells stuck costs 3 to 13 points; of what three devices lose, three quarters come back."""
     evaluator = Evaluator.of(mlp_model)
     pictures, labels = mnist5k.part("spec")
-    settings = dataclasses.replace(SETTINGS, trainable_fraction=fraction)
+    settings = dataclasses.replace(usual, trainable_fraction=fraction)
     maps = [random_damage(mlp_model, 0.01, seed) for seed in (1, 2, 3)]
     clean = evaluator.correct([mlp_model.codes], pictures, labels)[0]
     damaged = evaluator.correct([apply_map(mlp_model.codes, m) for m in maps], pictures, labels)
@@ -54,6 +56,22 @@ def test_stuck_bits_of_trained_weights_are_those_of_the_map(mlp_model, mnist5k, 
     model = retrain(mlp_model, fault_map, mnist5k, everything)
     for codes, held in zip(model.codes, apply_map(model.codes, fault_map), strict=True):
         assert np.array_equal(codes, held)
+
+
+def test_straight_through_gets_away_from_high_bits_that_masking_throws_back(mlp_model, mnist5k):
+    """Of small weights above zero whose bit worth a half is stuck at 1, which all those below zero show: none crosses in place, a tenth and more straight through (pixels at the border move none)."""
+    positive = [np.flatnonzero((c.reshape(-1) > 0) & (c.reshape(-1) < 1 << 11)) for c in mlp_model.codes]
+    stuck = [p[:: max(1, len(p) // 60)] for p in positive]
+    fault_map = FaultMap(tuple(p * 16 + 14 for p in stuck), tuple(np.ones(len(p), np.uint8) for p in stuck))
+    crossed = []
+    for usual in (SETTINGS, THROUGH):
+        model = retrain(mlp_model, fault_map, mnist5k, dataclasses.replace(usual, trainable_fraction=1.0))
+        held = apply_map(model.codes, fault_map)
+        small = [
+            (abs(h.reshape(-1)[p].astype(int)) < 1 << 12).sum() for h, p in zip(held, stuck, strict=True)
+        ]
+        crossed.append(sum(small) / sum(map(len, stuck)))
+    assert crossed[0] < 0.01 and crossed[1] > 0.1
 
 
 def test_only_the_chosen_share_of_weights_changes(mlp_model, mnist5k, fault_map):
