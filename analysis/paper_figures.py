@@ -25,6 +25,7 @@ TITLES = {"mlp": "MLP", "lenet": "LeNet", "convnet_quick": "ConvNet-quick"}
 INK = "#262626"
 # Okabe and Ito's colours for all kinds of colour vision. Light: SDC-1; full: SDC-3 %.
 ORIGIN, AET, LIGHT_ORIGIN, LIGHT_AET = "#E69F00", "#0072B2", "#F5D99B", "#9CC9E3"
+THROUGH = "#CC79A7"
 BARS = (
     ("origin", "same", "sdc1", LIGHT_ORIGIN, "Origin, SDC-1"),
     ("origin", "same", "sdc3", ORIGIN, "Origin, SDC-3 %"),
@@ -139,7 +140,8 @@ def fig11(table: pd.DataFrame) -> Figure:
     grid = figure.subplots(2, len(names), sharey="col", squeeze=False)
     kinds = (
         ("masked", LIGHT_ORIGIN, "before"),
-        ("masked and retrained", AET, "after masking retraining"),
+        ("masked and retrained", AET, "after masking retraining (Eq. 6)"),
+        ("masked and retrained straight through", THROUGH, "the same, straight through"),
         ("nearest codes", "#009E73", "nearest codes, no training"),
     )
     for row, cells in zip(grid, ("SLC", "MLC"), strict=True):
@@ -149,12 +151,12 @@ def fig11(table: pd.DataFrame) -> Figure:
             for place, (format, rate) in enumerate(groups):
                 of = part[(part["format"] == format) & (part["permanent_rate"] == rate)].set_index("measure")
                 for number, (what, colour, label) in enumerate(kinds):
-                    at = place + (number - 1) * 0.27
+                    at = place + (number - 1.5) * 0.2
                     shown = label if place == 0 else None
                     axes.bar(
                         at,
                         100 * of["ours"][f"accuracy, {what}, mean"],
-                        0.25,
+                        0.18,
                         color=colour,
                         label=shown,
                         hatch="///" if format != "tightest" else None,

@@ -111,7 +111,9 @@ def table3(rows: pd.DataFrame) -> Iterator[str]:
 
 def fig11(rows: pd.DataFrame) -> Iterator[str]:
     yield "## Fig. 11: accuracy lost to stuck cells, against a network without faults retrained as long\n"
-    kinds = ("masked", "masked and retrained", "nearest codes", "nearest codes and retrained")
+    kinds = (
+        "masked", "masked and retrained", "masked and retrained straight through", "nearest codes", "nearest codes and retrained"
+    )  # fmt: skip
     found = []
     about = ["network", "cells", "format", "qformat", "permanent_rate"]
     for (network, cells, _, qformat, rate), part in rows.groupby(about, sort=False):

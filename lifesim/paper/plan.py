@@ -111,7 +111,7 @@ class Plan:
                                 f"fig11-{name}-{cells}-{format}-{rate:g}", retraining.recover,
                                 (settings, name, cells, format, rate), name, 4.0,
                                 ("devices", "steps", "pictures"), rate=rate,
-                                masking=asdict(retraining.masking(settings)),
+                                masking=asdict(retraining.masking(settings)), through=asdict(retraining.through(settings)),
                             )  # fmt: skip
                 case "false_alarms":
                     for sigma in false_alarms.SIGMAS:

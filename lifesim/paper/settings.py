@@ -41,8 +41,8 @@ class Size:
         Random pictures are judged in this many sets of the largest number of pictures, on so many of the faulty networks.
     devices
         Devices of a cell of Fig. 11.
-    steps
-        Of a retraining.
+    steps, through_steps
+        Of a retraining; of one with a straight-through gradient.
     pictures
         By which accuracies are judged, at most.
     other_models
@@ -57,13 +57,14 @@ class Size:
     random_models: int = 200
     devices: int = 10
     steps: int = 150
+    through_steps: int = 900
     pictures: int = 10_000
     other_models: int = 200
 
 
 FULL = Size(("mlp", "lenet", "convnet_quick"), models=1000)
 QUICK = Size(
-    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, devices=2, steps=30, pictures=500, other_models=50
+    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, devices=2, steps=30, through_steps=60, pictures=500, other_models=50
 )  # fmt: skip
 
 
