@@ -36,6 +36,8 @@ from lifesim.network.model import Model
 from lifesim.network.store import trained_model
 from lifesim.physics.usage import Usage
 from lifesim.recovery.agreed import agree
+from lifesim.recovery.correlations import correlations_of
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.importance import Importance, importance_of
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.models import Group, Scenario
@@ -61,6 +63,7 @@ class Plan:
     required_correct: int  # of them, to be in spec
     required_validation: int  # of the cloud's validation pictures, to be in spec
     policy: Policy
+    fitting: Fitting | None = None  # how devices write what their cells can hold, if they do
     importance: Importance | None = None  # of the weights, where units may be placed anew
     agreement: Agreement | None = None  # with the cloud, on what retraining may move
 
@@ -89,7 +92,7 @@ class Plan:
         """Return the test set of a device that leaves the factory with these stuck cells."""
         if not known.count:
             return self.test_set
-        written = fitted(self.model, known) if self.policy.climb_from_score is not None else self.model
+        written = fitted(self.model, known, fitting=self.fitting) if self.fitting else self.model
         held = apply_map(written.codes, known)
         return for_device(self.test_set, self.model, held, self.design, torch_device)
 
@@ -105,7 +108,7 @@ class Plan:
         def make(model: Model, fault_map: FaultMap) -> Retraining:
             return Retraining(
                 model, fault_map, self.group.network.data, settings, self.design, self.required_validation,
-                torch_device, self.policy.climb_from_score is not None, self.importance, self.agreement,
+                torch_device, self.fitting, self.importance, self.agreement,
                 self.test_set.pictures if self.group.policy.test_pictures == "kept" else None,
                 self.test_set if self.design.of_device else None,
             )  # fmt: skip
@@ -125,6 +128,8 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
     rule = test_set.rule or _uncalibrated_rule(group)
     correct, pictures = _clean(model, network.data, "spec", torch_device)
     validation, n_validation = _clean(model, network.data, "validation", torch_device)
+    agreement = _agreement(group, model, hardware, scenario, torch_device)
+    fitting = _fitting(group, model, agreement, torch_device)
     return Plan(
         name=name,
         group=group,
@@ -142,12 +147,15 @@ def make_plan(name: str, group: Group, scenario: Scenario, torch_device: str) ->
         policy=_make_policy(
             group,
             least_score_to_act(group, model, hardware.encoding, test_set, rule, scenario.seed, torch_device),
-            least_score_to_climb(group, model, hardware, test_set, rule, scenario.seed, torch_device),
+            least_score_to_climb(
+                group, model, hardware, test_set, rule, scenario.seed, torch_device, fitting
+            ),
         ),
+        fitting=fitting,
         importance=importance_of(model, network.data, torch_device)
         if "permutation" in group.policy.ladder
         else None,
-        agreement=_agreement(group, model, hardware, scenario, torch_device),
+        agreement=agreement,
     )
 
 
@@ -159,6 +167,14 @@ def _agreement(
         return None
     _, fraction = scenario.cloud.retraining.rate_and_fraction(kind)
     return Agreement(model, agree(model, group.network.data, fraction, hardware.encoding, torch_device))
+
+
+def _fitting(group: Group, model: Model, agreement: Agreement | None, torch_device: str) -> Fitting | None:
+    if "nearest_code" not in group.policy.ladder:
+        return None
+    data, compensates = group.network.data, group.policy.compensation
+    correlations = correlations_of(model, data, torch_device) if compensates else None
+    return Fitting(correlations, agreement.weights.first if agreement else 0)
 
 
 def make_design(group: Group, hardware: Hardware, schedule: Schedule, scenario: Scenario) -> TestDesign:

@@ -22,7 +22,7 @@ from lifesim.fleet.hardware import Hardware
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
-from lifesim.recovery.nearest import nearest_codes
+from lifesim.recovery.fitting import Fitting
 from lifesim.scenario.models import Group
 from lifesim.streams import generator, stream_key
 
@@ -62,13 +62,14 @@ def least_score_to_climb(
     rule: Readout,
     seed: int,
     torch_device: str,
+    fitting: Fitting | None,
 ) -> int | None:
-    """Return the lowest score after nearest codes have been written with which the next rung is climbed, None where they never are.
+    """Return the lowest score after what cells can hold has been written with which the next rung is climbed, None where it never is (no ``fitting``).
 
     No example that loses more than the policy's ``climb_above`` stays below: a mean loss would leave the unlucky where they are. Examples are worn
     where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large.
     """
-    if "nearest_code" not in group.policy.ladder:
+    if fitting is None:
         return None
     encoding, layer_cells = hardware.encoding, hardware.layer_cells
     wear, at_top = _relative_wear(group, hardware), group.technology.wear_stuck_at_1_share
@@ -78,7 +79,7 @@ def least_score_to_climb(
         for i, rate in enumerate(FITTED_RATES)
         for draw in range(FITTED_DRAWS)
     ]
-    copies = [nearest_codes(model.codes, faults) for faults in maps]
+    copies = [fitting.deployed(model.codes, faults) for faults in maps]
     scores, losses = _scores_and_losses(group, model, copies, test_set, rule, torch_device)
     harmed = scores[np.rint(1000 * (losses - group.policy.climb_above)) > 0]
     return int(harmed.min(initial=NEVER))

@@ -13,13 +13,13 @@ import numpy as np
 
 from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.detection.testset import TestDesign, TestSet, make_test_set
-from lifesim.fleet.silicon import fitted
 from lifesim.network.answers import right_sooner
 from lifesim.network.datasets import load_dataset
 from lifesim.network.model import Model
 from lifesim.recovery.agreed import Agreed
 from lifesim.recovery.coding import MessageError, Reader, seal, unseal
 from lifesim.recovery.delta import apply_delta, encode_delta, shared
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.importance import Importance
 from lifesim.recovery.placement import best_placement
 from lifesim.recovery.projection import retrain_projected
@@ -43,8 +43,8 @@ class Agreement:
 class Retraining:
     """One job of the cloud: retrain ``model`` around ``fault_map`` and make a test set, with new pictures or those that the device ``keeps``.
 
-    ``required_correct``: how many validation pictures the result must get right to be in spec. ``fits``: the device writes the nearest codes that
-    its cells can hold. ``importance``: and places its hidden units where ``model``, of weights of this importance, is harmed least, which both ends
+    ``required_correct``: how many validation pictures the result must get right to be in spec. ``fitting``: how the device writes what
+    its cells can hold; None: it writes the backup. ``importance``: and places its hidden units where ``model``, of weights of this importance, is harmed least, which both ends
     work out; None: it does not. ``agreement``: retraining reckons with nearest codes, and moves what was agreed on; None: it masks. ``group``: the test
     set of the device's group, whose limits may hold for it.
     """
@@ -56,7 +56,7 @@ class Retraining:
     design: TestDesign
     required_correct: int
     torch_device: str
-    fits: bool = False
+    fitting: Fitting | None = None
     importance: Importance | None = None
     agreement: Agreement | None = None
     keeps: np.ndarray | None = None
@@ -113,7 +113,8 @@ def prepare(task: Retraining) -> bytes:
     """Retrain, validate under the map, make the test set for the result, and encode it all."""
     seen_map = task.seen_map
     model, delta = _retrained(task, seen_map)
-    held = apply_map(fitted(model, seen_map).codes if task.fits else model.codes, seen_map)
+    written = task.fitting.retrained(model.codes, seen_map) if task.fitting else model.codes
+    held = apply_map(written, seen_map)
     validation = load_dataset(task.data).part("validation")
     correct = right_sooner(model, [held], *validation, task.torch_device).sum()
     test_set = make_test_set(model, held, task.data, task.design, task.torch_device, task.keeps, task.group)
@@ -135,7 +136,7 @@ def _retrained(task: Retraining, fault_map: FaultMap) -> tuple[Model, bytes]:
         return model, encode_delta(task.model, model)
     job, agreed = (task.model, fault_map), task.agreement.weights
     (update,) = retrain_projected(
-        [job], task.agreement.clean, task.data, task.settings, agreed, task.torch_device
+        [job], task.agreement.clean, task.data, task.settings, agreed, task.torch_device, task.fitting
     )
     model = update.applied(task.model, agreed)
     return model, encode_update(task.model, model, update)

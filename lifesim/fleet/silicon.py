@@ -16,22 +16,32 @@ from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.overlay import Ageing, Overlay, Written
 from lifesim.crossbar.programming import Programmed
 from lifesim.network.model import Model
-from lifesim.recovery.nearest import nearest_codes
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.placement import Placement
+
+NEAREST = Fitting()
 
 
 @functools.lru_cache(maxsize=32)
-def fitted(model: Model, fault_map: FaultMap, placement: Placement | None = None) -> Model:
-    """Return the model with the codes nearest to its own that cells with these faults can hold, its units at the places of ``placement``.
+def fitted(
+    model: Model,
+    fault_map: FaultMap,
+    placement: Placement | None = None,
+    fitting: Fitting = NEAREST,
+    solved: FaultMap | None = None,
+) -> Model:
+    """Return the model with what is written of it into cells with these faults, its units at the places of ``placement``.
 
-    In the network's own order, whatever the placement. Worked out anew when it is needed, as a device has one for every map that it has known.
+    ``solved``: the faults that it was retrained for; None: it was not. In the network's own order, whatever the placement. Worked out anew when it is
+    needed, as a device has one for every map that it has known.
     """
     if not fault_map.count:
         return model
     if placement is not None:
         layer_cells = [codes.size * fault_map.encoding.cells_per_weight for codes in model.codes]
         fault_map = placement.logical_map(fault_map, layer_cells)
-    return model.with_codes(nearest_codes(model.codes, fault_map))
+        solved = solved and placement.logical_map(solved, layer_cells)
+    return model.with_codes(fitting.held(model.codes, fault_map, solved))
 
 
 @functools.lru_cache(maxsize=32)
@@ -43,8 +53,8 @@ def _placed(model: Model, placement: Placement) -> Model:
 class Snapshot:
     """All that decides a device's weights at any later time: the model in the backup and what the programmings left in each bank.
 
-    ``fitted_to``: the stuck cells for which the nearest codes are written instead of those of the backup; None where the backup itself is.
-    ``placement``: where hidden units stand; None where all are in their own places.
+    ``fitted_to``: the stuck cells for which what they can hold is written instead of the backup's codes, by a ``fitting``; None where these are.
+    ``placement``: where hidden units stand; None where all are in their own places. ``solved``: the stuck cells for which the backup was retrained.
     """
 
     silicon: Silicon
@@ -52,11 +62,15 @@ class Snapshot:
     programmed: tuple[Programmed, ...]
     fitted_to: FaultMap | None = None
     placement: Placement | None = None
+    fitting: Fitting = NEAREST
+    solved: FaultMap | None = None
 
     @property
     def model(self) -> Model:
         """The network that is written into the cells, in its own order."""
-        return self.backup if self.fitted_to is None else fitted(self.backup, self.fitted_to, self.placement)
+        if self.fitted_to is None:
+            return self.backup
+        return fitted(self.backup, self.fitted_to, self.placement, self.fitting, self.solved)
 
     @property
     def image(self) -> Model:

@@ -119,7 +119,7 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         Evaluator.of(plan.model, torch_device, plan.hardware.encoding),
         lookahead,
         plan.model,
-        fits=plan.policy.climb_from_score is not None,
+        fitting=plan.fitting,
         importance=plan.importance,
         agreement=plan.agreement,
         prospect=Prospect.of(

@@ -28,10 +28,11 @@ from lifesim.fleet.diagnosing import diagnose
 from lifesim.fleet.lookahead import Announcement, Lookahead
 from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.redeployment import Agreement, Redeployment
-from lifesim.fleet.silicon import Silicon, Snapshot
+from lifesim.fleet.silicon import NEAREST, Silicon, Snapshot
 from lifesim.fleet.truth import Truth
 from lifesim.network.evaluate import Evaluator, Noise
 from lifesim.network.model import Model
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.importance import Importance
 from lifesim.recovery.placement import Placement, best_placement
 from lifesim.streams import first_uniform, stream_key
@@ -57,7 +58,8 @@ class Equipment:
     """What the twins of a group have in common: how they are tested and diagnosed, what their pulses cost, and what evaluates their networks.
 
     ``lookahead``: where windows of visits are looked into before they are read; None for the plain path alone. ``model``: what devices are deployed
-    with; what has become of it is looked into as a change of it, like faults. ``fits``: devices write the nearest codes that their cells can hold.
+    with; what has become of it is looked into as a change of it, like faults. ``fitting``: how devices write what their cells can hold; None:
+    they write the backup.
     ``importance``: of the weights, where redeployments are for hidden units placed where the faults harm them least; else None. ``agreement``: with
     the cloud, on what redeployments change. ``prospect``: what devices that go by it can expect of their cells. ``truth``: for the oracle
     alone. ``known_baseline``: tests are compared with what the pictures should show, as long as that was worked out for all stuck cells that the
@@ -71,7 +73,7 @@ class Equipment:
     evaluator: Evaluator
     lookahead: Lookahead | None = None
     model: Model | None = None
-    fits: bool = False
+    fitting: Fitting | None = None
     importance: Importance | None = None
     agreement: Agreement | None = None
     prospect: Prospect | None = None
@@ -90,7 +92,7 @@ class DeviceTwin:
     """One device: programmed with ``model`` at ``started_ns``, tested with ``test_set``; ``noise_key`` addresses its read noise."""
 
     __slots__ = (
-        "silicon", "model", "_started_ns", "fitted_to", "placement", "programmed", "test_set", "_golden", "_made_for", "_baseline", "_equipment", "_noise_key",
+        "silicon", "model", "_started_ns", "fitted_to", "placement", "solved", "programmed", "test_set", "_golden", "_made_for", "_baseline", "_equipment", "_noise_key",
         "_known_wrong", "_changed", "_reported", "_halted_ns", "_first_read_at", "_progress_at", "_sum_at", "_announced", "_sums_off", "_begun_ns", "_diagnosed",
         "_out_of_spec_at",
     )  # fmt: skip
@@ -109,8 +111,9 @@ class DeviceTwin:
         self._started_ns = started_ns
         self.programmed = _as_new(started_ns, len(silicon.banks))
         # The factory test has found what was stuck when the device was programmed for the first time.
-        self.fitted_to = silicon.stuck_map(self.programmed, started_ns) if equipment.fits else None
+        self.fitted_to = silicon.stuck_map(self.programmed, started_ns) if equipment.fitting else None
         self.placement: Placement | None = None
+        self.solved: FaultMap | None = None  # what the backup was retrained for
         self.test_set = test_set
         self._golden = test_set.golden
         # Digest of the stuck cells for which that was worked out.
@@ -161,7 +164,10 @@ class DeviceTwin:
         return self._equipment.noise
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.silicon, self.model, self.programmed, self.fitted_to, self.placement)
+        fitting = self._equipment.fitting or NEAREST
+        return Snapshot(
+            self.silicon, self.model, self.programmed, self.fitted_to, self.placement, fitting, self.solved
+        )
 
     @property
     def golden(self) -> Any:
@@ -403,12 +409,13 @@ class DeviceTwin:
         )
 
     def fit(self, known: FaultMap) -> None:
-        """From now on write the codes nearest to the backup that cells with these faults can hold; a programming must follow."""
-        self._write_instead(self.model, known, self.placement)
+        """From now on write what cells with these faults can hold of the backup; a programming must follow."""
+        self._write_instead(self.model, known, self.placement, self.solved)
 
     def place(self, known: FaultMap) -> None:
         """Place hidden units where cells with these faults harm them least, and write the nearest codes there; a programming must follow."""
-        self._write_instead(self.model, known, best_placement(self.model, known, self._equipment.importance))
+        placement = best_placement(self.model, known, self._equipment.importance)
+        self._write_instead(self.model, known, placement, self.solved)
 
     def install(self, message: bytes, known: FaultMap, sent: Mapping[bytes, FaultMap]) -> Redeployment:
         """Apply the cloud's delta to the backup and take its test set as the reference; a programming must follow.
@@ -417,11 +424,10 @@ class DeviceTwin:
         """
         redeployment = Redeployment.decode(message)
         model = redeployment.applied(self.model, self._equipment.agreement)
-        placement = self.placement
+        solved, placement, fits = sent.get(redeployment.map_digest), self.placement, self._equipment.fitting
         if self._equipment.importance is not None:
-            solved = sent[redeployment.map_digest]
-            placement = best_placement(self.model, solved, self._equipment.importance)
-        self._write_instead(model, known if self._equipment.fits else None, placement)
+            placement = best_placement(self.model, sent[redeployment.map_digest], self._equipment.importance)
+        self._write_instead(model, known if fits else None, placement, solved)
         self.test_set = TestSet.decode(redeployment.test_set, redeployment.pictures, self.test_set)
         self._golden, self._baseline = self.test_set.golden, None
         self._made_for = redeployment.map_digest
@@ -429,9 +435,11 @@ class DeviceTwin:
         self._reported, self._sums_off, self._diagnosed = known, None, False
         return redeployment
 
-    def _write_instead(self, model: Model, fitted_to: FaultMap | None, placement: Placement | None) -> None:
+    def _write_instead(
+        self, model: Model, fitted_to: FaultMap | None, placement: Placement | None, solved: FaultMap | None
+    ) -> None:
         before = self.image
-        self.model, self.fitted_to, self.placement = model, fitted_to, placement
+        self.model, self.fitted_to, self.placement, self.solved = model, fitted_to, placement, solved
         changed = differing_cells(before.codes, self.image.codes, self.silicon.encoding)
         self._changed = tuple(np.union1d(a, b) for a, b in zip(self._changed, changed, strict=True))
 

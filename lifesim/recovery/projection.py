@@ -24,7 +24,8 @@ from lifesim.network.forward import single_threaded
 from lifesim.network.model import Model
 from lifesim.network.tail import Tail
 from lifesim.recovery.agreed import Agreed
-from lifesim.recovery.nearest import nearest, nearest_codes, stuck_bits
+from lifesim.recovery.fitting import Fitting
+from lifesim.recovery.nearest import nearest, stuck_bits
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.recovery.steps import Steps, Update
 from lifesim.scenario.network import DataSource
@@ -45,9 +46,10 @@ def retrain_projected(
     settings: RetrainingSettings,
     agreed: Agreed,
     torch_device: str = "cpu",
+    fitting: Fitting | None = None,
 ) -> list[Update]:
     """Return for each model and map the update after which a device that writes nearest codes answers most like ``clean``, of which all models are
-    versions.
+    versions. ``fitting``: how they write them (default: nearest codes alone).
 
     Adam (Kingma & Ba 2015) on up to 2,048 training pictures, with the nearest codes of weights that it keeps unrounded (a straight-through gradient:
     Bengio et al. 2013). ``settings.learning_rate`` is in units of the root mean square of a layer's weights, and decays to 0 along half a cosine. One
@@ -60,7 +62,7 @@ def retrain_projected(
         pictures, wanted = _lessons(clean, data, torch_device)
         for first in range(0, len(jobs), together):
             pupils = [
-                _Pupil.of(*job, tail, pictures, agreed, settings, torch_device)
+                _Pupil.of(*job, fitting or Fitting(), tail, pictures, agreed, settings, torch_device)
                 for job in jobs[first : first + together]
             ]
             filled = pupils + pupils[:1] * (together - len(pupils))
@@ -101,6 +103,7 @@ class _Pupil:
         cls,
         model: Model,
         fault_map: FaultMap,
+        fitting: Fitting,
         tail: Tail,
         pictures: np.ndarray,
         agreed: Agreed,
@@ -108,7 +111,7 @@ class _Pupil:
         torch_device: str,
     ) -> _Pupil:
         key = stream_key("projected retraining", model.digest.hex(), fault_map.digest().hex())
-        held = model.with_codes(nearest_codes(model.codes, fault_map)).weights()
+        held = model.with_codes(fitting.retrained(model.codes, fault_map)).weights()
         first = tail.first
         chosen = agreed.weights[first:]
         return cls(

@@ -89,6 +89,9 @@ class Policy(Table):
     """What is done about stuck cells, after a refresh and before retirement, in this order: write the nearest code that they allow
     (nearest_code), place hidden units where they do least harm (permutation, which rewrites all cells), call the cloud (retrain). RRAMedy knows only
     the last."""
+    compensation: bool = False
+    """Whether other weights make up for the errors that nearest codes leave, for ladders with nearest_code. Devices then keep how the inputs of each
+    layer go together."""
     climb_above: Share = 0.005
     """From one rung to the next: when a test shows as much as any device simulated beforehand showed that had lost more accuracy than this."""
     retraining: RetrainingKind = "mask"
@@ -122,6 +125,9 @@ class Policy(Table):
             )
         if "permutation" in self.ladder and "nearest_code" not in self.ladder:
             raise mistake("permutation places units for the nearest codes; needs nearest_code", ("ladder",))
+        if self.compensation and "nearest_code" not in self.ladder:
+            problem = "makes up for what nearest codes leave; needs nearest_code in the ladder"
+            raise mistake(problem, ("compensation",), (("ladder",),))
         if self.retraining == "nearest_code" and "nearest_code" not in self.ladder:
             problem = "nearest_code needs a device that writes nearest codes: nearest_code in the ladder"
             raise mistake(problem, ("retraining",), (("ladder",),))

@@ -10,6 +10,7 @@ from lifesim.comparison.sharing import SharingExecutor, content
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.testset import TestDesign
 from lifesim.fleet.redeployment import Retraining, prepare
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.network import DataSource
 
@@ -58,7 +59,7 @@ def test_equal_tasks_are_run_once(task, ran):
 
 def test_what_differs_in_anything_is_run(task, ran):
     others = [
-        replace(task, fault_map=fault_map(6)), replace(task, required_correct=99), replace(task, fits=True),
+        replace(task, fault_map=fault_map(6)), replace(task, required_correct=99), replace(task, fitting=Fitting()),
         replace(task, settings=replace(task.settings, steps=3)), replace(task, design=TestDesign(5, 0.1)),
         replace(task, keeps=np.zeros((2, 3))), replace(task, keeps=np.ones((2, 3))),
     ]  # fmt: skip

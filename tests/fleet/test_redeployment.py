@@ -20,6 +20,7 @@ from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.agreed import agree
 from lifesim.recovery.delta import DeltaError, apply_delta
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.importance import importance_of
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.recovery.placement import best_placement
@@ -135,7 +136,7 @@ def test_steps_of_agreed_weights_for_a_device_that_writes_nearest_codes(
     agreement = Agreement(mlp_model, agree(mlp_model, data, 0.009, SLC))
     fault_map = random_damage(mlp_model, 0.08, 3)
     settings = RetrainingSettings(steps=100, batch_size=64, learning_rate=0.03, trainable_fraction=0.009)
-    task = Retraining(mlp_model, fault_map, data, settings, DESIGN, 450, "cpu", True, None, agreement)
+    task = Retraining(mlp_model, fault_map, data, settings, DESIGN, 450, "cpu", Fitting(), None, agreement)
     decoded = Redeployment.decode(prepare(task))
     new = decoded.applied(mlp_model, agreement)
     size = sum(a.nbytes for a in (*mlp_model.codes, *mlp_model.biases))
@@ -156,7 +157,7 @@ def test_a_device_with_units_at_other_places_is_retrained_and_judged_as_it_stand
     agreement = Agreement(mlp_model, agree(mlp_model, data, 0.009, SLC)) if agreed else None
     fault_map, importance = random_damage(mlp_model, 0.1, 3), importance_of(mlp_model, data)
     settings = RetrainingSettings(steps=30, batch_size=64, learning_rate=0.03, trainable_fraction=0.009)
-    task = Retraining(mlp_model, fault_map, data, settings, DESIGN, 0, "cpu", True, importance, agreement)
+    task = Retraining(mlp_model, fault_map, data, settings, DESIGN, 0, "cpu", Fitting(), importance, agreement)
     decoded = Redeployment.decode(prepare(task))
     assert decoded.map_digest == fault_map.digest(), "the map is that of the cells"
     new = decoded.applied(mlp_model, agreement)

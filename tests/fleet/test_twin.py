@@ -34,7 +34,9 @@ from lifesim.network.evaluate import Evaluator
 from lifesim.network.model import Model
 from lifesim.physics.distributions import Lognormal, Weibull
 from lifesim.physics.temperature import CosineProfile, equivalent_time
+from lifesim.recovery.compensation import Correlations, compensated
 from lifesim.recovery.delta import DeltaError, encode_delta
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.importance import Importance
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.recovery.placement import best_placement
@@ -322,7 +324,7 @@ EVEN = Importance.even(make_model())
 
 def fitted_and_placed(**options):
     """A device with worn cells that writes nearest codes, units placed for what it knew when it was placed; and what it knows now."""
-    twin = make_twin(scale=12.0, median_days=1e9, fits=True, importance=EVEN, **options)
+    twin = make_twin(scale=12.0, median_days=1e9, fitting=Fitting(), importance=EVEN, **options)
     known, _ = twin.diagnose(FaultMap.empty(2))
     twin.fit(known)
     twin.program(DAY_NS)
@@ -389,6 +391,34 @@ def test_a_redeployment_places_for_the_map_that_it_was_made_for():
     assert 0 < changed < 16 * sum(c.size for c in new.codes) / 2, (
         "units stay where they are: few cells change"
     )
+
+
+def test_compensation_goes_by_what_is_known_and_by_what_the_backup_was_made_for():
+    """The cells hold what the fitting says of the backup: first as deployed; then as retrained, for what the cloud knew; then with more stuck cells."""
+    rng, sizes = np.random.default_rng(4), [len(c) for c in make_model().codes]
+    correlations = Correlations(
+        tuple(rng.uniform(0.1, 1, n).astype(np.float16) for n in sizes),
+        tuple(rng.normal(size=(n, 4)).astype(np.float16) for n in sizes),
+    )
+    fitting = Fitting(correlations, trained_from=1)
+    twin = make_twin(scale=12.0, median_days=1e9, fitting=fitting)
+    known, _ = twin.diagnose(FaultMap.empty(2))
+    twin.fit(known)
+
+    def writes(expected):
+        return all(np.array_equal(a, b) for a, b in zip(twin.image.codes, expected, strict=True))
+
+    assert writes(compensated(twin.model.codes, known, correlations))
+    assert not writes(nearest_codes(twin.model.codes, known))
+    twin.program(DAY_NS)
+    new, sent = redeployment(twin, known)
+    twin.install(sent.encode(), known, {known.digest(): known})
+    assert writes(fitting.retrained(new.codes, known))
+    twin.program(2 * DAY_NS)
+    more, _ = twin.diagnose(known)
+    assert more.new_since(known)
+    twin.fit(more)
+    assert writes(compensated(fitting.retrained(new.codes, known), more, correlations))
 
 
 # -- baselines that are known --

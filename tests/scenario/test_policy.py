@@ -23,3 +23,9 @@ def test_only_a_read_only_diagnosis_may_go_without_a_refresh():
     assert not Diagnosis(read_only=True, refresh=False).refresh
     with pytest.raises(ValidationError, match="a March test destroys the weights; needs read_only = true"):
         Diagnosis(refresh=False)
+
+
+def test_compensation_is_of_nearest_codes():
+    assert Policy(ladder=("nearest_code", "retrain"), compensation=True).compensation
+    with pytest.raises(ValidationError, match="needs nearest_code in the ladder"):
+        Policy(compensation=True)

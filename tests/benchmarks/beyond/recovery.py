@@ -1,7 +1,7 @@
 """What devices recover by themselves, and up to how many stuck cells each rung of the ladder is enough.
 
-Rungs: *masked*, what RRAMedy programs before it retrains; *nearest codes*; *placed*, these with hidden units where they are harmed least; the
-cloud's retraining of devices of either kind. Stuck cells are at random places, LRS to HRS 5:1, and all of them are known.
+Rungs: *masked*, what RRAMedy programs before it retrains; *nearest codes*; *compensated*, these with other weights that make up for what they leave;
+*placed*, nearest codes with hidden units where they are harmed least, and compensated; the cloud's retraining of devices of each kind. Stuck cells are at random places, LRS to HRS 5:1, and all of them are known.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from lifesim.crossbar.faults import FaultMap, apply_map
 from lifesim.network.model import Model
 from lifesim.network.store import trained_model
 from lifesim.recovery.agreed import agree
+from lifesim.recovery.compensation import compensated
+from lifesim.recovery.correlations import correlations_of
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.importance import Importance, importance_of
 from lifesim.recovery.nearest import nearest_codes
 from lifesim.recovery.placement import best_placement
@@ -42,7 +45,7 @@ Rung = Callable[[FaultMap], Codes]
 """What a device with these stuck cells holds in the end, in the network's own order."""
 
 DEVICES = 10
-MOST_S = 0.1  # nearest codes, a device
+MOST_S = 0.1  # nearest codes, a device, compensated or not
 _FIRST_RATE = 1e-3
 _RESAMPLES = 2000
 
@@ -72,11 +75,15 @@ def cell_rows(case: Case, fmt: str, cells: str, encoding: Encoding, devices: int
     """One network in one format on one kind of cell, at the rates of RRAMedy's Fig. 11. Bars hold for the tightest format."""
     network = network_of(case, fmt)
     model = trained_model(network)
-    importance = importance_of(model, network.data)
+    importance, correlations = importance_of(model, network.data), correlations_of(model, network.data)
     rungs: dict[str, Rung] = {
         "masked": lambda m: apply_map(model.codes, m),
         "nearest codes": lambda m: nearest_codes(model.codes, m),
+        "compensated": lambda m: compensated(model.codes, m, correlations),
         "placed": lambda m: nearest_codes(model.codes, placed_map(model, m, importance)),
+        "placed and compensated": lambda m: compensated(
+            model.codes, placed_map(model, m, importance), correlations
+        ),
     }
     for rung in rungs.values():  # compiles
         rung(maps_of(case, model, encoding, 0.001, 1)[0])
@@ -90,7 +97,7 @@ def cell_rows(case: Case, fmt: str, cells: str, encoding: Encoding, devices: int
         clean, *found = accuracies(model, network.data, *held.values())
         name = f"{case.preset}, {cells}, {model.formats_text()}, {rate:.1%} of cells"
         for what, accuracy in zip(held, found, strict=True):
-            barred = what == "nearest codes" and fmt == "global"
+            barred = what in ("nearest codes", "compensated") and fmt == "global"
             mean = mean_row(f"accuracy lost, {what}, mean", clean - accuracy)
             worst = float(np.max(clean - accuracy))
             yield {"case": name, **mean, **(at_most(mean["value"], MOST_MEAN) if barred else {})}
@@ -98,10 +105,11 @@ def cell_rows(case: Case, fmt: str, cells: str, encoding: Encoding, devices: int
                 "case": name, "measure": f"accuracy lost, {what}, worst device", "value": worst, "n": devices,
                 **(at_most(worst, MOST_WORST) if barred else {}),
             }  # fmt: skip
-        yield {
-            "case": name, "measure": "nearest codes, s a device", "value": seconds["nearest codes"], "n": devices,
-            **at_most(seconds["nearest codes"], MOST_S),
-        }  # fmt: skip
+        for what in ("nearest codes", "compensated"):
+            yield {
+                "case": name, "measure": f"{what}, s a device", "value": seconds[what], "n": devices,
+                **at_most(seconds[what], MOST_S),
+            }  # fmt: skip
         yield {"case": name, "measure": "placing, s a device", "value": seconds["placed"], "n": devices}
 
 
@@ -111,17 +119,27 @@ def limit_rows(case: Case, devices: int) -> Iterator[Row]:
     model, data = trained_model(network), network.data
     settings, importance = settings_of("nearest_code"), importance_of(model, data)
     agreed = agree(model, data, settings.trainable_fraction, SLC)
+    correlations = correlations_of(model, data)
+    alone, compensating = Fitting(), Fitting(correlations, agreed.first)
 
-    def retrained(fault_map: FaultMap) -> Codes:
-        (update,) = retrain_projected([(model, fault_map)], model, data, settings, agreed)
-        return nearest_codes(update.applied(model, agreed).codes, fault_map)
+    def retrained(fault_map: FaultMap, fitting: Fitting = alone) -> Codes:
+        (update,) = retrain_projected([(model, fault_map)], model, data, settings, agreed, fitting=fitting)
+        return fitting.retrained(update.applied(model, agreed).codes, fault_map)
 
     rungs: dict[str, Rung] = {
         "masked": lambda m: apply_map(model.codes, m),
         "nearest codes": lambda m: nearest_codes(model.codes, m),
+        "compensated": lambda m: compensated(model.codes, m, correlations),
         "nearest codes, retrained": retrained,
+        "compensated, retrained": lambda m: retrained(m, compensating),
         "placed": lambda m: nearest_codes(model.codes, placed_map(model, m, importance)),
         "placed, retrained": lambda m: retrained(placed_map(model, m, importance)),
+        "placed and compensated": lambda m: compensated(
+            model.codes, placed_map(model, m, importance), correlations
+        ),
+        "placed and compensated, retrained": lambda m: retrained(
+            placed_map(model, m, importance), compensating
+        ),
     }
     start = _FIRST_RATE
     for what, rung in rungs.items():

@@ -16,8 +16,9 @@ from lifesim.network.model import Model
 from lifesim.network.store import trained_model
 from lifesim.network.walk import walker_of
 from lifesim.recovery.agreed import agree
+from lifesim.recovery.correlations import correlations_of
 from lifesim.recovery.delta import encode_delta
-from lifesim.recovery.nearest import nearest_codes
+from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.projection import retrain_projected
 from lifesim.recovery.retraining import RetrainingSettings, retrain
 from lifesim.recovery.steps import encode_update
@@ -86,31 +87,40 @@ def cell_rows(case: Case, fmt: str, cells: str, encoding: Encoding, devices: int
     network, settings = network_of(case, fmt), settings_of("nearest_code")
     model, data = trained_model(network), network.data
     agreed = agree(model, data, settings.trainable_fraction, encoding)
+    fittings = {
+        "retrained": Fitting(),
+        "compensated and retrained": Fitting(correlations_of(model, data), agreed.first),
+    }
     size = sum(array.nbytes for array in (*model.codes, *model.biases))
     retrain_projected(  # compiles, and looks at the clean network
         [(model, maps_of(case, model, encoding, 0.001, 1)[0])], model, data, dataclasses.replace(settings, steps=1), agreed,
     )  # fmt: skip
     for rate in case.rates:
         maps = maps_of(case, model, encoding, rate, devices)
-        seconds, deltas, held = [], [], []
-        for fault_map in maps:
-            began = time.process_time()
-            (update,) = retrain_projected([(model, fault_map)], model, data, settings, agreed)
-            seconds.append(time.process_time() - began)
-            new = update.applied(model, agreed)
-            deltas.append(len(encode_update(model, new, update)))
-            held.append(nearest_codes(new.codes, fault_map))
-        clean, accuracy = accuracies(model, data, held)
+        seconds, deltas, held = [], [], {}
+        for what, fitting in fittings.items():
+            held[what] = []
+            for fault_map in maps:
+                began = time.process_time()
+                (update,) = retrain_projected(
+                    [(model, fault_map)], model, data, settings, agreed, fitting=fitting
+                )
+                seconds.append(time.process_time() - began)
+                new = update.applied(model, agreed)
+                deltas.append(len(encode_update(model, new, update)))
+                held[what].append(fitting.retrained(new.codes, fault_map))
+        clean, *found = accuracies(model, data, *held.values())
         name = f"{case.preset}, {cells}, {model.formats_text()}, {rate:.1%} of cells"
-        mean = mean_row("accuracy lost, retrained, mean", clean - accuracy)
-        worst = float(np.max(clean - accuracy))
         time_row = mean_row("retraining, s a device", np.array(seconds))
         ratio = mean_row("model / delta, bytes", size / np.array(deltas))
-        yield {"case": name, **mean, **at_most(mean["value"], MOST_MEAN)}
-        yield {
-            "case": name, "measure": "accuracy lost, retrained, worst device", "value": worst, "n": devices,
-            **at_most(worst, MOST_WORST),
-        }  # fmt: skip
+        for what, accuracy in zip(held, found, strict=True):
+            mean = mean_row(f"accuracy lost, {what}, mean", clean - accuracy)
+            worst = float(np.max(clean - accuracy))
+            yield {"case": name, **mean, **at_most(mean["value"], MOST_MEAN)}
+            yield {
+                "case": name, "measure": f"accuracy lost, {what}, worst device", "value": worst, "n": devices,
+                **at_most(worst, MOST_WORST),
+            }  # fmt: skip
         yield {"case": name, **time_row, **at_most(time_row["value"], case.most_s)}
         met = bool(ratio["value"] >= case.least_ratio)
         yield {"case": name, **ratio, "bar": f">= {case.least_ratio:g}", "met": met}
