@@ -242,6 +242,7 @@ _SECTIONS: tuple[tuple[str, str, type[Table]], ...] = (
     ("[cloud]", "", models.Cloud),
     ("service", "cloud.service", models.Cloud),
     ("retraining", "cloud.retraining", Retraining),
+    ("[regions]", "", models.Regions),
     ("[prices]", "", Prices),
 )
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import json
 import platform
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
 from lifesim.errors import UserError
 from lifesim.experiment.results import FILES
 from lifesim.experiment.stopwatch import peak_memory_bytes
-from lifesim.files import atomic_write
+from lifesim.files import atomic_file, atomic_write
 from lifesim.scenario.load import canonical_json, scenario_digest
 from lifesim.scenario.models import Scenario
 
@@ -46,6 +47,10 @@ class ResultDirectory:
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all."""
         atomic_write(self.path / name, data)
+
+    def open(self, name: str) -> contextlib.AbstractContextManager[BinaryIO]:
+        """Give a file to write to, piece by piece; it is there when the block has ended."""
+        return atomic_file(self.path / name)
 
     def write_json(self, name: str, value: Any) -> None:
         """Write plain values as JSON."""

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 PERCENTILE = 5
 
 
-def how_many_matter(devices: int) -> int:
-    """Return how many of the lowest values the minimum and the 5th percentile (linear interpolation) of so many depend on."""
-    return min(devices, (devices - 1) * PERCENTILE // 100 + 2)
+def how_many_matter(devices: int, among_others: bool = False) -> int:
+    """Return how many of the lowest values the minimum and the 5th percentile (linear interpolation) of so many depend on.
+
+    ``among_others``: those of a fleet of which these are a part; by chance more than their share of its lowest are among them, by four standard
+    deviations at most.
+    """
+    share = (devices - 1) * PERCENTILE // 100 + 2
+    return min(devices, share + (math.ceil(4.0 * math.sqrt(share)) if among_others else 0))
 
 
 def candidates(lowest: np.ndarray, likely: np.ndarray, known: np.ndarray, matter: int) -> np.ndarray:

@@ -43,12 +43,13 @@ def live(
     watch: Stopwatch | None = None,
     on_phase: Callable[[str], None] = lambda phase: None,
     records: list[DeviceRecord] | None = None,
+    among_others: bool = False,
 ) -> Lives:
     """Simulate a scenario's fleet to its horizon, observe it, and account for it.
 
     ``workers``: processes of the executor; with several, devices are observed, and their next visits looked into, while others are simulated. ``on_phase`` is called at the end of "networks", "simulation" and
     "accuracy"; ``watch`` sees how long tests and retrainings take; ``records`` is filled with each device's record before the start, for whoever
-    has to interrupt.
+    has to interrupt. ``among_others``: it is one of several regions, whose lowest accuracies are sought together.
     """
     watch = watch or Stopwatch()
     progress(0.0, "networks")
@@ -71,6 +72,7 @@ def live(
         confidence=scenario.spec.confidence,
         draw=draw_of(scenario),
         plain=stepped,
+        among_others=among_others,
     )
 
     def on_progress(now_ns: int) -> None:

@@ -98,6 +98,7 @@ class Observer:
     confidence : with which a verdict is reached from some of the pictures; 1 for all of them
     draw : of the order in which they are looked at
     plain : evaluate on the plain path alone; the answers are the same
+    among_others : the devices are a part of a fleet, of whose lowest accuracies theirs may be
     """
 
     def __init__(
@@ -111,8 +112,10 @@ class Observer:
         confidence: float = 1.0,
         draw: Draw = _FIRST,
         plain: bool = False,
+        among_others: bool = False,
     ):
         self._records = records
+        self._among_others = among_others
         self._times_ns = report_times_ns
         self._judge = _Judge(plans, records, executor, torch_device, confidence, draw, plain)
         # Of each device the stretch, and up to where it has been judged:
@@ -165,7 +168,7 @@ class Observer:
         times = set(self._times_ns)
         reported = {point for point in points if point[2] in times and _runs(records, horizon_ns, point)}
         judge.ask(sorted(points), on_progress=on_progress)
-        judge.settle(_rankings(records, reported))
+        judge.settle(_rankings(records, reported, self._among_others))
         crossings = _bisect(judge, points, resolution_ns)
         judged = judge.judged()
         samples: dict[int, list[Sample]] = {}
@@ -420,7 +423,9 @@ def _runs(records: Sequence[DeviceRecord], horizon_ns: int, point: Point) -> boo
     return time_ns < records[device].stretches[i].end_ns or time_ns == horizon_ns
 
 
-def _rankings(records: Sequence[DeviceRecord], reported: Iterable[Point]) -> list[tuple[list[Point], int]]:
+def _rankings(
+    records: Sequence[DeviceRecord], reported: Iterable[Point], among_others: bool
+) -> list[tuple[list[Point], int]]:
     """Return the points among which lowest accuracies are sought, and how many of the lowest matter: of the fleet and of
     each group at each time, and of each device over time.
     """
@@ -430,7 +435,7 @@ def _rankings(records: Sequence[DeviceRecord], reported: Iterable[Point]) -> lis
         for ranking in ((time_ns,), (time_ns, records[device].group), (None, device)):
             rankings.setdefault(ranking, []).append(point)
     return [
-        (points, 1 if ranking[0] is None else how_many_matter(len(points)))
+        (points, 1 if ranking[0] is None else how_many_matter(len(points), among_others))
         for ranking, points in rankings.items()
     ]
 

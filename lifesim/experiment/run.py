@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet
 import torch
 
 from lifesim.errors import LifesimError, UserError
@@ -15,9 +18,12 @@ from lifesim.experiment.directory import ResultDirectory
 from lifesim.experiment.executors import make_executor
 from lifesim.experiment.lives import OBSERVED, Progress, live
 from lifesim.experiment.log import open_log
+from lifesim.experiment.merged import merged_bytes, merged_summary
+from lifesim.experiment.regions import results_in_order, simulate_region
 from lifesim.experiment.results import Result
 from lifesim.experiment.stopwatch import Stopwatch
 from lifesim.experiment.summary import summarise
+from lifesim.experiment.totals import FleetTotals
 from lifesim.fleet.outlook import Outlook, outlook
 from lifesim.fleet.records import DeviceRecord
 from lifesim.scenario.load import scenario_digest
@@ -58,7 +64,8 @@ def run_to_directory(
             for warning in expected.warnings:
                 log.warning(warning)
             with make_executor(workers) as executor:
-                _run(
+                run = _run if scenario.regions.count == 1 else _run_regions
+                run(
                     scenario,
                     expected,
                     output,
@@ -73,9 +80,10 @@ def run_to_directory(
             output.write_manifest("finished")
             log.info("run finished")
         except KeyboardInterrupt:
-            output.write(
-                "events.parquet", tables.events_parquet([(record, record.events) for record in records])
-            )
+            if scenario.regions.count == 1:
+                output.write(
+                    "events.parquet", tables.events_parquet([(record, record.events) for record in records])
+                )
             output.write_manifest("interrupted")
             log.warning("run interrupted")
             raise
@@ -133,6 +141,46 @@ def _run(
     output.write("layers.csv", tables.csv_bytes(tables.layers_table(accounts, plans)))
     output.write("events.parquet", tables.events_parquet([(a.record, a.events) for a in accounts]))
     output.write_json("summary.json", summary)
+    output.phase_done("tables")
+    progress(1.0, "done")
+
+
+def _run_regions(
+    scenario: Scenario,
+    expected: Outlook,
+    output: ResultDirectory,
+    executor: Executor,
+    workers: int,
+    stepped: bool,
+    device: str,
+    progress: Progress,
+    log: Any,
+    records: list[DeviceRecord],
+) -> None:
+    """The same for a fleet of regions, each a task of ``executor``; what is told apart by region is written as regions finish."""
+    count = scenario.regions.count
+    progress(0.0, "regions")
+    work = functools.partial(simulate_region, scenario, stepped=stepped, device=device)
+    totals: FleetTotals | None = None
+    with output.open("devices.csv") as devices, output.open("events.parquet") as events:
+        trace: pyarrow.parquet.ParquetWriter | None = None
+        for done, result in enumerate(results_in_order(executor, workers, work, range(count)), 1):
+            totals = result.totals if totals is None else totals + result.totals
+            number = scenario.regions.first + result.number
+            rows = {"region": [number] * len(result.devices["device"])} | result.devices
+            devices.write(tables.csv_bytes(rows, header=done == 1))
+            of_region = result.events.add_column(
+                0, "region", [pa.repeat(pa.scalar(number, pa.int32()), len(result.events))]
+            )
+            trace = trace or pyarrow.parquet.ParquetWriter(events, of_region.schema, compression="zstd")
+            trace.write_table(of_region)
+            log.info("region ended", region=number)
+            progress(done / count, f"region {done} of {count}")
+        trace.close()
+        output.phase_done("regions")
+        for name, contents in merged_bytes(totals).items():
+            output.write(name, contents)
+        output.write_json("summary.json", merged_summary(scenario, totals, expected))
     output.phase_done("tables")
     progress(1.0, "done")
 

@@ -12,9 +12,10 @@ def summary_text(summary: dict[str, Any]) -> str:
     counts, cloud = summary["counts"], summary["cloud"]
     yearly, waits, rates = summary["per_device_year"], summary["waits"], summary["rates"]
     energy_j = yearly["energy_j"]
+    regions = f" in {summary['regions']:,} regions" if "regions" in summary else ""
     alarms = counts["alarms_true"] + counts["alarms_early"] + counts["alarms_false"]
     lines = [
-        f"{summary['scenario']} (seed {summary['seed']}): {summary['devices']} devices for {_duration(summary['horizon_s'])}",
+        f"{summary['scenario']} (seed {summary['seed']}): {summary['devices']:{',' if regions else ''}} devices{regions} for {_duration(summary['horizon_s'])}",
         *(
             f"  {name}: {g['devices']} x {g['network']} ({g['fixed_point']}), schedule {g['schedule']}, "
             f"accuracy {g['clean_accuracy']:.1%} when new, in spec from {g['required_accuracy']:.1%}"

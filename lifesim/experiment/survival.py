@@ -33,12 +33,12 @@ def kaplan_meier(duration_ns: np.ndarray, happened: np.ndarray) -> SurvivalCurve
     where that is not an event.
     """
     duration_ns, happened = np.asarray(duration_ns, np.int64), np.asarray(happened, bool)
-    steps = np.unique(duration_ns[happened])
+    steps, events = np.unique(duration_ns[happened], return_counts=True)
     if len(duration_ns) and (not len(steps) or duration_ns.max() > steps[-1]):
-        steps = np.append(steps, duration_ns.max())
-    at_risk = np.array([(duration_ns >= step).sum() for step in steps], np.int64)
-    events = np.array([(duration_ns[happened] == step).sum() for step in steps], np.int64)
-    ended = np.array([(duration_ns <= step).sum() for step in steps], np.int64)
+        steps, events = np.append(steps, duration_ns.max()), np.append(events, 0)
+    in_order = np.sort(duration_ns)
+    at_risk = len(in_order) - np.searchsorted(in_order, steps, side="left")
+    ended = np.searchsorted(in_order, steps, side="right")
     censored = np.diff(ended, prepend=0) - events
     survival = np.cumprod(1.0 - events / at_risk)
     # Greenwood's sum is 0/0 once nobody is left; the error of a survival of 0 is 0.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ from lifesim.experiment.energy import energy_by_cause
 from lifesim.experiment.extremes import PERCENTILE
 from lifesim.experiment.milestones import Wait, arrays, milestones, waits
 from lifesim.experiment.observation import Sample
-from lifesim.experiment.rates import failure_rate
+from lifesim.experiment.rates import FailureRate, failure_rate
 from lifesim.experiment.survival import kaplan_meier
 from lifesim.experiment.wear import bank_wear
 from lifesim.fleet.build import Plan
@@ -35,36 +35,86 @@ from lifesim.timeunits import NS_PER_S
 Table = dict[str, list[Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen of devices at a report time: how many, their accuracy, and the mean number of cells lost; None of no devices."""
+
+    devices: int
+    accuracy_mean: float | None
+    accuracy_mean_se: float | None
+    accuracy_p05: float | None
+    accuracy_min: float | None
+    in_spec_devices: int
+    stuck_cells_mean: float | None
+    expired_cells_mean: float | None
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> Seen:
+        """Return what samples of one time amount to."""
+        lowest = lowest_accuracies(samples)
+        return cls(
+            len(samples),
+            mean([sample.accuracy for sample in samples]),
+            mean_accuracy_se(samples),
+            float(np.percentile(lowest, PERCENTILE)) if lowest else None,
+            min(lowest, default=None),
+            sum(sample.in_spec for sample in samples),
+            mean([sample.stuck_cells for sample in samples]),
+            mean([sample.expired_cells for sample in samples]),
+        )
+
+
 def fleet_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges_ns: list[int]) -> Table:
     """Return fleet.csv: the sum of all ledgers, one row a report time, the first at the start."""
-    start = np.zeros((1, 1), np.int64)
-    time_ns = np.concatenate([start.repeat(len(schema.STATES), 1), together(a.time_ns for a in accounts)])
-    counts = np.concatenate([start.repeat(len(schema.COUNTS), 1), together(a.counts for a in accounts)])
-    energy_j = sum(energy_by_cause(a, plans[a.record.group]) for a in accounts)
     by_time: dict[int, list[Sample]] = {edge_ns: [] for edge_ns in edges_ns}
     for account in accounts:
         for sample in account.observed.samples:
             by_time[sample.time_ns].append(sample)
-    observed = list(by_time.values())
-    lowest = [lowest_accuracies(at_edge) for at_edge in observed]
-    table: Table = {"time_s": _seconds(edges_ns), "devices": [len(accounts)] * len(edges_ns)}
+    return fleet_rows(
+        edges_ns,
+        len(accounts),
+        together(a.time_ns for a in accounts),
+        together(a.counts for a in accounts),
+        [Seen.of(samples) for samples in by_time.values()],
+        np.stack(list(_answer_columns(accounts, plans).values()), axis=1),
+        sum(energy_by_cause(a, plans[a.record.group]) for a in accounts),
+    )
+
+
+def fleet_rows(
+    edges_ns: list[int],
+    devices: int,
+    time_ns: np.ndarray,
+    counts: np.ndarray,
+    seen: Sequence[Seen],
+    answers: np.ndarray,
+    energy_j: np.ndarray,
+) -> Table:
+    """Return the rows of fleet.csv from sums by period: ``time_ns`` [periods, STATES], ``counts`` [periods, COUNTS], ``answers``
+    [periods, ANSWERS], ``energy_j`` [periods, ENERGY_CAUSES]; ``seen`` at each of ``edges_ns``.
+    """
+    start = np.zeros((1, 1), np.int64)
+    time_ns = np.concatenate([start.repeat(len(schema.STATES), 1), time_ns])
+    counts = np.concatenate([start.repeat(len(schema.COUNTS), 1), counts])
+    table: Table = {"time_s": _seconds(edges_ns), "devices": [devices] * len(edges_ns)}
     for i, state in enumerate(schema.STATES):
         table[f"{state}_s"] = _seconds(time_ns[:, i].tolist())
         table[f"{state}_share"] = _shares(time_ns[:, [i]], time_ns)
     table["availability"] = _shares(time_ns[:, :3], commissioned(time_ns))
     table["in_spec_availability"] = _shares(time_ns[:, :1], commissioned(time_ns))
-    table["accuracy_devices"] = [len(at_edge) for at_edge in observed]
-    table["accuracy_mean"] = [mean([sample.accuracy for sample in at_edge]) for at_edge in observed]
-    table["accuracy_mean_se"] = [mean_accuracy_se(at_edge) for at_edge in observed]
-    table["accuracy_p05"] = [float(np.percentile(a, PERCENTILE)) if a else None for a in lowest]
-    table["accuracy_min"] = [min(a, default=None) for a in lowest]
-    table["in_spec_devices"] = [sum(sample.in_spec for sample in at_edge) for at_edge in observed]
-    for cells in ("stuck_cells", "expired_cells"):
-        table[f"{cells}_mean"] = [
-            mean([getattr(sample, cells) for sample in at_edge]) for at_edge in observed
-        ]
+    table["accuracy_devices"] = [at_edge.devices for at_edge in seen]
+    for column in (
+        "accuracy_mean",
+        "accuracy_mean_se",
+        "accuracy_p05",
+        "accuracy_min",
+        "in_spec_devices",
+        "stuck_cells_mean",
+        "expired_cells_mean",
+    ):
+        table[column] = [getattr(at_edge, column) for at_edge in seen]
     table |= {name: counts[:, i].tolist() for i, name in enumerate(schema.COUNTS)}
-    table |= {name: [0.0, *values] for name, values in _answer_columns(accounts, plans).items()}
+    table |= {name: [0.0, *answers[:, i].tolist()] for i, name in enumerate(schema.ANSWERS)}
     table |= _energy_columns(np.concatenate([np.zeros((1, len(schema.ENERGY_CAUSES))), energy_j]))
     return {column: table[column] for column in schema.FLEET}
 
@@ -87,15 +137,24 @@ def _energy_columns(joules: np.ndarray) -> Table:
     }
 
 
-def groups_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges_ns: list[int]) -> Table:
-    """Return groups.csv: the rows of fleet.csv for each group."""
+def grouped(rows_by_group: Mapping[str, Table]) -> Table:
+    """Return groups.csv from each group's rows of fleet.csv."""
     table: Table = {column: [] for column in schema.GROUPS}
-    for name in plans:
-        rows = fleet_table([a for a in accounts if a.record.group == name], plans, edges_ns)
-        table["group"] += [name] * len(edges_ns)
+    for name, rows in rows_by_group.items():
+        table["group"] += [name] * len(rows["time_s"])
         for column, values in rows.items():
             table[column] += values
     return table
+
+
+def groups_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan], edges_ns: list[int]) -> Table:
+    """Return groups.csv: the rows of fleet.csv for each group."""
+    return grouped(
+        {
+            name: fleet_table([a for a in accounts if a.record.group == name], plans, edges_ns)
+            for name in plans
+        }
+    )
 
 
 def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> Table:
@@ -132,12 +191,26 @@ def devices_table(accounts: Sequence[DeviceAccount], plans: dict[str, Plan]) -> 
     return table
 
 
+Spans = tuple[np.ndarray, np.ndarray]
+"""How long each was waited for (int64, ns), and whether it happened (bool)."""
+
+
 def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
     """Return survival.csv: the Kaplan-Meier curves of each group, a measure of schema.MEASURES after the other."""
+    return survival_rows(
+        {
+            group: {measure: arrays(of_measure) for measure, of_measure in waited.items()}
+            for group, waited in _waits_by_group(accounts, horizon_ns).items()
+        }
+    )
+
+
+def survival_rows(spans: Mapping[str, Mapping[str, Spans]]) -> Table:
+    """Return survival.csv from how long was waited in each group, by measure."""
     table: Table = {column: [] for column in schema.SURVIVAL}
-    for group, waited in _waits_by_group(accounts, horizon_ns).items():
+    for group, of_group in spans.items():
         for measure in schema.MEASURES:
-            curve = kaplan_meier(*arrays(waited[measure]))
+            curve = kaplan_meier(*of_group[measure])
             table["group"] += [group] * len(curve.time_ns)
             table["measure"] += [measure] * len(curve.time_ns)
             table["time_s"] += _seconds(curve.time_ns.tolist())
@@ -148,10 +221,20 @@ def survival_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
 
 def rates_table(accounts: Sequence[DeviceAccount], horizon_ns: int) -> Table:
     """Return rates.csv: the failure rates of each group."""
+    return rates_rows(
+        {
+            group: {failure: failure_rate(waited[measure]) for failure, measure in schema.FAILURES.items()}
+            for group, waited in _waits_by_group(accounts, horizon_ns).items()
+        }
+    )
+
+
+def rates_rows(rates: Mapping[str, Mapping[str, FailureRate]]) -> Table:
+    """Return rates.csv from the rates of each group, by failure."""
     table: Table = {column: [] for column in schema.RATES}
-    for group, waited in _waits_by_group(accounts, horizon_ns).items():
-        for failure, measure in schema.FAILURES.items():
-            row = {"group": group, "failure": failure, **asdict(failure_rate(waited[measure]))}
+    for group, of_group in rates.items():
+        for failure, rate in of_group.items():
+            row = {"group": group, "failure": failure, **asdict(rate)}
             for column in schema.RATES:
                 table[column].append(row[column])
     return table
@@ -194,15 +277,22 @@ def _waits_by_group(accounts: Sequence[DeviceAccount], horizon_ns: int) -> dict[
     }
 
 
-def csv_bytes(table: Table) -> bytes:
+def csv_bytes(table: Table, header: bool = True) -> bytes:
     """Return a table as CSV: UTF-8, comma, one header line, empty where there is no value, floats with all their digits."""
     buffer = io.StringIO()
-    pd.DataFrame(table, dtype=object).to_csv(buffer, index=False, lineterminator="\n")
+    pd.DataFrame(table, dtype=object).to_csv(buffer, index=False, header=header, lineterminator="\n")
     return buffer.getvalue().encode()
 
 
 def events_parquet(traces: Sequence[tuple[DeviceRecord, Sequence[Event]]]) -> bytes:
     """Return the trace as Parquet, ordered by (time, device), the events of one device and instant as they happened."""
+    sink = io.BytesIO()
+    pyarrow.parquet.write_table(events_table(traces), sink, compression="zstd")
+    return sink.getvalue()
+
+
+def events_table(traces: Sequence[tuple[DeviceRecord, Sequence[Event]]]) -> pa.Table:
+    """Return the trace in this order."""
     rows = sorted(
         (
             (event.time_ns, record.device, i, record.group, event)
@@ -212,7 +302,7 @@ def events_parquet(traces: Sequence[tuple[DeviceRecord, Sequence[Event]]]) -> by
         key=lambda row: row[:3],
     )
     names = pa.dictionary(pa.int32(), pa.string())
-    table = pa.table(
+    return pa.table(
         {
             "time_ns": pa.array([row[0] for row in rows], pa.int64()),
             "device": pa.array([row[1] for row in rows], pa.int32()),
@@ -222,9 +312,6 @@ def events_parquet(traces: Sequence[tuple[DeviceRecord, Sequence[Event]]]) -> by
             "detail": pa.array([row[4].detail for row in rows], pa.string()).cast(names),
         }
     )
-    sink = io.BytesIO()
-    pyarrow.parquet.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
 
 
 def _seconds(times_ns: Sequence[int | None]) -> list[str | None]:

@@ -163,6 +163,15 @@ class Spec(Table):
     """Below 1, such as 0.999: a device is judged from as many pictures as make the verdict true with this probability; 1: from all of them."""
 
 
+class Regions(Table):
+    """A fleet of fleets: regions that each have all the groups, a cloud and backhauls of their own, and other silicon and weather."""
+
+    count: int = Field(default=1, ge=1, le=1_000_000)
+    """Number of regions: so many times the devices of the groups, the workers of the cloud and the lines of the backhauls."""
+    first: int = Field(default=0, ge=0, le=2**31 - 1)
+    """Number of the first of them: with a count of 1 one region of a larger fleet alone, as it is there."""
+
+
 def _as_date(given: Any) -> Any:
     if isinstance(given, str):
         try:
@@ -205,6 +214,8 @@ class Scenario(Table):
     """Lines that the links of groups share, by name."""
     cloud: Cloud = Cloud()
     """The cloud that retrains."""
+    regions: Regions = Regions()
+    """How many such fleets there are."""
     prices: Prices | None = None
     """What things cost whoever runs the fleet."""
 

@@ -1,0 +1,88 @@
+"""A fleet of regions: each simulated alone, as a task of its own, and added to the others as it finishes."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+
+from lifesim.experiment.executors import InProcessExecutor
+from lifesim.experiment.lives import Progress, live
+from lifesim.experiment.tables import Table, devices_table, events_table
+from lifesim.experiment.totals import FleetTotals, totals_of
+from lifesim.scenario.models import Scenario
+
+Result = TypeVar("Result")
+
+_AHEAD = 2  # tasks a worker: one that it is at, one that waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class RegionResult:
+    """One region: what adds up, and what is told apart: the rows of devices.csv, and the trace as an Arrow table."""
+
+    number: int
+    totals: FleetTotals
+    devices: Table
+    events: pa.Table
+
+
+def region_of(scenario: Scenario, number: int) -> Scenario:
+    """Return one region of a scenario, ``number`` counting from its first, as a scenario of its own."""
+    regions = scenario.regions.model_copy(update={"count": 1, "first": scenario.regions.first + number})
+    return scenario.model_copy(update={"regions": regions})
+
+
+def simulate_region(
+    scenario: Scenario,
+    number: int,
+    *,
+    stepped: bool = False,
+    device: str = "cpu",
+    executor: Executor | None = None,
+    progress: Progress = lambda share, doing: None,
+) -> RegionResult:
+    """Simulate one region of a scenario from 0 to the horizon, in this process alone unless there is an ``executor``.
+
+    It is a pure function of the scenario and the number: whoever runs it, wherever, gets the same.
+    """
+    region = region_of(scenario, number)
+    lives = live(
+        region,
+        executor or InProcessExecutor(),
+        stepped=stepped,
+        device=device,
+        progress=progress,
+        among_others=scenario.regions.count > 1,
+    )
+    return RegionResult(
+        number,
+        totals_of(lives),
+        devices_table(lives.accounts, lives.fleet.plans),
+        events_table([(a.record, a.events) for a in lives.accounts]),
+    )
+
+
+def results_in_order(
+    executor: Executor, workers: int, work: Callable[[int], Result], numbers: Sequence[int]
+) -> Iterator[Result]:
+    """Yield ``work`` of each number, in order. A few are begun ahead, so that workers have work and few results wait."""
+    begun: deque[Future] = deque()
+    left = iter(numbers)
+    try:
+        while True:
+            while (
+                len(begun) < (_AHEAD * workers if workers > 1 else 1)
+                and (number := next(left, None)) is not None
+            ):
+                begun.append(executor.submit(work, number))
+            if not begun:
+                return
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
