@@ -42,6 +42,7 @@ SUMMARY = {
     "scenario": "name of the scenario",
     "seed": "its seed",
     "horizon_s": "simulated time (s)",
+    "regions": "regions, where there are several",
     "devices": "devices",
     "groups": "for each group: devices, network, schedule, accuracy when new and required, number format",
     "availability": "share of all device time serving",
@@ -139,6 +140,12 @@ def outputs_page() -> str:
             parts.append("`groups.csv` has these columns after one more, `group`.\n\n")
         if name == "devices.csv":
             parts.append("Durations, counts and energy are those of the whole run.\n\n")
+        if name in ("devices.csv", "events.parquet"):
+            (region,) = schema.REGION
+            parts.append(
+                f"A run of several regions has one more column before these, `{region}`: the {schema.REGION[region].meaning}; "
+                "devices are numbered anew in each.\n\n"
+            )
         if name in _NOTES:
             parts.append(_NOTES[name])
         parts.append(_column_table(columns))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import operator
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 
 from lifesim.comparison.statistics import weighted_quantile
-from lifesim.experiment import schema
-from lifesim.experiment.accounting import commissioned, together
+from lifesim.experiment import merged, schema
+from lifesim.experiment.accounting import together
 from lifesim.experiment.energy import energy_by_cause
-from lifesim.experiment.lives import Lives
+from lifesim.experiment.lives import Lives, live
+from lifesim.experiment.regions import simulate_region
 from lifesim.experiment.silence import silent_spells
-from lifesim.experiment.tables import fleet_table, layers_table
+from lifesim.experiment.tables import Table, fleet_table, layers_table
+from lifesim.experiment.totals import FleetTotals
 from lifesim.fleet.clock import to_s
 from lifesim.scenario.models import Scenario
 from lifesim.scenario.prices import Prices
@@ -107,9 +111,31 @@ def measure_fleet(scenario: Scenario, lives: Lives) -> dict[str, Any]:
     ``measures``: by name, None where there is no value; ``curves``: by name, a value a report time; ``spells``: by ending, lengths in whole seconds and
     how many; ``wear``: one row a group and bank.
     """
-    seen = _Fleet(scenario, lives)
-    table = fleet_table(lives.accounts, lives.fleet.plans, lives.edges_ns)
-    layers = layers_table(lives.accounts, lives.fleet.plans)
+    plans = lives.fleet.plans
+    return _kept(
+        _Fleet.of_lives(scenario, lives),
+        fleet_table(lives.accounts, plans, lives.edges_ns),
+        layers_table(lives.accounts, plans),
+    )
+
+
+def measure_regions(scenario: Scenario, totals: FleetTotals) -> dict[str, Any]:
+    """Return the same of a fleet of regions, from what they come to together."""
+    return _kept(_Fleet.of_totals(scenario, totals), merged.fleet_table(totals), merged.layers_table(totals))
+
+
+def measured_scenario(scenario: Scenario, executor: Executor, device: str = "cpu") -> dict[str, Any]:
+    """Simulate a scenario, region by region if it has several, and return what a comparison keeps of it."""
+    if scenario.regions.count == 1:
+        return measure_fleet(scenario, live(scenario, executor, device=device))
+    results = (
+        simulate_region(scenario, number, device=device, executor=executor).totals
+        for number in range(scenario.regions.count)
+    )
+    return measure_regions(scenario, functools.reduce(operator.add, results))
+
+
+def _kept(seen: _Fleet, table: Table, layers: Table) -> dict[str, Any]:
     return {
         "measures": seen.measures(table),
         "curves": {name: table[column] for name, column in CURVES.items()},
@@ -121,40 +147,94 @@ def measure_fleet(scenario: Scenario, lives: Lives) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True)
 class _Fleet:
-    """The sums over one fleet that measures are made of."""
+    """The sums over one fleet that measures are made of.
 
-    def __init__(self, scenario: Scenario, lives: Lives):
-        self._scenario = scenario
-        self._lives = lives
-        time_ns = together(a.time_ns.sum(axis=0) for a in lives.accounts)
-        counts = together(a.counts.sum(axis=0) for a in lives.accounts)
-        self._time_ns = dict(zip(schema.STATES, time_ns.tolist(), strict=True))
-        self._counts = dict(zip(schema.COUNTS, counts.tolist(), strict=True))
-        self._whole_ns = int(commissioned(time_ns).sum())
-        joules = sum(
-            energy_by_cause(a, lives.fleet.plans[a.record.group]).sum(axis=0) for a in lives.accounts
+    ``time_ns`` by schema.STATES, ``counts`` by schema.COUNTS, ``joules`` by schema.ENERGY_CAUSES; ``spells`` by ending; ``cells`` of all devices together;
+    ``retired``: how many of the slots' first devices, on the mean after ``end_of_life_s``.
+    """
+
+    scenario: Scenario
+    time_ns: dict[str, int]
+    counts: dict[str, int]
+    joules: dict[str, float]
+    extra_wrong: float
+    spells: dict[str, dict[str, list[int]]]
+    devices: int
+    cells: int
+    retired: int
+    end_of_life_s: float | None
+
+    @classmethod
+    def of_lives(cls, scenario: Scenario, lives: Lives) -> _Fleet:
+        accounts, plans = lives.accounts, lives.fleet.plans
+        lengths: dict[str, list[int]] = {}
+        for account in accounts:
+            for spell in silent_spells(account):
+                lengths.setdefault(spell.ending, []).append((spell.end_ns - spell.start_ns) // NS_PER_S)
+        ends = [
+            next((to_s(event.time_ns) for event in account.events if event.kind == "retirement"), None)
+            for account in accounts
+        ]
+        known = [end for end in ends if end is not None]
+        joules = sum(energy_by_cause(a, plans[a.record.group]).sum(axis=0) for a in accounts)
+        return cls(
+            scenario,
+            _by(schema.STATES, together(a.time_ns.sum(axis=0) for a in accounts).tolist()),
+            _by(schema.COUNTS, together(a.counts.sum(axis=0) for a in accounts).tolist()),
+            _by(schema.ENERGY_CAUSES, joules.tolist()),
+            sum(float(a.extra_wrong.sum()) for a in accounts),
+            {ending: _counted(lengths[ending]) for ending in sorted(lengths)},
+            len(accounts),
+            sum(
+                plan.group.count * sum(b.n_cells for b in plan.hardware.layout.banks)
+                for plan in plans.values()
+            ),
+            len(known),
+            float(np.mean(known)) if known else None,
         )
-        self._joules = dict(zip(schema.ENERGY_CAUSES, joules.tolist(), strict=True))
-        self._extra_wrong = sum(float(a.extra_wrong.sum()) for a in lives.accounts)
+
+    @classmethod
+    def of_totals(cls, scenario: Scenario, totals: FleetTotals) -> _Fleet:
+        retired, spells = totals.whole("retired"), totals.whole("spells")
+        columns = {
+            name: [sum(column) for column in zip(*totals.whole(name), strict=True)]
+            for name in ("time_ns", "counts", "energy_j", "answers")
+        }
+        return cls(
+            scenario,
+            _by(schema.STATES, columns["time_ns"]),
+            _by(schema.COUNTS, columns["counts"]),
+            _by(schema.ENERGY_CAUSES, list(map(float, columns["energy_j"]))),
+            float(columns["answers"][-1]),
+            {
+                ending: {
+                    "seconds": sorted(spells[ending]),
+                    "counts": [n for _, n in sorted(spells[ending].items())],
+                }
+                for ending in sorted(spells)
+                if spells[ending]
+            },
+            totals.whole("devices"),
+            sum(group.devices * sum(bank.cells for bank in group.banks) for group in totals.groups.values()),
+            retired,
+            to_s(totals.whole("ends_ns")) / retired if retired else None,
+        )
+
+    @property
+    def whole_ns(self) -> int:
+        return sum(ns for state, ns in self.time_ns.items() if state != "uncommissioned")
 
     @property
     def device_years(self) -> float:
-        return self._whole_ns / NS_PER_S / S_PER_YEAR
-
-    @cached_property
-    def spells(self) -> dict[str, dict[str, list[int]]]:
-        lengths: dict[str, list[int]] = {}
-        for account in self._lives.accounts:
-            for spell in silent_spells(account):
-                lengths.setdefault(spell.ending, []).append((spell.end_ns - spell.start_ns) // NS_PER_S)
-        return {ending: _counted(lengths[ending]) for ending in sorted(lengths)}
+        return self.whole_ns / NS_PER_S / S_PER_YEAR
 
     def measures(self, table: dict[str, list[Any]]) -> dict[str, float | None]:
         """Return every measure; ``table``: fleet.csv."""
         share, year = self._share, self._per_year
-        counts = self._counts
-        care_j = sum(j for cause, j in self._joules.items() if cause not in ("inference", "reload"))
+        counts = self.counts
+        care_j = sum(j for cause, j in self.joules.items() if cause not in ("inference", "reload"))
         values = {
             "in_spec_availability": share("in_spec"),
             "availability": share("in_spec", "out_known", "out_silent"),
@@ -166,16 +246,16 @@ class _Fleet:
             "cloud_jobs": year(counts["jobs"]),
             "sent_bytes": year(counts["uplink_sent_bytes"] + counts["downlink_sent_bytes"]),
             "care_energy_j": year(care_j),
-            "energy_j": year(sum(self._joules.values())),
+            "energy_j": year(sum(self.joules.values())),
             "cell_cycles": self._cell_cycles(),
             **self._retired(),
-            "extra_wrong_inferences": year(self._extra_wrong) if counts["inferences"] else None,
+            "extra_wrong_inferences": year(self.extra_wrong) if counts["inferences"] else None,
             "cost": self._cost(),
         }
         return {name: values[name] for name in MEASURES}
 
     def _share(self, *states: str) -> float:
-        return sum(self._time_ns[state] for state in states) / self._whole_ns
+        return sum(self.time_ns[state] for state in states) / self.whole_ns
 
     def _per_year(self, amount: float) -> float:
         return amount / self.device_years
@@ -195,31 +275,18 @@ class _Fleet:
         }
 
     def _cell_cycles(self) -> float:
-        plans = self._lives.fleet.plans
-        cells = sum(
-            plan.group.count * sum(b.n_cells for b in plan.hardware.layout.banks) for plan in plans.values()
-        )
-        devices = sum(plan.group.count for plan in plans.values())
-        return self._per_year(self._counts["cell_writes"]) / (cells / devices)
+        return self._per_year(self.counts["cell_writes"]) / (self.cells / self.devices)
 
     def _retired(self) -> dict[str, float | None]:
-        ends = [
-            next((to_s(event.time_ns) for event in account.events if event.kind == "retirement"), None)
-            for account in self._lives.accounts
-        ]
-        known = [end for end in ends if end is not None]
-        return {
-            "retired_share": len(known) / len(ends),
-            "end_of_life_s": float(np.mean(known)) if known else None,
-        }
+        return {"retired_share": self.retired / self.devices, "end_of_life_s": self.end_of_life_s}
 
     def _cost(self) -> float | None:
-        prices = self._scenario.prices
+        prices = self.scenario.prices
         return (
             None
             if prices is None
             else self._per_year(
-                cost(prices, self._counts, self._time_ns, sum(self._joules.values()), self._extra_wrong)
+                cost(prices, self.counts, self.time_ns, sum(self.joules.values()), self.extra_wrong)
             )
         )
 
@@ -248,6 +315,10 @@ def cost(
 
 
 _UP = ("in_spec", "out_known", "out_silent")
+
+
+def _by(names: Iterable[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
 
 
 def _counted(seconds: Sequence[int]) -> dict[str, list[int]]:

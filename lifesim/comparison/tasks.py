@@ -13,9 +13,8 @@ from typing import Any
 
 import torch
 
-from lifesim.comparison.measures import measure_fleet
+from lifesim.comparison.measures import measured_scenario
 from lifesim.comparison.sharing import SharingExecutor
-from lifesim.experiment.lives import live
 from lifesim.files import atomic_write
 from lifesim.scenario.load import canonical_json
 from lifesim.scenario.models import Scenario
@@ -33,7 +32,7 @@ class Task:
     path: Path
 
     def result(self) -> dict[str, Any] | None:
-        """Return what the task kept (:func:`measure_fleet`), None if it has not finished."""
+        """Return what the task kept (:func:`measured_scenario`), None if it has not finished."""
         try:
             return json.loads(self.path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -58,7 +57,7 @@ def run_tasks(tasks: Sequence[Task], device: str = "cpu", on_task: Callable[[], 
         if (task.path.parent / _STOP).exists():
             return
         if task.result() is None:
-            kept = measure_fleet(task.scenario, live(task.scenario, executor, device=device))
+            kept = measured_scenario(task.scenario, executor, device)
             atomic_write(task.path, json.dumps(kept, separators=(",", ":"), allow_nan=False) + "\n")
         on_task()
 

@@ -182,6 +182,9 @@ DEVICES = {
     **ENERGY,
 }
 
+REGION = {"region": Column("", "number of the region")}
+"""Of devices.csv and events.parquet, before all others, where there are several regions."""
+
 MEASURES = {
     "in_spec": "time until first out of spec",
     "undetected": "from then until the first alarm raised out of spec, censored if it was in spec again before",

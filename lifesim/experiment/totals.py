@@ -25,7 +25,7 @@ from lifesim.experiment.extremes import PERCENTILE, how_many_matter
 from lifesim.experiment.lives import Lives
 from lifesim.experiment.milestones import milestones, waits
 from lifesim.experiment.observation import Sample
-from lifesim.experiment.silence import silent_spells
+from lifesim.experiment.silence import ENDINGS, silent_spells
 from lifesim.experiment.tables import Seen, Spans
 from lifesim.experiment.traffic import bytes_by_cause
 from lifesim.experiment.wear import bank_wear
@@ -219,13 +219,13 @@ def _group_totals(
     plan: Plan, accounts: Sequence[DeviceAccount], edges_ns: list[int], horizon_ns: int
 ) -> GroupTotals:
     samples: dict[int, list[Sample]] = {edge_ns: [] for edge_ns in edges_ns}
-    spells: dict[str, Counter[int]] = {}
+    spells: dict[str, Counter[int]] = {ending: Counter() for ending in ENDINGS}
     sent: Counter[str] = Counter()
     for account in accounts:
         for sample in account.observed.samples:
             samples[sample.time_ns].append(sample)
         for spell in silent_spells(account):
-            spells.setdefault(spell.ending, Counter())[(spell.end_ns - spell.start_ns) // NS_PER_S] += 1
+            spells[spell.ending][(spell.end_ns - spell.start_ns) // NS_PER_S] += 1
         sent.update(bytes_by_cause(account.events))
     counts = together(a.counts for a in accounts)
     extra = _exact(a.extra_wrong[:, None] for a in accounts)
@@ -313,10 +313,9 @@ def _plus(a: Any, b: Any) -> Any:
             summed.update(b)
             return summed
         case dict():
-            return {
-                key: _plus(a[key], b[key]) if key in a and key in b else a.get(key, b.get(key))
-                for key in a | b
-            }
+            if a.keys() != b.keys():
+                raise ValueError(f"regions of different scenarios: {list(a)}, {list(b)}")
+            return {key: _plus(a[key], b[key]) for key in a}
         case list():
             return [_plus(x, y) for x, y in zip(a, b, strict=True)]
         case int() | Fraction():

@@ -110,12 +110,11 @@ def test_what_is_there_is_not_run_again(directory, tmp_path, monkeypatch):
     """A comparison that grows by a replication and loses a schedule runs two tasks; one that asks for what is there runs none."""
     ran = []
     monkeypatch.setattr(
-        "lifesim.comparison.tasks.measure_fleet",
-        lambda scenario, lives: (
+        "lifesim.comparison.tasks.measured_scenario",
+        lambda scenario, executor, device: (
             ran.append(scenario.replication) or json.loads(kept.read_text(encoding="utf-8"))
         ),
     )
-    monkeypatch.setattr("lifesim.comparison.tasks.live", lambda *args, **more: None)
     copy = tmp_path / "copy"
     (copy / "tasks").mkdir(parents=True)
     for path in (directory / "tasks").iterdir():

@@ -1,11 +1,18 @@
 """What things cost at a scenario's prices, by hand; the other measures are held against a run's summary in test_compare."""
 
+from pathlib import Path
+
 import pytest
 
-from lifesim.comparison.measures import CURVES, MEASURES, WEAR, cost
+from lifesim.comparison.measures import CURVES, MEASURES, WEAR, cost, measure_fleet, measure_regions
 from lifesim.experiment import schema
+from lifesim.experiment.executors import InProcessExecutor
+from lifesim.experiment.lives import live
+from lifesim.experiment.totals import totals_of
+from lifesim.scenario.load import load_scenario
 from lifesim.scenario.prices import Prices
 
+QUICKSTART = Path(__file__).parents[2] / "scenarios" / "quickstart.toml"
 HOUR_NS = 3_600_000_000_000
 FREE = Prices()
 
@@ -51,3 +58,31 @@ def test_what_is_kept_is_what_runs_have():
     assert set(CURVES.values()) <= schema.FLEET.keys()
     assert set(WEAR) <= schema.LAYERS.keys()
     assert {measure.better for measure in MEASURES.values()} == {"higher", "lower"}
+
+
+def test_measures_of_regions_are_those_of_one_fleet_of_all_their_devices():
+    """One region counted twice is a fleet of twice its devices: every measure but those of the spread is that of the one."""
+    scenario = load_scenario(
+        QUICKSTART,
+        ["group.cameras.count=2", "horizon_s=600 d", "report_interval_s=100 d", "group.cameras.site.mean_c=65", "group.cameras.schedule={kind=\"periodic\", interval_s=\"150 d\"}",
+         "prices.per_test=0.5", "prices.per_silent_h=2"],
+    )  # fmt: skip
+    lives = live(scenario, InProcessExecutor())
+    totals = totals_of(lives)
+    one, same, twice = (
+        measure_fleet(scenario, lives),
+        measure_regions(scenario, totals),
+        measure_regions(scenario, totals + totals),
+    )
+    assert one["measures"]["silent_share"] > 0 and one["measures"]["cost"] > 0
+    for name, value in one["measures"].items():
+        expected = None if value is None else pytest.approx(value, rel=1e-12)
+        assert same["measures"][name] == expected, name
+        if name != "accuracy_p05":
+            assert twice["measures"][name] == expected, name
+    assert same["spells"] == one["spells"]
+    for ending, spells in one["spells"].items():
+        assert twice["spells"][ending] == {
+            "seconds": spells["seconds"],
+            "counts": [2 * n for n in spells["counts"]],
+        }
