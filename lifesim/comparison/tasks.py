@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from lifesim.comparison.measures import measured_scenario
 from lifesim.comparison.sharing import SharingExecutor
+from lifesim.experiment.versions import versions
 from lifesim.files import atomic_write
 from lifesim.scenario.load import canonical_json
 from lifesim.scenario.models import Scenario
@@ -42,7 +39,7 @@ class Task:
 def make_task(scenario: Scenario, replication: int, directory: Path) -> Task:
     """Return the task of a scenario in one replication, counted from that of the scenario."""
     drawn = scenario.model_copy(update={"replication": scenario.replication + replication})
-    shaped_by = "\x1f".join([canonical_json(drawn), *_versions(), str(_FORMAT)])
+    shaped_by = "\x1f".join([canonical_json(drawn), *versions(), str(_FORMAT)])
     return Task(drawn, directory / TASKS / f"{hashlib.sha256(shaped_by.encode()).hexdigest()[:32]}.json")
 
 
@@ -70,10 +67,3 @@ def stop_tasks(directory: Path) -> None:
 def allow_tasks(directory: Path) -> None:
     """Take back :func:`stop_tasks`."""
     (directory / TASKS / _STOP).unlink(missing_ok=True)
-
-
-@functools.cache
-def _versions() -> tuple[str, ...]:
-    """What else than the scenario decides about the bytes of a run."""
-    packages = ("lifesim", "numpy", "scipy", "torch")
-    return (*map(importlib.metadata.version, packages), torch.backends.cpu.get_cpu_capability())

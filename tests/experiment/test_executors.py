@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lifesim.experiment.executors import Background, InProcessExecutor, make_executor
+from lifesim.errors import LifesimError
+from lifesim.experiment.executors import Background, InProcessExecutor, SteadyExecutor, make_executor
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,3 +150,65 @@ def test_a_task_that_cannot_be_begun_in_the_background_gives_the_error() -> None
 def test_many_tasks_in_the_background_of_this_process() -> None:
     background = Background(InProcessExecutor(), 1)
     assert [background.submit(operator.neg, i).result() for i in range(2000)] == [-i for i in range(2000)]
+
+
+# -- processes that die --
+
+
+def _dies_once(flag: str, value: int) -> int:
+    """Kill the process in which it runs, unless it has done so before."""
+    try:
+        os.close(os.open(flag, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return value
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_what_a_dead_worker_was_at_is_run_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with make_executor(2) as executor:
+        futures = [
+            executor.submit(_dies_once, str(tmp_path / "died"), i)
+            if i == 3
+            else executor.submit(operator.neg, i)
+            for i in range(8)
+        ]
+        assert [future.result() for future in futures] == [0, -1, -2, 3, -4, -5, -6, -7]
+    assert (tmp_path / "died").exists()
+    assert caplog.messages == ["a worker process has died; what it was at is run again"]
+
+
+def test_a_task_that_kills_every_worker_fails_and_no_other_does() -> None:
+    with make_executor(2) as executor:
+        deadly = executor.submit(_dies)
+        futures = [executor.submit(operator.neg, i) for i in range(6)]
+        with pytest.raises(LifesimError, match="died each time"):
+            deadly.result()
+        assert [future.result() for future in futures] == [-i for i in range(6)]
+        assert executor.submit(operator.neg, 7).result() == -7
+
+
+def test_steady_tasks_begin_in_order_and_can_be_cancelled_before() -> None:
+    held = Held()
+    steady = SteadyExecutor(lambda: held, 2)
+    futures = [steady.submit(operator.truediv, 1, i) for i in range(5)]
+    assert len(held.begun) == 2 and futures[3].cancel() and not futures[0].cancel()
+    for number in range(4):
+        held.end(number)
+    with pytest.raises(ZeroDivisionError):
+        futures[0].result()
+    assert [futures[i].result() for i in (1, 2, 4)] == [1.0, 0.5, 0.25]
+    steady.shutdown()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        steady.submit(operator.neg, 1)
+
+
+def test_processes_compute_with_one_thread_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    with make_executor(2) as executor:
+        assert executor.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+        assert executor.submit(torch.get_num_threads).result() == 1
+    assert os.environ["OMP_NUM_THREADS"] == "7"
