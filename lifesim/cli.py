@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifesim.commands import compare, optimise, paper, report
+from lifesim.commands import compare, optimise, paper, report, sweep
 from lifesim.commands.common import (
     Device,
     Evaluating,
@@ -410,5 +410,5 @@ def _console():
     return Console(width=None if sys.stdout.isatty() else 200)
 
 
-for command in (compare, report, optimise, paper):
+for command in (compare, report, optimise, sweep, paper):
     command.register(app)

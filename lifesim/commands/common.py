@@ -6,11 +6,13 @@ import contextlib
 import enum
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from lifesim.errors import UserError, did_you_mean
 from lifesim.scenario.models import Scenario
 
 
@@ -39,6 +41,31 @@ Seed = Annotated[
 ]
 Evaluating = Annotated[Device, typer.Option(help="Where networks are evaluated.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary.")]
+
+
+ExecutorName = Annotated[
+    str,
+    typer.Option(
+        metavar="WHERE",
+        help="process: in processes of this machine; dask:ADDRESS: on the workers of a dask scheduler, such as dask:tcp://10.0.0.1:8786.",
+    ),
+]
+
+
+def open_executor(where: str, workers: int) -> Executor:
+    """Return the executor that --executor and --workers name; a context manager. Raises UserError."""
+    kind, _, address = where.partition(":")
+    if kind == "dask" and address:
+        from lifesim.experiment.cluster import DaskExecutor
+
+        return DaskExecutor(address)
+    if where != "process":
+        raise UserError(
+            f'--executor: "{where}": must be process or dask:ADDRESS{did_you_mean(kind, ("process", "dask"))}'
+        )
+    from lifesim.experiment.executors import make_executor
+
+    return make_executor(workers)
 
 
 def print_warnings(scenario: Scenario) -> None:

@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -30,6 +30,7 @@ _MOST_KEYS_LISTED = 25
 _PRESET_KEYS = {"network", "technology", "site", "link"}
 
 Key = tuple[str, ...]
+Checked = TypeVar("Checked", bound=Table)
 
 
 def load_scenario(
@@ -76,6 +77,17 @@ def load_network(keys: dict[str, Any], overrides: Sequence[str] = ()) -> Network
         raise UserError(
             "\n".join(_line(p, tables, Path("network"), (), False, Network) for p in problems)
         ) from None
+
+
+def load_tables(path: str | Path, model: type[Checked]) -> Checked:
+    """Read another kind of TOML file, whose shape is ``model``; errors are as those of a scenario file. Raises UserError."""
+    path = Path(path)
+    tables = _read(path)
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        raise UserError("\n".join(_line(p, tables, path, (), False, model) for p in problems)) from None
 
 
 def scenario_digest(scenario: Scenario) -> str:
@@ -341,18 +353,19 @@ def _dotted(key: Key) -> str:
 
 def _show(given: Any) -> str:
     """Show a value as TOML would write it, on one line, cut where it gets long."""
-    shown = _toml(given)
+    shown = toml_text(given)
     return shown if len(shown) <= _GIVEN_WIDTH else shown[: _GIVEN_WIDTH - 3] + "..."
 
 
-def _toml(given: Any) -> str:
+def toml_text(given: Any) -> str:
+    """Return a value as TOML would write it, in one line."""
     match given:
         case dict():
             return (
-                "{" + ", ".join(f"{_dotted((key,))} = {_toml(value)}" for key, value in given.items()) + "}"
+                "{" + ", ".join(f"{_dotted((key,))} = {toml_text(value)}" for key, value in given.items()) + "}"
             )
         case list():
-            return "[" + ", ".join(map(_toml, given)) + "]"
+            return "[" + ", ".join(map(toml_text, given)) + "]"
         case datetime.date() | datetime.time():
             return given.isoformat()
         case str() | bool():
