@@ -46,6 +46,7 @@ def run(
     device: str = "cpu",
     workers: int = 1,
     force: bool = False,
+    resume: bool = False,
     progress: Callable[[float, str], None] | None = None,
 ) -> Result:
     """Run a scenario, write its results to ``directory``, and return them as pandas frames.
@@ -56,6 +57,7 @@ def run(
     device : torch device, "cpu" or "cuda"
     workers : processes for retraining and accuracy; the same bytes for any number
     force : replace the results in a directory that is not empty
+    resume : go on with a run of this scenario that was interrupted or killed there
     progress : called with the share done and what is being done
 
     Raises UserError (unusable input), LifesimError (anything else that was foreseen).
@@ -63,7 +65,14 @@ def run(
     from lifesim.experiment.run import run_to_directory
 
     return run_to_directory(
-        scenario, directory, stepped=stepped, device=device, workers=workers, force=force, progress=progress
+        scenario,
+        directory,
+        stepped=stepped,
+        device=device,
+        workers=workers,
+        force=force,
+        resume=resume,
+        progress=progress,
     )
 
 

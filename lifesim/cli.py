@@ -6,6 +6,7 @@ imported by the command that needs it, so that ``--help``, ``schema``, ``presets
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import math
@@ -23,11 +24,13 @@ from lifesim.commands import compare, optimise, paper, report, sweep
 from lifesim.commands.common import (
     Device,
     Evaluating,
+    ExecutorName,
     Overrides,
     Quiet,
     ScenarioFile,
     Seed,
     fetch_data,
+    open_executor,
     print_warnings,
     progress_bar,
 )
@@ -122,9 +125,16 @@ def run(
         ),
     ] = False,
     device: Evaluating = Device.cpu,
+    executor: ExecutorName = "process",
     workers: Annotated[
         int, typer.Option(metavar="N", min=1, help="Processes; the CSVs do not depend on it.")
     ] = 1,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with a run in DIR that was interrupted or killed; begin it if there is none."
+        ),
+    ] = False,
     log_json: Annotated[
         Path | None,
         typer.Option(
@@ -142,22 +152,29 @@ def run(
       lifesim run scenarios/quickstart.toml -o results/first --seed 7
       lifesim run scenarios/quickstart.toml --set horizon_s="2 y" --set group.cameras.count=100
       lifesim run scenarios/quickstart.toml --set 'group.cameras.schedule={kind="never"}'
+      lifesim run scenarios/fleet_1000.toml -o results/fleet --workers 2 --resume
     """
+    if resume and force:
+        raise UserError("--resume, --force: one goes on with what is there, the other replaces it; give one of them")
     loaded = load_scenario(scenario, overrides or (), seed)
     directory = output if output is not None else Path("results") / f"{loaded.name}-{loaded.seed}"
     if not quiet:
         print_warnings(loaded)
     fetch_data(loaded)
-    with progress_bar(quiet) as progress:
+    with progress_bar(quiet) as progress, contextlib.ExitStack() as stack:
         from lifesim.experiment.run import run_to_directory
 
+        # One of this machine begins its processes when the directory has been found fit.
+        cluster = None if executor == "process" else stack.enter_context(open_executor(executor, workers))
         result = run_to_directory(
             loaded,
             directory,
             stepped=stepped,
             device=device.value,
-            workers=workers,
+            workers=getattr(cluster, "workers", workers),
             force=force,
+            resume=resume,
+            executor=cluster,
             progress=progress,
             log_json=log_json,
         )

@@ -14,24 +14,32 @@ from typing import Any, BinaryIO
 import torch
 
 from lifesim.errors import UserError
+from lifesim.experiment.journal import Journal
 from lifesim.experiment.results import FILES
 from lifesim.experiment.stopwatch import peak_memory_bytes
+from lifesim.experiment.versions import versions
 from lifesim.files import atomic_file, atomic_write
 from lifesim.scenario.load import canonical_json, scenario_digest
 from lifesim.scenario.models import Scenario
 
+JOURNAL = "run.journal"
+_JOURNAL_FORMAT = "1"  # raised when what is written down, or what it depends on, changes
 _PACKAGES = ("lifesim", "numpy", "pandas", "pyarrow", "scipy", "simpy", "torch", "zstandard")
 
 
 class ResultDirectory:
     """Where a run of ``scenario`` writes; ``how`` (workers, ...) is noted in the manifest.
 
-    Raises UserError where ``path`` cannot take results, or holds something and ``force`` is not given. Nothing is touched before
-    :meth:`clear`.
+    Raises UserError where ``path`` cannot take results, or holds something and ``force`` is not given; to ``resume``, where it holds anything but
+    a run of this scenario. ``finished``: it holds all of that. Nothing is touched before :meth:`clear`.
     """
 
-    def __init__(self, path: Path, scenario: Scenario, how: dict[str, Any], force: bool):
-        _refuse_to_mix(path, force)
+    def __init__(
+        self, path: Path, scenario: Scenario, how: dict[str, Any], force: bool, resume: bool = False
+    ):
+        self.finished = resume and _refuse_other(path, scenario_digest(scenario))
+        if not resume:
+            _refuse_to_mix(path, force)
         self.path = path
         self._scenario = scenario
         self._how = how
@@ -39,10 +47,24 @@ class ResultDirectory:
         self._parts: dict[str, dict[str, float]] = {}
         self._phase_started = time.perf_counter()
 
-    def clear(self) -> None:
-        """Remove the result files of an earlier run; what else lies there stays."""
-        for name in FILES:
+    def clear(self, journal: bool = True) -> None:
+        """Remove the result files of an earlier run, and what it left unfinished; what else lies there stays, and so does the journal if told so."""
+        for name in (*FILES, *([JOURNAL] if journal else [])):
             (self.path / name).unlink(missing_ok=True)
+            for unfinished in self.path.glob(f".{name}.*.part"):
+                unfinished.unlink(missing_ok=True)
+
+    def journal(self) -> Journal:
+        """Open the journal of the run."""
+        return Journal(self.path / JOURNAL, self._about())
+
+    def _about(self) -> dict[str, str]:
+        return {
+            "scenario": scenario_digest(self._scenario),
+            "device": str(self._how.get("device")),
+            "versions": " ".join(versions()),
+            "format": _JOURNAL_FORMAT,
+        }
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file, whole or not at all."""
@@ -88,6 +110,32 @@ class ResultDirectory:
             "peak_memory_bytes": peak_memory_bytes(),
         }
         self.write_json("manifest.json", manifest)
+
+
+def _refuse_other(path: Path, digest: str) -> bool:
+    """Return whether a directory holds a finished run of the scenario. Raises UserError where it holds something else than a run of it."""
+    try:
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path}: is a file, not a directory")
+        if not path.is_dir() or not any(path.iterdir()):
+            return False
+        manifest = path / "manifest.json"
+        if not manifest.is_file():
+            if (path / JOURNAL).is_file():
+                return False  # killed before it got so far; the journal says whose it is
+            raise UserError(f"{path}: holds no run that could be resumed; -o names its directory")
+        try:
+            there = json.loads(manifest.read_text(encoding="utf-8"))
+            status, other = there["status"], there["scenario_digest"]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{manifest}: is not the manifest of a run") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be used: {error.strerror}") from error
+    if other != digest:
+        raise UserError(
+            f"{path}: holds a run of another scenario (digest {other[:12]}, not {digest[:12]}): file, --set and --seed must be what they were"
+        )
+    return status == "finished"
 
 
 @functools.cache

@@ -87,7 +87,8 @@ def live(
         TimedExecutor(executor, "retraining", watch),
         torch_device=device,
         stepped=stepped,
-        looks_ahead=executor if workers > 1 else None,
+        looks_ahead=executor,
+        early=workers > 1,
         on_progress=on_progress,
         on_record=records.append,
     )

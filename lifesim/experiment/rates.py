@@ -36,9 +36,7 @@ def failure_rate(waits: Sequence[Wait], confidence: float = CONFIDENCE) -> Failu
     the exact interval of the mean of a Poisson count (Garwood 1936), as JESD85 has it for FIT. Without an event there is no lower bound
     to be wrong about, and the upper one is one-sided: chi2(confidence; 2) / 2T = -ln(alpha) / T.
     """
-    return rate_of(
-        sum(wait.happened for wait in waits), sum(wait.duration_ns for wait in waits), confidence
-    )
+    return rate_of(sum(wait.happened for wait in waits), sum(wait.duration_ns for wait in waits), confidence)
 
 
 def rate_of(events: int, at_risk_ns: int, confidence: float = CONFIDENCE) -> FailureRate:

@@ -68,10 +68,10 @@ def simulate_region(
 
 
 def results_in_order(
-    executor: Executor, workers: int, work: Callable[[int], Result], numbers: Sequence[int]
+    submit: Callable[[int], Future[Result]], numbers: Sequence[int], workers: int
 ) -> Iterator[Result]:
-    """Yield ``work`` of each number, in order. A few are begun ahead, so that workers have work and few results wait."""
-    begun: deque[Future] = deque()
+    """Yield the results of what is submitted for each number, in order. A few are begun ahead, so that workers have work and few results wait."""
+    begun: deque[Future[Result]] = deque()
     left = iter(numbers)
     try:
         while True:
@@ -79,7 +79,7 @@ def results_in_order(
                 len(begun) < (_AHEAD * workers if workers > 1 else 1)
                 and (number := next(left, None)) is not None
             ):
-                begun.append(executor.submit(work, number))
+                begun.append(submit(number))
             if not begun:
                 return
             yield begun.popleft().result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from lifesim.experiment.lives import OBSERVED, Progress, live
 from lifesim.experiment.log import open_log
 from lifesim.experiment.merged import merged_bytes, merged_summary
 from lifesim.experiment.regions import results_in_order, simulate_region
+from lifesim.experiment.remembering import RememberingExecutor
 from lifesim.experiment.results import Result
 from lifesim.experiment.stopwatch import Stopwatch
 from lifesim.experiment.summary import summarise
@@ -28,6 +30,8 @@ from lifesim.fleet.outlook import Outlook, outlook
 from lifesim.fleet.records import DeviceRecord
 from lifesim.scenario.load import scenario_digest
 from lifesim.scenario.models import Scenario
+
+_log = logging.getLogger("lifesim")
 
 
 def run_to_directory(
@@ -38,13 +42,16 @@ def run_to_directory(
     device: str = "cpu",
     workers: int = 1,
     force: bool = False,
+    resume: bool = False,
+    executor: Executor | None = None,
     progress: Progress | None = None,
     log_json: str | Path | None = None,
 ) -> Result:
     """Run a scenario and write its result directory; see docs/outputs.md for the files.
 
-    The CSVs depend on the scenario and its seed alone (on one type of processor and the same versions), whatever ``stepped`` or
-    ``workers``. Raises UserError if ``directory`` holds files and ``force`` is not given, or for a torch ``device`` that is not there. On
+    The CSVs depend on the scenario and its seed alone (on one type of processor and the same versions), whatever ``stepped``,
+    ``workers`` or ``executor``, which replaces the processes of this machine. While it runs, what has been worked out goes to a journal in the directory; with
+    ``resume`` a run that was interrupted or killed looks it up and goes on, and one that has finished is left as it is. Raises UserError if ``directory`` holds files and ``force`` is not given, or for a torch ``device`` that is not there. On
     KeyboardInterrupt the trace so far and a manifest that says "interrupted" are written, and the exception goes on. After any other
     error the manifest says "failed".
     """
@@ -54,31 +61,45 @@ def run_to_directory(
         raise UserError(f"--workers {workers}: must be at least 1")
     expected = outlook(scenario)
     how = {"stepped": stepped, "device": device, "workers": workers}
-    output = ResultDirectory(Path(directory), scenario, how, force)
+    output = ResultDirectory(Path(directory), scenario, how, force, resume)
+    if output.finished:
+        return Result(output.path)
     records: list[DeviceRecord] = []
     with open_log(log_json, scenario=scenario.name, seed=scenario.seed) as log:
         try:
-            output.clear()
-            output.write_manifest("running")
-            log.info("run started", directory=str(directory), digest=scenario_digest(scenario), **how)
-            for warning in expected.warnings:
-                log.warning(warning)
-            with make_executor(workers) as executor:
-                run = _run if scenario.regions.count == 1 else _run_regions
-                run(
-                    scenario,
-                    expected,
-                    output,
-                    executor,
-                    workers,
-                    stepped,
-                    device,
-                    progress or _no_progress,
-                    log,
-                    records,
-                )
-            output.write_manifest("finished")
+            if not resume:
+                output.clear()
+            with output.journal() as journal:
+                output.clear(journal=False)
+                output.write_manifest("running")
+                log.info("run started", directory=str(directory), digest=scenario_digest(scenario), **how)
+                for warning in expected.warnings:
+                    log.warning(warning)
+                if resume:
+                    log.info("resumed", results=len(journal), dropped_bytes=journal.dropped)
+                if journal.dropped:
+                    _log.warning(
+                        f"{journal.path}: the last {journal.dropped} bytes are not whole; what they were is worked out again"
+                    )
+                with contextlib.ExitStack() as stack:
+                    run = _run if scenario.regions.count == 1 else _run_regions
+                    run(
+                        scenario,
+                        expected,
+                        output,
+                        RememberingExecutor(executor or stack.enter_context(make_executor(workers)), journal),
+                        workers,
+                        stepped,
+                        device,
+                        progress or _no_progress,
+                        log,
+                        records,
+                    )
+                output.write_manifest("finished")
+                journal.delete()
             log.info("run finished")
+        except UserError:  # about the journal: nothing has been touched
+            raise
         except KeyboardInterrupt:
             if scenario.regions.count == 1:
                 output.write(
@@ -160,11 +181,11 @@ def _run_regions(
     """The same for a fleet of regions, each a task of ``executor``; what is told apart by region is written as regions finish."""
     count = scenario.regions.count
     progress(0.0, "regions")
-    work = functools.partial(simulate_region, scenario, stepped=stepped, device=device)
+    submit = functools.partial(executor.submit, simulate_region, scenario, stepped=stepped, device=device)
     totals: FleetTotals | None = None
     with output.open("devices.csv") as devices, output.open("events.parquet") as events:
         trace: pyarrow.parquet.ParquetWriter | None = None
-        for done, result in enumerate(results_in_order(executor, workers, work, range(count)), 1):
+        for done, result in enumerate(results_in_order(submit, range(count), workers), 1):
             totals = result.totals if totals is None else totals + result.totals
             number = scenario.regions.first + result.number
             rows = {"region": [number] * len(result.devices["device"])} | result.devices

@@ -39,15 +39,16 @@ class Announcement:
 
 
 class Lookahead:
-    """Gathers the windows of many devices. ``executor``: of other processes that look into them; None for this one."""
+    """Gathers the windows of many devices. ``executor``: looks into them; None for this process. ``early``: it begins as soon as there are enough."""
 
-    def __init__(self, executor: Executor | None = None) -> None:
+    def __init__(self, executor: Executor | None = None, early: bool = True) -> None:
         self._executor = executor
+        self._early = early and executor is not None
         self._waiting: list[Announcement] = []
 
     def announce(self, prepare: Callable[[Sequence[int]], Window], times_ns: Sequence[int]) -> Announcement:
         """Add a window, which ``prepare`` makes of its times when it is looked into: then, or at the next announcement."""
-        if self._executor is not None and len(self._waiting) >= _AT_A_TIME:
+        if self._early and len(self._waiting) >= _AT_A_TIME:
             self.settle()
         announcement = Announcement(times_ns, self, prepare)
         self._waiting.append(announcement)

@@ -65,19 +65,21 @@ def simulate(
     torch_device: str = "cpu",
     stepped: bool = False,
     looks_ahead: Executor | None = None,
+    early: bool = True,
     on_progress: Callable[[int], None] = lambda now_ns: None,
     on_record: Callable[[DeviceRecord], None] = lambda record: None,
 ) -> FleetRecord:
     """Simulate all devices from 0 to the horizon.
 
-    ``executor`` is for retrainings; ``looks_ahead`` for the visits to come, which this process looks into if it is None.
+    ``executor`` is for retrainings; ``looks_ahead`` for the visits to come, which this process looks into if it is None;
+    ``early``: as soon as there are enough of them, else when one is needed.
     ``stepped`` wakes every device at every visit instead of skipping ahead, and reads every test on the plain path; the record is the same.
     ``on_progress`` is called now and then with the time up to which everything has happened, ``on_record`` with each device's record before the start: they are filled as
     time passes, so whoever holds them when the run is interrupted holds what has happened.
     """
     env = simpy.Environment(initial_time=0)
     # A GPU takes whole networks; the plain path is the one to ask there, and where every visit is stepped to.
-    lookahead = None if stepped or torch_device != "cpu" else Lookahead(looks_ahead)
+    lookahead = None if stepped or torch_device != "cpu" else Lookahead(looks_ahead, early)
     horizon_ns = to_ns(scenario.horizon_s)
     service = make_service(env, scenario, executor)
     backhauls = make_backhauls(env, scenario)

@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import math
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -199,11 +200,14 @@ def test_results_come_in_order_and_few_are_begun_ahead() -> None:
         begun.append(number)
         return number * number
 
-    results = results_in_order(InProcessExecutor(), 1, work, range(5))
+    def submit(number: int) -> Future:
+        return InProcessExecutor().submit(work, number)
+
+    results = results_in_order(submit, range(5), 1)
     assert begun == [] and next(results) == 0 and begun == [0]
     assert list(results) == [1, 4, 9, 16]
     begun.clear()
-    assert next(results_in_order(InProcessExecutor(), 2, work, range(9))) == 0
+    assert next(results_in_order(submit, range(9), 2)) == 0
     assert len(begun) == 4
 
 
