@@ -26,6 +26,8 @@ from lifesim.scenario.presets import load_preset
 from lifesim.scenario.prices import Prices
 from lifesim.scenario.table import PresetTable, Table
 from lifesim.scenario.units import UNITS, Quantity
+from lifesim.sweep.schema import SweepFile
+from lifesim.sweep.sensitivity import COLUMNS as SENSITIVITY_COLUMNS
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/make_reference.py from the code. Change the code, then run it. -->\n"
@@ -88,7 +90,8 @@ _OUTPUTS_HEAD = """# What a run writes
   `peak_memory_bytes` of the run without its workers.
 - CSV means: UTF-8, comma, one header line, a line feed ends a line, a point is the decimal sign, empty
   where there is no value.
-- Every file is written whole or not at all.
+- Every file is written whole or not at all. While a run goes on, `run.journal` lies beside them, with which `--resume` goes on after a
+  kill ([how](scaling.md#resume)).
 - Column names carry their unit; a year is 365 days exactly. Seconds are exact decimals of whole
   nanoseconds, so the states of a row add up exactly: ten states of a device sum to the horizon. (A float
   in pandas keeps some 16 digits of them.)
@@ -181,6 +184,22 @@ _OPTIMUM_HEAD = """
 """
 
 
+_SWEEP_HEAD = """
+# What a sweep writes
+
+`lifesim sweep` writes a Parquet data set, `sweep.parquet/`, with one row a point, schedule and replication (`point`, `schedule`, `replication`, a column for
+each key that was varied, and the measures above), pictures, and `sensitivity.csv`; [what each is](scaling.md#sweeps).
+
+| Column | Meaning |
+|---|---|
+"""
+
+_SWEEP_KEYS_HEAD = """
+Keys of a sweep file:
+
+"""
+
+
 def _comparison() -> str:
     """Return the part about comparisons and optimisations."""
     parts = [_COMPARISON_HEAD]
@@ -190,6 +209,10 @@ def _comparison() -> str:
         parts.append(f"\n## {name}\n\n" + _column_table(columns))
     parts.append(_OPTIMUM_HEAD)
     parts += [f"| `{name}` | {meaning} |\n" for name, meaning in EVALUATION_COLUMNS.items()]
+    parts.append(_SWEEP_HEAD)
+    parts += [f"| `{name}` | {meaning} |\n" for name, meaning in SENSITIVITY_COLUMNS.items()]
+    parts.append(_SWEEP_KEYS_HEAD)
+    parts.append(_key_table(SweepFile.model_fields))
     return "".join(parts)
 
 
@@ -299,6 +322,8 @@ def _default(key: str, field: FieldInfo) -> str:
     default = field.default
     if isinstance(default, Table):
         return f"kind `{default.kind}`" if hasattr(default, "kind") else "its defaults"
+    if isinstance(default, tuple) and default:
+        return f"`{', '.join(default)}`"
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"
     return "" if default in (None, ()) else f"`{default}`" if default != {} else "none"

@@ -58,6 +58,10 @@ class ResultDirectory:
         """Open the journal of the run."""
         return Journal(self.path / JOURNAL, self._about())
 
+    def forget(self) -> None:
+        """Remove the journal of a run that was killed when all had been written."""
+        (self.path / JOURNAL).unlink(missing_ok=True)
+
     def _about(self) -> dict[str, str]:
         return {
             "scenario": scenario_digest(self._scenario),

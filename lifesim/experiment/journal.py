@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from lifesim.errors import UserError
+from lifesim.errors import LifesimError, UserError
 
 try:
     import fcntl
@@ -38,7 +38,7 @@ class Journal:
     """The journal at ``path``, of what ``about`` describes (names and values as text); made if there is none, and locked while it is open.
 
     ``dropped``: bytes at the end that did not match their hash and were cut off. Raises UserError for a file that is no journal or is about something else, or
-    that another process has open, and OSError where it cannot be written; nothing of such a file is changed.
+    that another process has open, and OSError where it cannot be opened; nothing of such a file is changed.
     """
 
     def __init__(self, path: Path, about: Mapping[str, str]):
@@ -79,7 +79,7 @@ class Journal:
         return None if record is None or record[0] != key else record[1]
 
     def add(self, key: bytes, contents: bytes) -> None:
-        """Keep something, unless something is kept under this key. Raises OSError (the disk is full): then nothing of it is in the journal."""
+        """Keep something, unless something is kept under this key. Raises LifesimError (the disk is full): then nothing of it is in the journal."""
         with self._lock:
             if key not in self._places:
                 self._append(key, contents)
@@ -101,7 +101,7 @@ class Journal:
         except OSError as error:
             with contextlib.suppress(OSError):
                 self._file.truncate(self._end)
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
+            raise LifesimError(f"{self.path}: {error.strerror}; what is in it can be gone on with") from error
         if key != _HEAD_KEY:
             self._places[key] = self._end + _FRONT + KEY_BYTES, len(contents)
         self._end += len(record)

@@ -63,8 +63,10 @@ def run_to_directory(
     how = {"stepped": stepped, "device": device, "workers": workers}
     output = ResultDirectory(Path(directory), scenario, how, force, resume)
     if output.finished:
+        output.forget()
         return Result(output.path)
     records: list[DeviceRecord] = []
+    begun = False  # nothing of another run has been touched before that
     with open_log(log_json, scenario=scenario.name, seed=scenario.seed) as log:
         try:
             if not resume:
@@ -72,6 +74,7 @@ def run_to_directory(
             with output.journal() as journal:
                 output.clear(journal=False)
                 output.write_manifest("running")
+                begun = True
                 log.info("run started", directory=str(directory), digest=scenario_digest(scenario), **how)
                 for warning in expected.warnings:
                     log.warning(warning)
@@ -98,8 +101,6 @@ def run_to_directory(
                 output.write_manifest("finished")
                 journal.delete()
             log.info("run finished")
-        except UserError:  # about the journal: nothing has been touched
-            raise
         except KeyboardInterrupt:
             if scenario.regions.count == 1:
                 output.write(
@@ -109,8 +110,9 @@ def run_to_directory(
             log.warning("run interrupted")
             raise
         except Exception as error:
-            with contextlib.suppress(OSError):  # the disk may be full
-                output.write_manifest("failed")
+            if begun:
+                with contextlib.suppress(OSError):  # the disk may be full
+                    output.write_manifest("failed")
             log.error("run failed", error=repr(error))
             if isinstance(error, OSError):
                 raise LifesimError(f"{error.filename or directory}: {error.strerror or error}") from error
@@ -184,20 +186,22 @@ def _run_regions(
     submit = functools.partial(executor.submit, simulate_region, scenario, stepped=stepped, device=device)
     totals: FleetTotals | None = None
     with output.open("devices.csv") as devices, output.open("events.parquet") as events:
-        trace: pyarrow.parquet.ParquetWriter | None = None
-        for done, result in enumerate(results_in_order(submit, range(count), workers), 1):
-            totals = result.totals if totals is None else totals + result.totals
-            number = scenario.regions.first + result.number
-            rows = {"region": [number] * len(result.devices["device"])} | result.devices
-            devices.write(tables.csv_bytes(rows, header=done == 1))
-            of_region = result.events.add_column(
-                0, "region", [pa.repeat(pa.scalar(number, pa.int32()), len(result.events))]
-            )
-            trace = trace or pyarrow.parquet.ParquetWriter(events, of_region.schema, compression="zstd")
-            trace.write_table(of_region)
-            log.info("region ended", region=number)
-            progress(done / count, f"region {done} of {count}")
-        trace.close()
+        with contextlib.ExitStack() as open_until_then:
+            trace: pyarrow.parquet.ParquetWriter | None = None
+            for done, result in enumerate(results_in_order(submit, range(count), workers), 1):
+                totals = result.totals if totals is None else totals + result.totals
+                number = scenario.regions.first + result.number
+                rows = {"region": [number] * len(result.devices["device"])} | result.devices
+                devices.write(tables.csv_bytes(rows, header=done == 1))
+                of_region = result.events.add_column(
+                    0, "region", [pa.repeat(pa.scalar(number, pa.int32()), len(result.events))]
+                )
+                trace = trace or open_until_then.enter_context(
+                    pyarrow.parquet.ParquetWriter(events, of_region.schema, compression="zstd")
+                )
+                trace.write_table(of_region)
+                log.info("region ended", region=number)
+                progress(done / count, f"region {done} of {count}")
         output.phase_done("regions")
         for name, contents in merged_bytes(totals).items():
             output.write(name, contents)

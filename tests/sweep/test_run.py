@@ -233,7 +233,7 @@ def test_a_directory_of_something_else_is_refused(sweep_file: Path, tmp_path: Pa
 
 def test_a_full_disk_is_said(sweep_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self, key, contents):
-        raise OSError(28, "No space left on device", str(self.path))
+        raise LifesimError(f"{self.path}: No space left on device")
 
     monkeypatch.setattr(Journal, "add", full)
     with pytest.raises(LifesimError, match="tasks.journal: No space left"):
