@@ -26,6 +26,7 @@ from lifesim.streams import generator, stream_key
 
 ROOT = Path(__file__).parents[2]
 FLEET = Path(__file__).with_name("fleet.toml")
+QUICKSTART = ROOT / "scenarios" / "quickstart.toml"
 DAY_S = 86_400.0
 SAME_BYTES = [name for name in FILES if name != "manifest.json"]
 
@@ -130,6 +131,7 @@ def test_regions_that_have_finished_are_not_run_again(
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("mlp_model")
 def test_processes_killed_at_random_moments_go_on(tmp_path: Path) -> None:
     """Two real kills; tests/benchmarks/kills.py does twenty."""
     changes = ["horizon_s=300 d", "report_interval_s=100 d"]
@@ -156,7 +158,7 @@ def test_processes_killed_at_random_moments_go_on(tmp_path: Path) -> None:
         process.wait()
     done = subprocess.run([*command, "-o", str(where), "--resume"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    run_to_directory(load_scenario(FLEET, changes), tmp_path / "whole")
+    run_to_directory(load_scenario(QUICKSTART, changes), tmp_path / "whole")
     assert contents(where) == contents(tmp_path / "whole")
 
 
