@@ -77,11 +77,11 @@ class SweepFile(Table):
     scenario: str
     """Scenario file, as seen from the sweep file."""
     set: ListOf[str] = ()
-    """Changes to it, as `lifesim run --set` takes them."""
+    """Changes to it, as --set of `lifesim run` takes them."""
     seed: int | None = Field(default=None, ge=0, le=2**63 - 1)
     """Seed, instead of the scenario's."""
     schedules: str = "scenario"
-    """Schedules, as `lifesim compare --schedules` takes them; "scenario" is the scenario's own."""
+    """Schedules, as --schedules of `lifesim compare` takes them; "scenario" is the scenario's own."""
     replications: int = Field(default=1, ge=1, le=1_000_000)
     """Fleets that each point is tried on."""
     design: Design = Grid(kind="grid")
