@@ -23,7 +23,12 @@ from lifesim.streams import generator, stream_key
 
 ROOT = Path(__file__).parents[2]
 SCENARIO = ROOT / "scenarios" / "quickstart.toml"
-CHANGES = ("group.cameras.count=6", "horizon_s=3 y")
+CHANGES = (
+    "group.cameras.count=3",
+    "horizon_s=3 y",
+    "group.cameras.site.mean_c=65",
+    "cloud.retraining.steps=50",
+)
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -63,7 +68,9 @@ def main(
                 process = subprocess.Popen([*command, "-o", str(where)], cwd=ROOT, start_new_session=True)
                 try:
                     process.wait(float(rng.random()) * took_s)
-                    break  # it was quicker
+                    if done:
+                        break  # it was quicker
+                    shutil.rmtree(where)
                 except subprocess.TimeoutExpired:
                     process.send_signal(signal.SIGKILL)
                     process.wait()
@@ -73,6 +80,7 @@ def main(
             start = time.monotonic()
             subprocess.run([*command, "-o", str(where)], cwd=ROOT, check=True)
             last_s = time.monotonic() - start
+            took_s = min(took_s, max(last_s, took_s / 2))  # the first run was slow: nothing had been compiled
             left = sorted(path.name for path in where.iterdir())
             if contents(where) != contents(whole) or left != sorted(FILES):
                 print(f"after {done} kills: the files differ ({', '.join(left)})")
