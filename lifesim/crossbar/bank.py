@@ -206,6 +206,10 @@ class Bank:
             programmed.extra,
         )
 
+    def reloads_since(self, programmed: Programmed, times_ns: Sequence[int]) -> np.ndarray:
+        """Return how many reloads there have been since the interventions, by each time (int64), of a bank that has any."""
+        return np.maximum(np.asarray(times_ns) // self.reload_period_ns - self._last_reload(programmed), 0)
+
     def _last_reload(self, programmed: Programmed) -> int:
         """Return the number of the last reload that no longer counts: those after it came since the interventions."""
         return max(programmed.time_ns, programmed.resumed_ns) // self.reload_period_ns
@@ -312,7 +316,7 @@ class Bank:
         if self.write.failure_probability >= _NEGLIGIBLE:
             return None
         period_ns, first = self.reload_period_ns, self._last_reload(programmed)
-        reloads = np.maximum(np.array(times_ns) // period_ns - first, 0)
+        reloads = self.reloads_since(programmed, times_ns)
         if (programmed.patches or programmed.idle) and not reloads.all():  # which the next reload ends
             return None
         exposures = self.wear.exposure(programmed, reloads * self.layers)

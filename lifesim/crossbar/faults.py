@@ -11,6 +11,7 @@ import numpy as np
 
 from lifesim.crossbar.encoding import SLC, Encoding
 from lifesim.crossbar.overlay import Overlay, Written
+from lifesim.crossbar.programming import among
 from lifesim.streams import generator
 
 
@@ -50,7 +51,7 @@ class FaultMap:
         if self is other:
             return 0
         pairs = zip(self.cells, other.cells, strict=True)
-        return sum(len(np.setdiff1d(c, o, assume_unique=True)) for c, o in pairs if len(c))
+        return sum(len(c) - int(np.count_nonzero(among(c, o))) for c, o in pairs if len(c))
 
     def without(self, other: FaultMap) -> FaultMap:
         """Return the cells of this map that are not in ``other``."""

@@ -18,7 +18,13 @@ import numpy as np
 from lifesim.crossbar.programming import Patch, Programmed, among
 from lifesim.crossbar.tiles import HalfSelects, Tiling
 from lifesim.physics.distributions import LifeDistribution
-from lifesim.physics.fates import CellFates, Failures, Populations, none_can_fail, none_fails
+from lifesim.physics.fates import (
+    CellFates,
+    Failures,
+    Populations,
+    none_can_fail,
+    none_fails,
+)
 from lifesim.physics.permutation import permute
 from lifesim.physics.temperature import AgeingClock
 from lifesim.streams import stream_key
@@ -94,6 +100,8 @@ class Retention(_HarmedByItselfAlone):
         return self.clock.at(time_ns / NS_PER_S)
 
     def readings(self, times_ns: Sequence[int]) -> np.ndarray:
+        if isinstance(times_ns, np.ndarray):
+            return self.clock.at_many(times_ns / NS_PER_S)
         return self.clock.at_many(np.array([time_ns / NS_PER_S for time_ns in times_ns]))
 
     def most_within(self, duration_ns: int) -> float:
@@ -239,6 +247,11 @@ class SoftFates:
             found += self._aged(patch.ordinal, times_ns, exposure, functools.partial(among, of=patch.cells))
         return found
 
+    @property
+    def keys(self) -> tuple[int, int]:
+        """The streams of the cells with a limit of their own, and of those whose limit the programming of the whole bank has drawn."""
+        return self._own_key, self._drawn_key(self._now.epoch)
+
     def _aged(
         self,
         ordinal: int,
@@ -338,13 +351,16 @@ class SoftFates:
         return round(self.mechanism.cell_share * self._n_cells)
 
     def _make_own(self, known: Failures) -> CellFates:
-        key = stream_key(self._key, f"{self.mechanism.name} of the cell")
-        return CellFates(key, self._n_own, self.mechanism.limits, self._place_own, known)
+        return CellFates(self._own_key, self._n_own, self.mechanism.limits, self._place_own, known)
 
     def _make_drawn(self, ordinal: int, known: Failures) -> CellFates:
         key = self._drawn_key(self._now.epoch, *((ordinal,) if ordinal else ()))
         n_drawn = self._n_cells - self._n_own
         return CellFates(key, n_drawn, self.mechanism.limits, self._place_drawn, known)
+
+    @property
+    def _own_key(self) -> int:
+        return stream_key(self._key, f"{self.mechanism.name} of the cell")
 
     def _drawn_key(self, *programming: int) -> int:
         return stream_key(self._key, f"{self.mechanism.name} of the programming", *programming)

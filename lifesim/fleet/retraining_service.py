@@ -20,7 +20,7 @@ from lifesim.fleet.cloud import Cloud, Job
 from lifesim.fleet.device import Device
 from lifesim.fleet.link import Direction, Link
 from lifesim.fleet.outages import Outages
-from lifesim.fleet.redeployment import Agreement, Redeployment, Retraining, prepare
+from lifesim.fleet.redeployment import Agreement, Redeployment, prepare
 from lifesim.fleet.service import ServiceTime
 from lifesim.network.model import Model
 from lifesim.recovery.coding import MessageError
@@ -40,15 +40,20 @@ _SHORT = bytes(12)  # what a request or notice takes: kind, number and checksum;
 
 @dataclass(slots=True)
 class Desk:
-    """What the cloud keeps of one device: its link, the model that it runs, the newest map received, the job in progress."""
+    """What the cloud keeps of one device: its link, the model that it runs, the newest map received, the job in progress.
+
+    ``task`` makes a job from the model and the map, ``prepare`` does it. ``predicted``: no model is kept, as none is made.
+    """
 
     device: Device
     link: Link
     model: Model
     layer_cells: tuple[int, ...]
-    task: Callable[[Model, FaultMap], Retraining]
+    task: Callable[[Model, FaultMap], Any]
     service_key: int  # of the stream of its jobs' service times
     agreement: Agreement | None = None
+    prepare: Callable[[Any], bytes] | None = None  # None: the retraining itself
+    predicted: bool = False
     incremental: bool = False  # maps travel as what is new since ``acknowledged``
     acknowledged: FaultMap | None = (
         None  # the newest that the device knows to have arrived: a redeployment answered it
@@ -118,6 +123,8 @@ class RetrainingService:
             old.task,
             old.service_key,
             old.agreement,
+            old.prepare,
+            old.predicted,
             old.incremental,
         )
         self.open_desk(fresh)
@@ -192,7 +199,8 @@ class RetrainingService:
         desk.device.log("retraining_end", job.service_ns)
 
         redeployment = Redeployment.decode(message)
-        desk.model = redeployment.applied(desk.model, desk.agreement)
+        if not desk.predicted:
+            desk.model = redeployment.applied(desk.model, desk.agreement)
         size = str(len(redeployment.delta))
         yield from self._deliver(desk, "redeployment", message, Redeployment.decode, size)
         desk.pending, desk.result, desk.acknowledged = False, None, desk.solved_map
@@ -203,4 +211,4 @@ class RetrainingService:
         desk: Desk = job.payload
         desk.device.log("retraining_start", job.waiting_ns)
         desk.solved_map = desk.newest_map
-        desk.result = self._executor.submit(prepare, desk.task(desk.model, desk.newest_map))
+        desk.result = self._executor.submit(desk.prepare or prepare, desk.task(desk.model, desk.newest_map))

@@ -119,6 +119,11 @@ class Snapshot:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
         return tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
 
+    def lost_cells(self, time_ns: int) -> list[tuple[int, int]]:
+        """Return how many cells of each bank are stuck at ``time_ns``, and how many have expired."""
+        faults = self.held_at(time_ns).faults
+        return [(len(of_bank.stuck), len(np.unique(of_bank.expired))) for of_bank in faults]
+
     def written_at(self, time_ns: int) -> tuple[int, np.ndarray]:
         """Return the programming operations of all cells together since the device was made, and those per cell of each bank
         that came from reloads (int64 [banks]).

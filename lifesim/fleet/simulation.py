@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 import simpy
 
+from lifesim.crossbar.cost import cell_pulses_cost, pulses_cost
 from lifesim.crossbar.faults import FaultMap
 from lifesim.detection.visits import VisitTimes
 from lifesim.fleet.build import Plan, make_grid, make_plan
@@ -25,10 +26,19 @@ from lifesim.fleet.power import NO_CUTS, PowerCuts
 from lifesim.fleet.prospect import Prospect
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.retraining_service import Desk, RetrainingService
+from lifesim.fleet.silicon import Silicon
+from lifesim.fleet.surrogate.calibration import Calibrated
+from lifesim.fleet.surrogate.twin import (
+    ExampleRetraining,
+    SurrogateEquipment,
+    SurrogateTwin,
+    prepare_like_example,
+)
 from lifesim.fleet.truth import Truth
 from lifesim.fleet.twin import DeviceTwin, Equipment
 from lifesim.network.evaluate import Evaluator
 from lifesim.scenario.models import Scenario
+from lifesim.streams import first_uniform, stream_key
 
 PROGRESS_STEPS = 200
 _COLLECTED_LESS_OFTEN = 100
@@ -66,6 +76,7 @@ def simulate(
     stepped: bool = False,
     looks_ahead: Executor | None = None,
     early: bool = True,
+    surrogates: Mapping[str, Calibrated] | None = None,
     on_progress: Callable[[int], None] = lambda now_ns: None,
     on_record: Callable[[DeviceRecord], None] = lambda record: None,
 ) -> FleetRecord:
@@ -73,6 +84,7 @@ def simulate(
 
     ``executor`` is for retrainings; ``looks_ahead`` for the visits to come, which this process looks into if it is None;
     ``early``: as soon as there are enough of them, else when one is needed.
+    ``surrogates``: of each group, what its tests and retrainings are predicted by; None where they are evaluated.
     ``stepped`` wakes every device at every visit instead of skipping ahead, and reads every test on the plain path; the record is the same.
     ``on_progress`` is called now and then with the time up to which everything has happened, ``on_record`` with each device's record before the start: they are filled as
     time passes, so whoever holds them when the run is interrupted holds what has happened.
@@ -85,9 +97,14 @@ def simulate(
     backhauls = make_backhauls(env, scenario)
     devices: list[Device] = []
     for plan in plans.values():
-        equipment = make_equipment(plan, torch_device, lookahead)
         line = backhauls.get(plan.group.backhaul)
-        slots = _Slots(plan, equipment, scenario, service, env, line, torch_device, len(devices))
+        first = len(devices)
+        if surrogates is None:
+            equipment = make_equipment(plan, torch_device, lookahead)
+            slots = _Slots(plan, equipment, scenario, service, env, line, torch_device, first)
+        else:
+            predicted = make_surrogate_equipment(plan, surrogates[plan.name], horizon_ns)
+            slots = _PredictedSlots(plan, predicted, scenario, service, env, line, torch_device, first)
         around = Surroundings(
             env, slots.unit, plan.schedule, plan.costs, plan.policy, slots, horizon_ns, stepped
         )
@@ -124,12 +141,34 @@ def make_equipment(plan: Plan, torch_device: str = "cpu", lookahead: Lookahead |
         fitting=plan.fitting,
         importance=plan.importance,
         agreement=plan.agreement,
-        prospect=Prospect.of(
-            plan.group.technology,
-            plan.operations.diagnosis.writes_per_cell + plan.operations.programming.writes_per_cell,
-        ),
+        prospect=_prospect(plan),
         truth=_truth(plan, torch_device, lookahead is None),
         known_baseline=plan.tests_know_devices and plan.design.known_baseline,
+    )
+
+
+def make_surrogate_equipment(plan: Plan, fitted: Calibrated, horizon_ns: int) -> SurrogateEquipment:
+    """Return what the twins of a group share whose networks are not evaluated."""
+    many = 10**9
+    return SurrogateEquipment(
+        fitted,
+        pulses_cost(plan.hardware.costs, many).latency_ns / many,
+        cell_pulses_cost(plan.hardware.costs, many).latency_ns / many,
+        make_diagnosis(plan.group, plan.hardware),
+        _prospect(plan),
+        plan.rule.rereads,
+        plan.spec_pictures,
+        plan.spec_correct,
+        plan.required_correct,
+        horizon_ns,
+        plan.group.technology.retention_cell_share,
+    )
+
+
+def _prospect(plan: Plan) -> Prospect:
+    operations = plan.operations
+    return Prospect.of(
+        plan.group.technology, operations.diagnosis.writes_per_cell + operations.programming.writes_per_cell
     )
 
 
@@ -149,7 +188,7 @@ class _Slots:
     def __init__(
         self,
         plan: Plan,
-        equipment: Equipment,
+        equipment: Equipment | SurrogateEquipment,
         scenario: Scenario,
         cloud: RetrainingService,
         env: simpy.Environment,
@@ -181,18 +220,23 @@ class _Slots:
 
     def unit(self, number: int, generation: int, time_ns: int) -> Unit:
         """Return a device fresh from the factory, the how-manieth in its slot."""
+        plan = self._plan
+        silicon, noise_key = self._silicon(number, generation, time_ns)
+        twin = DeviceTwin(silicon, plan.model, plan.test_set, self._equipment, noise_key, time_ns)
+        known = twin.fitted_to or silicon.stuck_map(twin.programmed, time_ns)
+        if plan.tests_know_devices:
+            twin.test_with(plan.test_set_for(known, self._torch_device), known)
+        return Unit(twin, known)
+
+    def _silicon(self, number: int, generation: int, time_ns: int) -> tuple[Silicon, int]:
+        """Return the cells of a fresh device, and the key of its reads."""
         plan, slot = self._plan, number - self._first
         if number in self._served:
             self._cloud.renew_desk(number, plan.model)
         silicon = make_silicon(
             plan.group, plan.hardware, self._scenario, plan.name, slot, generation, time_ns, self._visits[number]
         )
-        noise_key = self._key(slot, "read noise", generation)
-        twin = DeviceTwin(silicon, plan.model, plan.test_set, self._equipment, noise_key, time_ns)
-        known = twin.fitted_to or silicon.stuck_map(twin.programmed, time_ns)
-        if plan.tests_know_devices:
-            twin.test_with(plan.test_set_for(known, self._torch_device), known)
-        return Unit(twin, known)
+        return silicon, self._key(slot, "read noise", generation)
 
     def request(self, device: Device, fault_map: FaultMap) -> None:
         """Pass a device's map on to the cloud, which opens a desk for whoever calls for the first time."""
@@ -207,8 +251,29 @@ class _Slots:
         service_key = self._key(slot, "service")
         incremental = plan.group.policy.fault_maps == "incremental"
         return Desk(
-            device, link, plan.model, plan.layer_cells, self._task, service_key, plan.agreement, incremental
-        )
+            device, link, plan.model, plan.layer_cells, self._task, service_key, plan.agreement,
+            incremental=incremental,
+        )  # fmt: skip
 
     def _key(self, slot: int, purpose: str, generation: int = 0) -> int:
         return device_key(draw_of(self._scenario), self._plan.name, slot, purpose, generation=generation)
+
+
+class _PredictedSlots(_Slots):
+    """Slots of devices without a network."""
+
+    def unit(self, number: int, generation: int, time_ns: int) -> Unit:
+        silicon, noise_key = self._silicon(number, generation, time_ns)
+        twin = SurrogateTwin(silicon, self._plan.model, self._equipment, noise_key, time_ns)
+        return Unit(twin, silicon.stuck_map(twin.programmed, time_ns))
+
+    def _desk(self, device: Device) -> Desk:
+        desk = super()._desk(device)
+        equipment, key = self._equipment, self._key(device.number - self._first, "example")
+
+        def task(model: object, fault_map: FaultMap) -> ExampleRetraining:
+            place = first_uniform(stream_key(key, fault_map.digest().hex()))
+            return ExampleRetraining(equipment, fault_map, place)
+
+        desk.task, desk.prepare, desk.predicted = task, prepare_like_example, True
+        return desk

@@ -13,11 +13,12 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
+import numba
 import numpy as np
 
 from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.permutation import permute
-from lifesim.streams import first_uniform, stream_key, uniforms
+from lifesim.streams import first_uniform, halves, hash_at, stream_key, uniform_of, uniforms
 
 _LEAST_BLOCK = 4
 _CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
@@ -102,6 +103,31 @@ def none_fails(keys: Sequence[int], n: int, hazard: float) -> list[bool]:
     # The first spacing, of which one in the size of the last bits is not certain.
     bound = math.exp(-hazard * _ROUNDED_HAZARD * n) * _CLOSE
     return [first_uniform(_spacing_key(key)) < bound for key in keys]
+
+
+def counts_by_hazard(key: int, n: int, hazards: np.ndarray) -> np.ndarray:
+    """Return how many of ``n`` cells of a stream have failed by each cumulative hazard of their distribution (ascending): int64.
+
+    The counts of :class:`CellFates`, but for hazards as near to a cell's as its limit is rounded; without asking which cells these are, and without
+    keeping anything.
+    """
+    counts = np.empty(len(hazards), np.int64)
+    if len(hazards):
+        _count(*halves(_spacing_key(key)), n, np.ascontiguousarray(hazards, np.float64), counts)
+    return counts
+
+
+@numba.njit(nogil=True, cache=True)
+def _count(low: np.uint64, high: np.uint64, n: int, hazards: np.ndarray, counts: np.ndarray) -> None:
+    failed, sum_of = 0, 0.0
+    if n:
+        sum_of = -math.log(uniform_of(hash_at(low, high, np.uint64(0)))) / n
+    for i in range(len(hazards)):
+        while failed < n and sum_of <= hazards[i]:
+            failed += 1
+            if failed < n:
+                sum_of -= math.log(uniform_of(hash_at(low, high, np.uint64(failed)))) / (n - failed)
+        counts[i] = failed
 
 
 def _spacing_key(key: int) -> int:

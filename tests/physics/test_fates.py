@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lifesim.physics.distributions import Lognormal, Weibull, failed_share
-from lifesim.physics.fates import CellFates, Populations, none_can_fail, none_fails
+from lifesim.physics.fates import (
+    CellFates,
+    Populations,
+    counts_by_hazard,
+    none_can_fail,
+    none_fails,
+)
 from lifesim.streams import stream_key, uniform_of
 
 UNIT = Weibull(1.0, 1.0)  # limit = cumulative hazard
@@ -250,3 +256,19 @@ def test_every_cell_is_equally_likely_to_be_among_the_first_and_whatever_its_lim
     chi_square = ((first - expected) ** 2).sum() / expected * (n - 1) / (n - 3)
     assert abs(chi_square - (n - 1)) < 3 * math.sqrt(2 * (n - 1))
     assert abs(np.corrcoef(np.array(pairs).T)[0, 1]) < 3 / math.sqrt(keys)
+
+
+@settings(deadline=None)  # the first compiles
+@given(
+    st.integers(0, 2**64),
+    st.integers(0, 400),
+    st.lists(st.floats(0.0, 3.0), max_size=12),
+)
+def test_counts_without_cells_are_those_of_the_cells(key: int, n: int, hazards: list[float]) -> None:
+    ascending = np.sort(np.array(hazards))
+    fates = CellFates(key, n, UNIT)
+    assert counts_by_hazard(key, n, ascending).tolist() == [fates.count_by(h) for h in ascending]
+
+
+def test_counts_of_all_cells_at_last() -> None:
+    assert counts_by_hazard(5, 100, np.array([0.0, 1e9])).tolist() == [0, 100]
