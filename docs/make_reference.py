@@ -62,6 +62,8 @@ SUMMARY = {
     "rates": "spec_loss and retirement of the whole fleet: the columns of rates.csv",
     "cloud": "workers; bound of their load, from before the run; their utilisation; mean wait of a job (s)",
     "warnings": "what `lifesim validate` warns of, a line each",
+    "fidelity": "`surrogate`, where networks were not evaluated",
+    "surrogates": "and then, for each group: from how many examples it was predicted, and how far it is off on those held out (docs/surrogate.md)",
 }
 """Key of summary.json -> meaning."""
 
@@ -77,6 +79,7 @@ _OUTPUTS_HEAD = """# What a run writes
 | `survival.csv` | Kaplan-Meier curves |
 | `rates.csv` | how often devices fail: one row a group and kind of failure |
 | `layers.csv` | wear at the end: one row a group and layer (or layers that share cells) |
+| `estimates.csv` | with `--fidelity multi`: means over regions, with intervals |
 | `events.parquet` | the trace: one row an event |
 | `summary.json` | the numbers that the run printed at its end |
 | `manifest.json` | what was run: the scenario in full, its hash, seed, versions, machine, times, `status` |
@@ -118,6 +121,9 @@ chi2(0.975; 2 k + 2) / 2 T; with none the upper bound is chi2(0.95; 2) / 2 T = 3
 constant: of devices that wear out, it is the mean over the time simulated and not a rate to extrapolate with.
 
 """,
+    "estimates.csv": """Of a run with `--fidelity multi` alone; the other files are those of the surrogate. See [surrogate.md](surrogate.md).
+
+""",
     "layers.csv": """Of each device when it was last in use, which is the horizon unless it was retired, offline or under repair
 then.
 
@@ -136,6 +142,7 @@ def outputs_page() -> str:
         "rates.csv": schema.RATES,
         "layers.csv": schema.LAYERS,
         "events.parquet": schema.EVENTS,
+        "estimates.csv": schema.ESTIMATES,
     }
     for name, columns in files.items():
         parts.append(f"\n## {name}\n\n")

@@ -25,6 +25,7 @@ from lifesim.commands.common import (
     Device,
     Evaluating,
     ExecutorName,
+    Fidelity,
     Overrides,
     Quiet,
     ScenarioFile,
@@ -124,6 +125,15 @@ def run(
             "--stepped", help="Wake every device at every test: slow, for checking; the CSVs are the same."
         ),
     ] = False,
+    fidelity: Annotated[
+        Fidelity,
+        typer.Option(
+            help="Evaluate every network (exact), or predict what tests and accuracy come to from examples evaluated beforehand (surrogate), or both: all regions predicted, some evaluated (multi)."
+        ),
+    ] = Fidelity.exact,
+    exact_regions: Annotated[
+        int, typer.Option(metavar="N", min=4, help="How many regions are evaluated with --fidelity multi.")
+    ] = 8,
     device: Evaluating = Device.cpu,
     executor: ExecutorName = "process",
     workers: Annotated[
@@ -132,7 +142,8 @@ def run(
     resume: Annotated[
         bool,
         typer.Option(
-            "--resume", help="Go on with a run in DIR that was interrupted or killed; begin it if there is none."
+            "--resume",
+            help="Go on with a run in DIR that was interrupted or killed; begin it if there is none.",
         ),
     ] = False,
     log_json: Annotated[
@@ -152,10 +163,13 @@ def run(
       lifesim run scenarios/quickstart.toml -o results/first --seed 7
       lifesim run scenarios/quickstart.toml --set horizon_s="2 y" --set group.cameras.count=100
       lifesim run scenarios/quickstart.toml --set 'group.cameras.schedule={kind="never"}'
+      lifesim run scenarios/quickstart.toml --fidelity surrogate --set group.cameras.count=10000
       lifesim run scenarios/fleet_1000.toml -o results/fleet --workers 2 --resume
     """
     if resume and force:
-        raise UserError("--resume, --force: one goes on with what is there, the other replaces it; give one of them")
+        raise UserError(
+            "--resume, --force: one goes on with what is there, the other replaces it; give one of them"
+        )
     loaded = load_scenario(scenario, overrides or (), seed)
     directory = output if output is not None else Path("results") / f"{loaded.name}-{loaded.seed}"
     if not quiet:
@@ -172,6 +186,8 @@ def run(
             stepped=stepped,
             device=device.value,
             workers=getattr(cluster, "workers", workers),
+            fidelity=fidelity.value,
+            exact_regions=exact_regions,
             force=force,
             resume=resume,
             executor=cluster,

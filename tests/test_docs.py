@@ -71,6 +71,7 @@ def test_the_reference_names_every_key_and_every_column() -> None:
         schema.RATES,
         schema.LAYERS,
         schema.EVENTS,
+        schema.ESTIMATES,
         schema.EVENT_KINDS,
     ):
         for column in columns:
@@ -192,7 +193,7 @@ def test_python_snippets_run(
         shutil.rmtree("results/two-cameras", ignore_errors=True)
         exec(compile(textwrap.dedent(block), "snippet", "exec"), {})
     assert "accuracy_p05" in capsys.readouterr().out
-    assert set(result.summary) == set(_reference().SUMMARY) - {"regions"}
+    assert set(result.summary) == set(_reference().SUMMARY) - {"regions", "fidelity", "surrogates"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

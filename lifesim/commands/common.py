@@ -23,6 +23,14 @@ class Device(enum.StrEnum):
     cuda = "cuda"
 
 
+class Fidelity(enum.StrEnum):
+    """How what networks do is found out."""
+
+    exact = "exact"
+    surrogate = "surrogate"
+    multi = "multi"
+
+
 ScenarioFile = Annotated[
     Path, typer.Argument(metavar="SCENARIO", help="Scenario file (TOML).", show_default=False)
 ]

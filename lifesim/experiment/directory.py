@@ -37,7 +37,7 @@ class ResultDirectory:
     def __init__(
         self, path: Path, scenario: Scenario, how: dict[str, Any], force: bool, resume: bool = False
     ):
-        self.finished = resume and _refuse_other(path, scenario_digest(scenario))
+        self.finished = resume and _refuse_other(path, scenario_digest(scenario), how)
         if not resume:
             _refuse_to_mix(path, force)
         self.path = path
@@ -45,6 +45,7 @@ class ResultDirectory:
         self._how = how
         self._seconds: dict[str, float] = {}
         self._parts: dict[str, dict[str, float]] = {}
+        self._notes: dict[str, Any] = {}
         self._phase_started = time.perf_counter()
 
     def clear(self, journal: bool = True) -> None:
@@ -66,6 +67,7 @@ class ResultDirectory:
         return {
             "scenario": scenario_digest(self._scenario),
             "device": str(self._how.get("device")),
+            "fidelity": str(self._how.get("fidelity", "exact")),
             "versions": " ".join(versions()),
             "format": _JOURNAL_FORMAT,
         }
@@ -81,6 +83,10 @@ class ResultDirectory:
     def write_json(self, name: str, value: Any) -> None:
         """Write plain values as JSON."""
         self.write(name, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+    def note(self, name: str, value: Any) -> None:
+        """Have the manifest say something more."""
+        self._notes[name] = value
 
     def phase_done(self, name: str) -> None:
         """Note the wall-clock seconds since the phase before."""
@@ -100,6 +106,7 @@ class ResultDirectory:
             "scenario": json.loads(canonical_json(self._scenario)),
             "seed": self._scenario.seed,
             **self._how,
+            **self._notes,
             "versions": {
                 "python": platform.python_version(),
                 **_versions(),
@@ -116,7 +123,7 @@ class ResultDirectory:
         self.write_json("manifest.json", manifest)
 
 
-def _refuse_other(path: Path, digest: str) -> bool:
+def _refuse_other(path: Path, digest: str, how: dict[str, Any]) -> bool:
     """Return whether a directory holds a finished run of the scenario. Raises UserError where it holds something else than a run of it."""
     try:
         if path.exists() and not path.is_dir():
@@ -131,6 +138,7 @@ def _refuse_other(path: Path, digest: str) -> bool:
         try:
             there = json.loads(manifest.read_text(encoding="utf-8"))
             status, other = there["status"], there["scenario_digest"]
+            fidelity = there.get("fidelity", "exact")
         except (ValueError, KeyError, TypeError):
             raise UserError(f"{manifest}: is not the manifest of a run") from None
     except OSError as error:
@@ -139,6 +147,8 @@ def _refuse_other(path: Path, digest: str) -> bool:
         raise UserError(
             f"{path}: holds a run of another scenario (digest {other[:12]}, not {digest[:12]}): file, --set and --seed must be what they were"
         )
+    if fidelity != how.get("fidelity", "exact"):
+        raise UserError(f"{path}: holds a run with --fidelity {fidelity}, which must be what it was")
     return status == "finished"
 
 

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from lifesim.experiment.accounting import DeviceAccount, account
 from lifesim.experiment.executors import Background
 from lifesim.experiment.observation import Observer
+from lifesim.experiment.predicted import predict
 from lifesim.experiment.stopwatch import Stopwatch, TimedExecutor, TimedSchedule
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.keys import draw_of
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
+from lifesim.fleet.surrogate.calibration import make_surrogates
+from lifesim.fleet.surrogate.scope import check_surrogate
 from lifesim.scenario.models import Scenario
 
 Progress = Callable[[float, str], None]
 """Called with the share done in [0, 1] and what is being done."""
+
+Fidelity = Literal["exact", "surrogate"]
+"""Whether networks are evaluated, or what they do is predicted."""
 
 # Shares of a run's time, for the progress bar only.
 SIMULATED, OBSERVED = 0.75, 0.95
@@ -25,11 +32,15 @@ SIMULATED, OBSERVED = 0.75, 0.95
 
 @dataclass(frozen=True, slots=True)
 class Lives:
-    """What happened (``fleet``), and each device's ledger over the periods between ``edges_ns``, in slot order."""
+    """What happened (``fleet``), and each device's ledger over the periods between ``edges_ns``, in slot order.
+
+    ``surrogates``: of each group, what its surrogate was made from and how far it is off.
+    """
 
     fleet: FleetRecord
     accounts: list[DeviceAccount]
     edges_ns: list[int]
+    surrogates: dict[str, Any] = field(default_factory=dict)
 
 
 def live(
@@ -39,6 +50,7 @@ def live(
     workers: int = 1,
     stepped: bool = False,
     device: str = "cpu",
+    fidelity: Fidelity = "exact",
     progress: Progress = lambda share, doing: None,
     watch: Stopwatch | None = None,
     on_phase: Callable[[str], None] = lambda phase: None,
@@ -51,9 +63,14 @@ def live(
     "accuracy"; ``watch`` sees how long tests and retrainings take; ``records`` is filled with each device's record before the start, for whoever
     has to interrupt. ``among_others``: it is one of several regions, whose lowest accuracies are sought together.
     """
+    if fidelity == "surrogate":
+        check_surrogate(scenario)
     watch = watch or Stopwatch()
     progress(0.0, "networks")
     plans = make_plans(scenario, device)
+    surrogates = None
+    if fidelity == "surrogate":
+        surrogates = make_surrogates(plans, scenario, device)
     on_phase("networks")
     progress(0.01, "simulation")
     timed = {
@@ -76,7 +93,7 @@ def live(
     )
 
     def on_progress(now_ns: int) -> None:
-        if workers > 1:  # else there is nobody to do it meanwhile
+        if workers > 1 and surrogates is None:  # else there is nobody to do it meanwhile
             with watch("accuracy"):
                 observer.follow(now_ns)
         progress(0.01 + now_ns / edges_ns[-1] * (SIMULATED - 0.01), "simulation")
@@ -89,19 +106,25 @@ def live(
         stepped=stepped,
         looks_ahead=executor,
         early=workers > 1,
+        surrogates=surrogates,
         on_progress=on_progress,
         on_record=records.append,
     )
     on_phase("simulation")
     background.widen(workers)
-    observed = observer.observed(
-        fleet.horizon_ns,
-        to_ns(scenario.spec.resolution_s),
-        lambda share: progress(SIMULATED + share * (OBSERVED - SIMULATED), "accuracy"),
-    )
+    resolution_ns = to_ns(scenario.spec.resolution_s)
+    if surrogates is None:
+        observed = observer.observed(
+            fleet.horizon_ns,
+            resolution_ns,
+            lambda share: progress(SIMULATED + share * (OBSERVED - SIMULATED), "accuracy"),
+        )
+    else:
+        observed = predict(plans, records, edges_ns, fleet.horizon_ns, resolution_ns)
     on_phase("accuracy")
     accounts = [account(r, o, plans[r.group], edges_ns) for r, o in zip(fleet.devices, observed, strict=True)]
-    return Lives(fleet, accounts, edges_ns)
+    reports = {} if surrogates is None else {name: fitted.report for name, fitted in surrogates.items()}
+    return Lives(fleet, accounts, edges_ns, reports)
 
 
 def report_times_ns(scenario: Scenario) -> list[int]:

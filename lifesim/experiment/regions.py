@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
@@ -11,7 +12,7 @@ from typing import TypeVar
 import pyarrow as pa
 
 from lifesim.experiment.executors import InProcessExecutor
-from lifesim.experiment.lives import Progress, live
+from lifesim.experiment.lives import Fidelity, Progress, live
 from lifesim.experiment.tables import Table, devices_table, events_table
 from lifesim.experiment.totals import FleetTotals, totals_of
 from lifesim.scenario.models import Scenario
@@ -23,12 +24,21 @@ _AHEAD = 2  # tasks a worker: one that it is at, one that waits for it
 
 @dataclass(frozen=True, slots=True)
 class RegionResult:
-    """One region: what adds up, and what is told apart: the rows of devices.csv, and the trace as an Arrow table."""
+    """One region: what adds up, and what is told apart: the rows of devices.csv, and the trace as an Arrow table. ``cpu_s``: what it took."""
 
     number: int
     totals: FleetTotals
     devices: Table
     events: pa.Table
+    cpu_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegionCost:
+    """What one region came to, by measure, and the CPU time that it took."""
+
+    measures: dict[str, float]
+    cpu_s: float
 
 
 def region_of(scenario: Scenario, number: int) -> Scenario:
@@ -43,6 +53,7 @@ def simulate_region(
     *,
     stepped: bool = False,
     device: str = "cpu",
+    fidelity: Fidelity = "exact",
     executor: Executor | None = None,
     progress: Progress = lambda share, doing: None,
 ) -> RegionResult:
@@ -50,12 +61,14 @@ def simulate_region(
 
     It is a pure function of the scenario and the number: whoever runs it, wherever, gets the same.
     """
+    began_s = time.process_time()
     region = region_of(scenario, number)
     lives = live(
         region,
         executor or InProcessExecutor(),
         stepped=stepped,
         device=device,
+        fidelity=fidelity,
         progress=progress,
         among_others=scenario.regions.count > 1,
     )
@@ -64,6 +77,7 @@ def simulate_region(
         totals_of(lives),
         devices_table(lives.accounts, lives.fleet.plans),
         events_table([(a.record, a.events) for a in lives.accounts]),
+        time.process_time() - began_s,
     )
 
 

@@ -114,7 +114,7 @@ def _sights_of(data: bytes) -> list[Seen]:
     return seen
 
 
-_LENGTHS = struct.Struct("<qQQ")
+_LENGTHS = struct.Struct("<qdQQ")
 
 
 def _region(result: RegionResult) -> bytes:
@@ -122,18 +122,22 @@ def _region(result: RegionResult) -> bytes:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, result.events.schema) as stream:
         stream.write_table(result.events)
-    front = _LENGTHS.pack(result.number, len(totals), len(devices))
+    front = _LENGTHS.pack(result.number, result.cpu_s, len(totals), len(devices))
     return front + totals + devices + sink.getvalue().to_pybytes()
 
 
 def _region_of(data: bytes) -> RegionResult:
-    number, totals, devices = _LENGTHS.unpack_from(data)
+    number, cpu_s, totals, devices = _LENGTHS.unpack_from(data)
     begin = _LENGTHS.size
     middle, end = begin + totals, begin + totals + devices
     with pa.ipc.open_stream(data[end:]) as stream:
         events = stream.read_all()
     return RegionResult(
-        number, FleetTotals.decode(data[begin:middle].decode()), json.loads(data[middle:end]), events
+        number,
+        FleetTotals.decode(data[begin:middle].decode()),
+        json.loads(data[middle:end]),
+        events,
+        cpu_s,
     )
 
 

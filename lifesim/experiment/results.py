@@ -21,6 +21,7 @@ FILES = (
     "rates.csv",
     "layers.csv",
     "events.parquet",
+    "estimates.csv",
     "summary.json",
     "manifest.json",
 )

@@ -7,7 +7,7 @@ import functools
 import logging
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet
@@ -17,10 +17,17 @@ from lifesim.errors import LifesimError, UserError
 from lifesim.experiment import tables
 from lifesim.experiment.directory import ResultDirectory
 from lifesim.experiment.executors import make_executor
-from lifesim.experiment.lives import OBSERVED, Progress, live
+from lifesim.experiment.lives import OBSERVED, Fidelity, Progress, live
 from lifesim.experiment.log import open_log
 from lifesim.experiment.merged import merged_bytes, merged_summary
-from lifesim.experiment.regions import results_in_order, simulate_region
+from lifesim.experiment.multifidelity import (
+    FEWEST_EXACT,
+    estimate,
+    estimates_table,
+    measures_of,
+    sampled_regions,
+)
+from lifesim.experiment.regions import RegionCost, results_in_order, simulate_region
 from lifesim.experiment.remembering import RememberingExecutor
 from lifesim.experiment.results import Result
 from lifesim.experiment.stopwatch import Stopwatch
@@ -28,6 +35,9 @@ from lifesim.experiment.summary import summarise
 from lifesim.experiment.totals import FleetTotals
 from lifesim.fleet.outlook import Outlook, outlook
 from lifesim.fleet.records import DeviceRecord
+from lifesim.fleet.simulation import make_plans
+from lifesim.fleet.surrogate.calibration import make_surrogates
+from lifesim.fleet.surrogate.scope import check_surrogate
 from lifesim.scenario.load import scenario_digest
 from lifesim.scenario.models import Scenario
 
@@ -41,6 +51,8 @@ def run_to_directory(
     stepped: bool = False,
     device: str = "cpu",
     workers: int = 1,
+    fidelity: Fidelity | Literal["multi"] = "exact",
+    exact_regions: int = 8,
     force: bool = False,
     resume: bool = False,
     executor: Executor | None = None,
@@ -51,7 +63,9 @@ def run_to_directory(
 
     The CSVs depend on the scenario and its seed alone (on one type of processor and the same versions), whatever ``stepped``,
     ``workers`` or ``executor``, which replaces the processes of this machine. While it runs, what has been worked out goes to a journal in the directory; with
-    ``resume`` a run that was interrupted or killed looks it up and goes on, and one that has finished is left as it is. Raises UserError if ``directory`` holds files and ``force`` is not given, or for a torch ``device`` that is not there. On
+    ``resume`` a run that was interrupted or killed looks it up and goes on, and one that has finished is left as it is. Raises UserError if ``directory`` holds files and ``force`` is not given, or for a torch ``device`` that is not there, or what a
+    surrogate cannot do. ``fidelity``: "surrogate" predicts what networks do instead of evaluating them, "multi" does both: all regions predicted, ``exact_regions`` of them
+    evaluated, too. On
     KeyboardInterrupt the trace so far and a manifest that says "interrupted" are written, and the exception goes on. After any other
     error the manifest says "failed".
     """
@@ -59,8 +73,14 @@ def run_to_directory(
         raise UserError("--device cuda: no CUDA device is available; allowed: cpu")
     if workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
+    if fidelity != "exact":
+        check_surrogate(scenario)
+    if fidelity == "multi" and not FEWEST_EXACT <= exact_regions < scenario.regions.count:
+        raise UserError(
+            f"--exact-regions {exact_regions}: must be at least {FEWEST_EXACT} and fewer than the scenario's regions (regions.count = {scenario.regions.count})"
+        )
     expected = outlook(scenario)
-    how = {"stepped": stepped, "device": device, "workers": workers}
+    how = {"stepped": stepped, "device": device, "workers": workers, "fidelity": fidelity}
     output = ResultDirectory(Path(directory), scenario, how, force, resume)
     if output.finished:
         output.forget()
@@ -86,6 +106,8 @@ def run_to_directory(
                     )
                 with contextlib.ExitStack() as stack:
                     run = _run if scenario.regions.count == 1 else _run_regions
+                    if fidelity == "multi":
+                        run = functools.partial(_run_multi, exact_regions=exact_regions)
                     run(
                         scenario,
                         expected,
@@ -94,6 +116,7 @@ def run_to_directory(
                         workers,
                         stepped,
                         device,
+                        fidelity,
                         progress or _no_progress,
                         log,
                         records,
@@ -128,6 +151,7 @@ def _run(
     workers: int,
     stepped: bool,
     device: str,
+    fidelity: Fidelity,
     progress: Progress,
     log: Any,
     records: list[DeviceRecord],
@@ -146,6 +170,7 @@ def _run(
         workers=workers,
         stepped=stepped,
         device=device,
+        fidelity=fidelity,
         progress=progress,
         watch=watch,
         on_phase=on_phase,
@@ -155,7 +180,9 @@ def _run(
     digests = {name: plan.model.digest.hex() for name, plan in plans.items()}
     log.info("simulation ended", jobs=fleet.cloud.submitted, digests=digests)
     progress(OBSERVED, "tables")
-    summary = summarise(scenario, fleet, accounts, expected)
+    summary = {**summarise(scenario, fleet, accounts, expected), **_notes(fidelity, lives.surrogates)}
+    if lives.surrogates:
+        output.note("surrogates", lives.surrogates)
     output.write("fleet.csv", tables.csv_bytes(tables.fleet_table(accounts, plans, edges_ns)))
     output.write("groups.csv", tables.csv_bytes(tables.groups_table(accounts, plans, edges_ns)))
     output.write("devices.csv", tables.csv_bytes(tables.devices_table(accounts, plans)))
@@ -176,14 +203,26 @@ def _run_regions(
     workers: int,
     stepped: bool,
     device: str,
+    fidelity: Fidelity,
     progress: Progress,
     log: Any,
     records: list[DeviceRecord],
-) -> None:
-    """The same for a fleet of regions, each a task of ``executor``; what is told apart by region is written as regions finish."""
+) -> dict[int, RegionCost]:
+    """The same for a fleet of regions, each a task of ``executor``; what is told apart by region is written as regions finish. Return what each came to."""
     count = scenario.regions.count
+    surrogates: dict[str, Any] = {}
+    if fidelity == "surrogate":
+        # Before the regions, which find it in the cache.
+        progress(0.0, "networks")
+        surrogates = {
+            n: fitted.report for n, fitted in make_surrogates(make_plans(scenario), scenario).items()
+        }
+        output.note("surrogates", surrogates)
     progress(0.0, "regions")
-    submit = functools.partial(executor.submit, simulate_region, scenario, stepped=stepped, device=device)
+    submit = functools.partial(
+        executor.submit, simulate_region, scenario, stepped=stepped, device=device, fidelity=fidelity
+    )
+    costs: dict[int, RegionCost] = {}
     totals: FleetTotals | None = None
     with output.open("devices.csv") as devices, output.open("events.parquet") as events:
         with contextlib.ExitStack() as open_until_then:
@@ -191,6 +230,7 @@ def _run_regions(
             for done, result in enumerate(results_in_order(submit, range(count), workers), 1):
                 totals = result.totals if totals is None else totals + result.totals
                 number = scenario.regions.first + result.number
+                costs[result.number] = RegionCost(measures_of(result.totals), result.cpu_s)
                 rows = {"region": [number] * len(result.devices["device"])} | result.devices
                 devices.write(tables.csv_bytes(rows, header=done == 1))
                 of_region = result.events.add_column(
@@ -205,9 +245,67 @@ def _run_regions(
         output.phase_done("regions")
         for name, contents in merged_bytes(totals).items():
             output.write(name, contents)
-        output.write_json("summary.json", merged_summary(scenario, totals, expected))
+        output.write_json(
+            "summary.json", {**merged_summary(scenario, totals, expected), **_notes(fidelity, surrogates)}
+        )
     output.phase_done("tables")
     progress(1.0, "done")
+    return costs
+
+
+def _run_multi(
+    scenario: Scenario,
+    expected: Outlook,
+    output: ResultDirectory,
+    executor: Executor,
+    workers: int,
+    stepped: bool,
+    device: str,
+    fidelity: Fidelity,
+    progress: Progress,
+    log: Any,
+    records: list[DeviceRecord],
+    *,
+    exact_regions: int,
+) -> None:
+    """All regions by surrogate, written as ever, and a random sample of them exactly, from which follow the estimates."""
+    predicted = _run_regions(
+        scenario, expected, output, executor, workers, stepped, device, "surrogate", progress, log, records
+    )
+    chosen = sampled_regions(scenario.seed, scenario.regions.count, exact_regions)
+    submit = functools.partial(executor.submit, simulate_region, scenario, stepped=stepped, device=device)
+    exact: dict[int, RegionCost] = {}
+    for result in results_in_order(submit, chosen, workers):
+        exact[result.number] = RegionCost(measures_of(result.totals), result.cpu_s)
+        log.info("exact region ended", region=scenario.regions.first + result.number)
+        progress(len(exact) / exact_regions, f"exact region {len(exact)} of {exact_regions}")
+    output.phase_done("exact regions")
+    estimates = {
+        measure: estimate(
+            {region: cost.measures[measure] for region, cost in exact.items()},
+            [predicted[region].measures[measure] for region in range(scenario.regions.count)],
+        )
+        for measure in predicted[0].measures
+    }
+    table = estimates_table(estimates, exact_regions, scenario.regions.count)
+    output.write("estimates.csv", tables.csv_bytes(table))
+    exact_s, predicted_s = (sum(cost.cpu_s for cost in costs.values()) for costs in (exact, predicted))
+    output.note(
+        "multi",
+        {
+            "exact_regions": chosen,
+            "cpu_s": {"exact": round(exact_s, 3), "surrogate": round(predicted_s, 3)},
+            # Than exact regions alone that take as much CPU time as both.
+            "times_narrower": {
+                name: round(of.narrower(exact_s, predicted_s), 3) for name, of in estimates.items()
+            },
+        },
+    )
+
+
+def _notes(fidelity: Fidelity, surrogates: dict[str, Any]) -> dict[str, Any]:
+    """Return what the summary says besides of a run in which something was predicted."""
+    return {} if fidelity == "exact" else {"fidelity": fidelity, "surrogates": surrogates}
 
 
 def _no_progress(share: float, doing: str) -> None:

@@ -290,3 +290,20 @@ EVENT_KINDS = {
     "alarm_tolerated": "the alarm was not acted on; amount: its score (thousandths of confidence, or wrong cells)",
     "power_cut": "the power went during a rewrite, which began again; amount: ns since it had begun",
 }
+
+ESTIMATES = {
+    "measure": Column(
+        "", "what is estimated, of a region on average; counts and energy for each device and year in service"
+    ),
+    "estimate": Column("", "from all regions by surrogate and the exact ones together, unbiased"),
+    "low": Column("", "lower end of its interval (95 %, Student's t)"),
+    "high": Column("", "upper end"),
+    "exact": Column("", "the mean of the exact regions alone"),
+    "exact_low": Column("", "lower end of its interval"),
+    "exact_high": Column("", "upper end"),
+    "surrogate": Column("", "the mean of all regions by surrogate alone, biased as the surrogate is"),
+    "correlation": Column("", "of exact and surrogate in the regions in which both are known"),
+    "exact_regions": Column("", "how many these are"),
+    "regions": Column("", "how many there are in all"),
+}
+"""estimates.csv, of a run with --fidelity multi."""

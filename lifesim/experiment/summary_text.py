@@ -51,6 +51,12 @@ def summary_text(summary: dict[str, Any]) -> str:
         lines.append(
             f"Inferences   {answered:.3g} a device and year, {extra:.3g} ({extra / answered:.2%}) more wrong than without faults"
         )
+    for name, report in summary.get("surrogates", {}).items():
+        off = report["held_out"]["deployed"]
+        lines.append(
+            f"Surrogate    {name}: predicted from {report['examples']:,} examples; on {off['examples']} held out, alarms off by "
+            f"{off.get('alarm_share_error', 0.0):+.1%} of the tests, accuracy by {off.get('accuracy_error', 0.0):+.2%}"
+        )
     return "\n".join(lines)
 
 

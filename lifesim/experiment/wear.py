@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from lifesim.crossbar.bank import Bank
 from lifesim.crossbar.programming import Programmed
 from lifesim.experiment.accounting import DeviceAccount
@@ -32,16 +30,16 @@ def bank_wear(account: DeviceAccount) -> list[BankWear]:
     if not account.record.stretches:
         return []
     last = account.record.stretches[-1]
-    held, programmed = last.snapshot.held_at(last.end_ns), last.snapshot.at(last.end_ns)
+    programmed, lost = last.snapshot.at(last.end_ns), last.snapshot.lost_cells(last.end_ns)
     return [
         BankWear(
             p.operations + p.extra.total / bank.n_cells,
             p.operations + int(p.extra.merged()[1].max(initial=0)),
             _expected_stuck(bank, p),
-            len(faults.stuck),
-            len(np.unique(faults.expired)),
+            stuck,
+            expired,
         )
-        for bank, p, faults in zip(last.snapshot.silicon.banks, programmed, held.faults, strict=True)
+        for bank, p, (stuck, expired) in zip(last.snapshot.silicon.banks, programmed, lost, strict=True)
     ]
 
 
