@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.benchmarks import harness, machine, scaling
 
-NAMES = ("event_loop", "memory", "evaluation", "mrfi", "end_to_end", "fleets", "scaling")
+NAMES = ("event_loop", "memory", "evaluation", "mrfi", "end_to_end", "fleets", "scaling", "surrogate")
 _WIDTH = 200
 
 
@@ -26,6 +26,9 @@ def main(
         Path, typer.Option("-o", "--output", metavar="FILE", help="Where the CSV goes.")
     ] = Path("results/benchmarks.csv"),
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything: to see that it runs.")] = False,
+    million: Annotated[
+        bool, typer.Option("--million", help="With surrogate: a million devices, too.")
+    ] = False,
     plot: Annotated[
         Path, typer.Option(metavar="FILE", help="Where the picture of the benchmark scaling goes.")
     ] = Path("results/scaling.png"),
@@ -45,7 +48,13 @@ def main(
     if unknown:
         raise typer.BadParameter(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(NAMES)}")
     console = Console(width=_WIDTH)
-    given = {"quick": quick, "mrfi_python": mrfi_python, "cimba_python": cimba_python, "console": console}
+    given = {
+        "quick": quick,
+        "million": million,
+        "mrfi_python": mrfi_python,
+        "cimba_python": cimba_python,
+        "console": console,
+    }
     rows = [machine.row()]
     for name in names or NAMES:
         measure = importlib.import_module(f"tests.benchmarks.{name}").measure
