@@ -26,11 +26,12 @@ from lifesim.sweep.plan import load_plan
 
 ROOT = Path(__file__).parents[1]
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if path.exists()]
-SCENARIOS = sorted((ROOT / "scenarios").rglob("*.toml"))
+SWEEPS = sorted((ROOT / "scenarios" / "sweeps").glob("*.toml"))
+SCENARIOS = [path for path in sorted((ROOT / "scenarios").rglob("*.toml")) if path not in SWEEPS]
 SOURCES = [
     *PAGES,
     *SCENARIOS,
-    *sorted((ROOT / "sweeps").glob("*.toml")),
+    *SWEEPS,
     *sorted((ROOT / "analysis").glob("*.py")),
 ]
 COMMAND = typer.main.get_command(app)

@@ -46,9 +46,9 @@ def sweep(
 
     \b
     Examples:
-      lifesim sweep sweeps/interval_and_heat.toml --workers 2
-      lifesim sweep sweeps/sensitivity.toml -o results/sensitivity
-      lifesim sweep sweeps/interval_and_heat.toml --executor dask:tcp://10.0.0.1:8786
+      lifesim sweep scenarios/sweeps/interval_and_heat.toml --workers 2
+      lifesim sweep scenarios/sweeps/sensitivity.toml -o results/sensitivity
+      lifesim sweep scenarios/sweeps/interval_and_heat.toml --executor dask:tcp://10.0.0.1:8786
     """
     from lifesim.network.datasets import load_dataset
     from lifesim.sweep.plan import load_plan

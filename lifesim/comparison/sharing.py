@@ -7,15 +7,13 @@ retraining is a pure function of its task, so its message can be kept.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import fields
 from typing import Any
 
-import numpy as np
-
+from lifesim.experiment.content import content_key
 from lifesim.experiment.executors import InProcessExecutor
-from lifesim.fleet.redeployment import Agreement, Retraining, prepare
+from lifesim.fleet.redeployment import Retraining, prepare
 
 MOST_KEPT = 2000
 """Messages, of some 10 to 30 kB each."""
@@ -25,7 +23,7 @@ class SharingExecutor(InProcessExecutor):
     """Runs each task at once, in the caller, but a retraining that it has run before. Counts ``asked`` and ``shared`` retrainings."""
 
     def __init__(self, most_kept: int = MOST_KEPT):
-        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
         self._most_kept = most_kept
         self.asked = self.shared = 0
 
@@ -35,7 +33,7 @@ class SharingExecutor(InProcessExecutor):
         return super().submit(self._prepare, *args)
 
     def _prepare(self, task: Retraining) -> bytes:
-        key = content(task)
+        key = content_key(task)
         self.asked += 1
         if key in self._kept:
             self.shared += 1
@@ -45,18 +43,3 @@ class SharingExecutor(InProcessExecutor):
         if len(self._kept) > self._most_kept:
             self._kept.popitem(last=False)
         return message
-
-
-def content(task: Retraining) -> Hashable:
-    """Return what a retraining's message depends on: equal for tasks that are equal, though not the same objects."""
-    return tuple(_content(getattr(task, field.name)) for field in fields(task))
-
-
-def _content(value: Any) -> Hashable:
-    match value:
-        case np.ndarray():
-            return value.dtype.str, value.shape, value.tobytes()
-        case Agreement():  # follows from the clean model, and from the data and the settings, which are the task's
-            return "agreement", value.clean
-        case _:
-            return value

@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.sweeping``: one sweep with one process, two processes and a dask cluster of two: the same files, and how much faster.
 
-The sweep is sweeps/interval_and_heat.toml, 64 points. Efficiency is the time with one worker over twice the time with two. Workers are started and have
+The sweep is scenarios/sweeps/interval_and_heat.toml, 64 points. Efficiency is the time with one worker over twice the time with two. Workers are started and have
 run a task each, with their kernels compiled, before the clock starts: a cluster is there already, and processes start once a sweep. Rounds take turns.
 
 Wall time wants a machine that does nothing else. Efficiency by CPU time does not: two cores need at least the CPU time of the busiest process, and half that of all
@@ -28,7 +28,7 @@ from lifesim.sweep.plan import load_plan
 from lifesim.sweep.run import JOURNAL, run_sweep
 from lifesim.sweep.tasks import Task, run_tasks
 
-SWEEP = Path(__file__).parents[2] / "sweeps" / "interval_and_heat.toml"
+SWEEP = Path(__file__).parents[2] / "scenarios" / "sweeps" / "interval_and_heat.toml"
 
 
 @contextmanager

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from lifesim.comparison import sharing
-from lifesim.comparison.sharing import SharingExecutor, content
+from lifesim.comparison.sharing import SharingExecutor
+from lifesim.crossbar.encoding import SLC
 from lifesim.crossbar.faults import FaultMap
-from lifesim.detection.testset import TestDesign
-from lifesim.fleet.redeployment import Retraining, prepare
+from lifesim.detection.testset import TestDesign, make_test_set
+from lifesim.fleet.redeployment import Agreement, Retraining, prepare
+from lifesim.recovery.agreed import agree
 from lifesim.recovery.fitting import Fitting
 from lifesim.recovery.retraining import RetrainingSettings
 from lifesim.scenario.network import DataSource
@@ -65,7 +67,17 @@ def test_what_differs_in_anything_is_run(task, ran):
     ]  # fmt: skip
     results(SharingExecutor(), task, *others)
     assert len(ran) == 1 + len(others)
-    assert len({content(t) for t in (task, *others)}) == 1 + len(others)
+
+
+def test_tasks_with_test_sets_and_agreements_are_told_apart(task, ran, mlp_model):
+    """What tasks of devices carry that write nearest codes and keep their pictures: nothing in it has a hash of its own."""
+    data = DataSource("mnist5k", None)
+    agreements = [Agreement(mlp_model, agree(mlp_model, data, share, SLC)) for share in (0.01, 0.01, 0.02)]
+    group = make_test_set(mlp_model, mlp_model.codes, data, task.design, "cpu")
+    tasks = [replace(task, agreement=a, group=group) for a in agreements]
+    executor = SharingExecutor()
+    results(executor, *tasks, replace(tasks[0], group=None))
+    assert (len(ran), executor.shared) == (3, 1)
 
 
 def test_only_so_many_are_kept(task, ran):
