@@ -151,6 +151,8 @@ def fig11(table: pd.DataFrame) -> Figure:
             for place, (format, rate) in enumerate(groups):
                 of = part[(part["format"] == format) & (part["permanent_rate"] == rate)].set_index("measure")
                 for number, (what, colour, label) in enumerate(kinds):
+                    if f"accuracy, {what}, mean" not in of.index:
+                        continue
                     at = place + (number - 1.5) * 0.2
                     shown = label if place == 0 else None
                     axes.bar(

@@ -15,7 +15,7 @@ import torch
 
 from lifesim.errors import UserError
 from lifesim.experiment.journal import Journal
-from lifesim.experiment.results import FILES
+from lifesim.experiment.results import ESTIMATES, FILES
 from lifesim.experiment.stopwatch import peak_memory_bytes
 from lifesim.experiment.versions import versions
 from lifesim.files import atomic_file, atomic_write
@@ -50,7 +50,7 @@ class ResultDirectory:
 
     def clear(self, journal: bool = True) -> None:
         """Remove the result files of an earlier run, and what it left unfinished; what else lies there stays, and so does the journal if told so."""
-        for name in (*FILES, *([JOURNAL] if journal else [])):
+        for name in (*FILES, ESTIMATES, *([JOURNAL] if journal else [])):
             (self.path / name).unlink(missing_ok=True)
             for unfinished in self.path.glob(f".{name}.*.part"):
                 unfinished.unlink(missing_ok=True)

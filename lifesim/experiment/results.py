@@ -21,10 +21,11 @@ FILES = (
     "rates.csv",
     "layers.csv",
     "events.parquet",
-    "estimates.csv",
     "summary.json",
     "manifest.json",
 )
+ESTIMATES = "estimates.csv"
+"""Written as well by a run with both fidelities."""
 
 
 @dataclass(frozen=True)

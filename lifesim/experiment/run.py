@@ -29,7 +29,7 @@ from lifesim.experiment.multifidelity import (
 )
 from lifesim.experiment.regions import RegionCost, results_in_order, simulate_region
 from lifesim.experiment.remembering import RememberingExecutor
-from lifesim.experiment.results import Result
+from lifesim.experiment.results import ESTIMATES, Result
 from lifesim.experiment.stopwatch import Stopwatch
 from lifesim.experiment.summary import summarise
 from lifesim.experiment.totals import FleetTotals
@@ -288,7 +288,7 @@ def _run_multi(
         for measure in predicted[0].measures
     }
     table = estimates_table(estimates, exact_regions, scenario.regions.count)
-    output.write("estimates.csv", tables.csv_bytes(table))
+    output.write(ESTIMATES, tables.csv_bytes(table))
     exact_s, predicted_s = (sum(cost.cpu_s for cost in costs.values()) for costs in (exact, predicted))
     output.note(
         "multi",

@@ -222,7 +222,7 @@ def interrupt_from(share: float):
 
 def assert_interrupted(directory: Path) -> int:
     """Check what an interrupted run leaves, and return the number of lines of its trace."""
-    assert sorted(os.listdir(directory)) == ["events.parquet", "manifest.json"]
+    assert sorted(os.listdir(directory)) == ["events.parquet", "manifest.json", "run.journal"]
     assert json.loads((directory / "manifest.json").read_text())["status"] == "interrupted"
     with pytest.raises(UserError, match="the run is interrupted, not finished"):
         read_result(directory)
@@ -276,7 +276,7 @@ def test_a_full_disk(quick: Scenario, tmp_path: Path, monkeypatch: pytest.Monkey
     with pytest.raises(LifesimError, match="No space left on device") as caught:
         run_to_directory(quick, tmp_path)
     assert caught.value.exit_status == 1
-    assert sorted(os.listdir(tmp_path)) == ["fleet.csv", "manifest.json"]
+    assert sorted(os.listdir(tmp_path)) == ["fleet.csv", "manifest.json", "run.journal"]
     assert len((tmp_path / "fleet.csv").read_text().splitlines()) == 6
     with pytest.raises(UserError, match="the run is running, not finished"):
         read_result(tmp_path)
@@ -290,7 +290,7 @@ def test_a_failing_worker_gives_its_error_and_the_manifest_says_failed(
     monkeypatch.setattr(retraining_service, "prepare", np.linalg.inv)
     with pytest.raises(np.linalg.LinAlgError, match="0-dimensional"):
         run_to_directory(quick, tmp_path, workers=workers)
-    assert sorted(os.listdir(tmp_path)) == ["manifest.json"]
+    assert sorted(os.listdir(tmp_path)) == ["manifest.json", "run.journal"]
     assert json.loads((tmp_path / "manifest.json").read_text())["status"] == "failed"
 
 
