@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any
@@ -31,12 +32,18 @@ class DaskExecutor(Executor):
                 f'{_OPTION} dask:{address}: dask is not installed; pip install "lifesim[dask]"'
             ) from None
         where = f"{_OPTION} dask:{address}"
+        problem = ""
         try:
             self._client = Client(address, timeout=f"{_CONNECT_S}s", set_as_default=False)
         except (OSError, TimeoutError, ValueError, TypeError) as error:
+            problem = str(error) or type(error).__name__
+        if problem:
+            # The client that could not connect closes itself when it is collected. Where that happens while dask starts another event loop, it waits for a lock
+            # of its own thread for ever: so it is collected now.
+            gc.collect()
             raise UserError(
-                f"{where}: no dask scheduler answers there; must be such as dask:tcp://10.0.0.1:8786 ({error or type(error).__name__})"
-            ) from None
+                f"{where}: no dask scheduler answers there; must be such as dask:tcp://10.0.0.1:8786 ({problem})"
+            )
         try:
             self._client.wait_for_workers(1, timeout=_FIRST_WORKER_S)
             for worker, problem in self._client.run(_problem, versions()).items():

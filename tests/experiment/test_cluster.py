@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import operator
 import os
 import signal
@@ -71,10 +72,15 @@ def test_a_task_whose_worker_is_killed_is_run_by_another(executor: DaskExecutor,
 
 def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "_CONNECT_S", 0.2)
+    before = [thing for thing in gc.get_objects() if type(thing) is distributed.Client]
     with pytest.raises(UserError, match="--executor dask:tcp://127.0.0.1:1: no dask scheduler answers"):
         DaskExecutor("tcp://127.0.0.1:1")
     with pytest.raises(UserError, match="no dask scheduler answers"):
         DaskExecutor("what://is this")
+    left = [thing for thing in gc.get_objects() if type(thing) is distributed.Client and thing not in before]
+    assert not left, (
+        "clients that never connected must not be left: dask may wait for ever when they are collected"
+    )
 
 
 def test_without_dask_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
