@@ -8,7 +8,15 @@ from typing import Annotated
 
 import typer
 
-from lifesim.commands.common import Device, Evaluating, ExecutorName, Quiet, open_executor, progress_bar
+from lifesim.commands.common import (
+    Device,
+    Evaluating,
+    ExecutorName,
+    Quiet,
+    fetch_data,
+    open_executor,
+    progress_bar,
+)
 from lifesim.errors import LifesimError
 
 
@@ -50,15 +58,12 @@ def sweep(
       lifesim sweep scenarios/sweeps/sensitivity.toml -o results/sensitivity
       lifesim sweep scenarios/sweeps/interval_and_heat.toml --executor dask:tcp://10.0.0.1:8786
     """
-    from lifesim.network.datasets import load_dataset
     from lifesim.sweep.plan import load_plan
     from lifesim.sweep.run import FAILURES, run_sweep
 
     plan = load_plan(sweep)
     directory = output if output is not None else Path("results") / sweep.stem
-    first = next(plan.points())
-    for group in plan.scenario(first, plan.schedules[0]).group.values():
-        load_dataset(group.network.data)
+    fetch_data(plan.scenario(next(plan.points()), plan.schedules[0]))
     with progress_bar(quiet) as progress, open_executor(executor, workers) as pool:
         done = run_sweep(
             plan,

@@ -117,7 +117,7 @@ class Snapshot:
 
     def at(self, time_ns: int) -> tuple[Programmed, ...]:
         """Return the state that the last programming of each bank left, reloads until ``time_ns`` included."""
-        return tuple(b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True))
+        return self.silicon.at(self.programmed, time_ns)
 
     def lost_cells(self, time_ns: int) -> list[tuple[int, int]]:
         """Return how many cells of each bank are stuck at ``time_ns``, and how many have expired."""
@@ -271,6 +271,24 @@ class Silicon:
         """Return the silicon in which every layer has a bank to itself."""
         return cls(tuple(banks), tuple((Region(i, 0),) for i in range(len(banks))), encoding)
 
+    def at(self, programmed: tuple[Programmed, ...], time_ns: int) -> tuple[Programmed, ...]:
+        """Return the last programming of each bank at or before a time, reloads included, given what the interventions left."""
+        return tuple(b.at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
+
+    def broken_off(
+        self, programmed: tuple[Programmed, ...], done_ns: int, latency_ns: int
+    ) -> tuple[Programmed, ...]:
+        """Return what is left of a programming of all cells, bank after bank, that ends after ``done_ns`` of ``latency_ns``: what was written is worn.
+
+        The bank in progress counts as written.
+        """
+        cells = [bank.n_cells * bank.layers for bank in self.banks]
+        before = np.cumsum([0, *cells[:-1]]).tolist()
+        return tuple(
+            p.worn(bank.layers) if first * latency_ns < done_ns * sum(cells) else p
+            for bank, p, first in zip(self.banks, programmed, before, strict=True)
+        )
+
     def held_at(
         self,
         model: Model,
@@ -278,8 +296,7 @@ class Silicon:
         time_ns: int,
         placement: Placement | None = None,
     ) -> Held:
-        now = tuple(b.at(p, time_ns) for b, p in zip(self.banks, programmed, strict=True))
-        return Held(model, self, now, time_ns, placement)
+        return Held(model, self, self.at(programmed, time_ns), time_ns, placement)
 
     def conditions(
         self,

@@ -374,12 +374,7 @@ class DeviceTwin:
                 left -= len(written[-1])
             self._patch(written, time_ns)
             return
-        cells = [bank.n_cells * bank.layers for bank in self.silicon.banks]
-        before = np.cumsum([0, *cells[:-1]]).tolist()
-        self.programmed = tuple(
-            p.worn(bank.layers) if first * latency_ns < done_ns * sum(cells) else p
-            for bank, p, first in zip(self.silicon.banks, self.programmed, before, strict=True)
-        )
+        self.programmed = self.silicon.broken_off(self.programmed, done_ns, latency_ns)
 
     def program(self, time_ns: int) -> None:
         """Write all cells; ends at ``time_ns``."""

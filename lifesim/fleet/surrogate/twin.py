@@ -96,8 +96,7 @@ class SurrogateSnapshot:
         return right, stuck, sum((count for _, count in expired), np.zeros(len(times), np.int64))
 
     def at(self, time_ns: int) -> tuple[Programmed, ...]:
-        banks = self.silicon.banks
-        return tuple(b.at(p, time_ns) for b, p in zip(banks, self.programmed, strict=True))
+        return self.silicon.at(self.programmed, time_ns)
 
     def lost_cells(self, time_ns: int) -> list[tuple[int, int]]:
         """Return how many cells of each bank are stuck, and how many have expired."""
@@ -218,9 +217,7 @@ class SurrogateTwin:
 
     def halt(self, time_ns: int) -> None:
         """Stop using the crossbars: reloads end here until the next programming."""
-        self.programmed = tuple(
-            b.at(p, time_ns) for b, p in zip(self.silicon.banks, self.programmed, strict=True)
-        )
+        self.programmed = self.silicon.at(self.programmed, time_ns)
         self._halted_ns = time_ns
 
     def diagnose(self, known: FaultMap) -> tuple[FaultMap, int]:
@@ -266,12 +263,7 @@ class SurrogateTwin:
         if changes_only:
             self._alone += sum(self._changed) * done_ns // latency_ns
             return
-        cells = [bank.n_cells * bank.layers for bank in self.silicon.banks]
-        before = np.cumsum([0, *cells[:-1]]).tolist()
-        self.programmed = tuple(
-            p.worn(bank.layers) if first * latency_ns < done_ns * sum(cells) else p
-            for bank, p, first in zip(self.silicon.banks, self.programmed, before, strict=True)
-        )
+        self.programmed = self.silicon.broken_off(self.programmed, done_ns, latency_ns)
 
     def program(self, time_ns: int) -> None:
         """Write all cells; ends at ``time_ns``."""
