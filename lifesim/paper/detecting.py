@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, get_args
 
@@ -31,15 +31,24 @@ def item_of(condition: Condition) -> str:
     return {"permanent": "fig8", "soft": "fig9", "both": "fig10"}[condition.name]
 
 
-def detect(settings: Settings, name: str, condition: Condition, chosen: Chosen) -> list[Row]:
-    """Return the rows of one network under one condition."""
+def detect(
+    settings: Settings, name: str, condition: Condition, chosen: Chosen, counts: Sequence[int] = COUNTS
+) -> list[Row]:
+    """Return the rows of one network under one condition, by ``counts`` of pictures; of adversarial ones alone if no others were ``chosen``."""
     size = settings.size
     network = settings.network(name)
     model = model_of(network)
-    same, aet = both(model, network, chosen.aet)
-    origin, _ = both(model, network, chosen.origin)
+    most = max(counts)
+    same, aet = both(model, network, chosen.aet[:most])
     at_random = dict(zip(("origin", "aet"), both(model, network, chosen.random), strict=True))
-    best = {("aet", "chosen"): aet, ("origin", "same"): same, ("origin", "chosen"): origin}
+    best = {("aet", "chosen"): aet}
+    if chosen.origin:
+        best |= {
+            ("origin", "same"): same,
+            ("origin", "chosen"): both(model, network, chosen.origin[:most])[0],
+        }
+    else:
+        del at_random["origin"]
     found: dict[str, dict[Kind, np.ndarray]] = {criterion: {} for criterion in get_args(Criterion)}
     for groups, models in (
         (best, size.models),
@@ -58,7 +67,7 @@ def detect(settings: Settings, name: str, condition: Condition, chosen: Chosen) 
     return [
         {**about, "criterion": criterion, **row, "measure": "detected"}
         for criterion, deviating in found.items()
-        for row in shares(deviating)
+        for row in shares(deviating, counts)
     ]
 
 
@@ -81,13 +90,13 @@ def _deviating(
     }
 
 
-def shares(deviating: dict[Kind, np.ndarray]) -> Iterator[Row]:
-    """Yield what share is seen by 1 picture and by more, and by how much more by AET than by Origin.
+def shares(deviating: dict[Kind, np.ndarray], counts: Sequence[int] = COUNTS) -> Iterator[Row]:
+    """Yield what share is seen by ``counts`` of pictures, and by how much more by AET than by Origin, if there is one.
 
     ``deviating``: by kind of example and choice, which pictures deviate, bool [networks, pictures]. Of chosen pictures the first few are shown, and
     networks are what chance is in. Random ones are shown in sets, and sets are what chance is in.
     """
-    for count in COUNTS:
+    for count in counts:
         found: dict[Kind, np.ndarray] = {}
         for kind, of_kind in deviating.items():
             if kind[1] == "random":
@@ -98,7 +107,7 @@ def shares(deviating: dict[Kind, np.ndarray]) -> Iterator[Row]:
                 found[kind] = of_kind[:, :count].any(axis=1)
                 ours = Estimate.share(found[kind].sum(), len(of_kind))
             yield {"examples": kind[0], "choice": kind[1], "pictures": count, **asdict(ours)}
-        for choice in ("same", "chosen", "random"):
+        for choice in [choice for kind, choice in deviating if kind == "origin"]:
             aet = found["aet", "random" if choice == "random" else "chosen"]
             gain = Estimate.mean(aet.astype(float) - found["origin", choice].astype(float))
             yield {"examples": "aet - origin", "choice": choice, "pictures": count, **asdict(gain)}

@@ -26,7 +26,7 @@ _SEEN_BEFORE = 32
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """Test pictures of one network, as numbers in the data set's part ``test``, best first: ``aet`` chosen as adversarial examples, ``origin`` as they
-    are; ``random`` at random.
+    are, if that was asked for; ``random`` at random.
     """
 
     aet: Sequence[int]
@@ -34,8 +34,8 @@ class Chosen:
     random: Sequence[int]
 
 
-def choose(settings: Settings, name: str, cells: Cells) -> Chosen:
-    """Choose pictures for a network in one- or two-bit cells, by faulty networks drawn for this alone.
+def choose(settings: Settings, name: str, cells: Cells, *, origin: bool = True) -> Chosen:
+    """Choose pictures for a network in one- or two-bit cells, by faulty networks drawn for this alone; without ``origin`` adversarial ones only.
 
     Greedily, one after the other the picture with which SDC-3 % sees most of the networks not seen before (Nemhauser, Wolsey and Fisher, 1978),
     over the conditions of all figures of these cells: a device has one set of pictures, whatever will happen to it.
@@ -46,11 +46,12 @@ def choose(settings: Settings, name: str, cells: Cells) -> Chosen:
     available = len(dataset_of(network).split["test"])
     order = generator(stream_key("paper", settings.seed, "pictures", name)).permutation(available)
     candidates = np.sort(order[: size.candidates])
-    seen: dict[str, list[np.ndarray]] = {"aet": [], "origin": []}
     clean, adversarial = both(model, network, candidates)
+    parts = {"aet": adversarial, "origin": clean} if origin else {"aet": adversarial}
+    seen: dict[str, list[np.ndarray]] = {part: [] for part in parts}
     conditions = settings.conditions(name, cells)
     for condition in conditions:
-        for part, pictures in (("aet", adversarial), ("origin", clean)):
+        for part, pictures in parts.items():
             golden = golden_of(model, pictures)
             for copies in faulty_copies(
                 settings, name, model, condition, "screening", size.screening // len(conditions)
@@ -61,7 +62,7 @@ def choose(settings: Settings, name: str, cells: Cells) -> Chosen:
         part: [int(candidates[i]) for i in greedily(np.concatenate(of_part), MOST)]
         for part, of_part in seen.items()
     }
-    return Chosen(best["aet"], best["origin"], [int(i) for i in order[: MOST * size.random_sets]])
+    return Chosen(best["aet"], best.get("origin", []), [int(i) for i in order[: MOST * size.random_sets]])
 
 
 def greedily(seen: np.ndarray, count: int) -> list[int]:

@@ -109,7 +109,8 @@ def _done(
     def advance(doing: str) -> None:
         progress(start + (end - start) * finished / total, doing)
 
-    for task in tasks:
+    # The longest first, so that no worker is left alone with one at the end.
+    for task in sorted(tasks, key=lambda task: -task.weight):
         try:
             found[task.name] = task.kept(directory)
         except LookupError:

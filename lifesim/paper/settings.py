@@ -54,7 +54,7 @@ class Size:
     screening: int = 120
     candidates: int = 1000
     random_sets: int = 4
-    random_models: int = 200
+    random_models: int = 100
     devices: int = 10
     steps: int = 150
     through_steps: int = 900

@@ -18,7 +18,7 @@ FOLDER = "cells"
 class Task:
     """``function(*arguments)`` returns plain values (JSON); ``shaped_by`` (JSON as well) is all that they depend on.
 
-    ``weight`` says how long it takes, relative to others, for the progress only.
+    ``weight`` says how long it takes, relative to others, for the progress and for what is begun first.
     """
 
     name: str
