@@ -12,6 +12,7 @@ from lifesim.commands.common import (
     Device,
     Evaluating,
     ExecutorName,
+    Overrides,
     Quiet,
     fetch_data,
     open_executor,
@@ -37,6 +38,7 @@ def sweep(
             help="Directory of the sweep; what is finished there is not run again. [default: results/<sweep>]",
         ),
     ] = None,
+    settings: Overrides = None,
     executor: ExecutorName = "process",
     workers: Annotated[
         int,
@@ -55,13 +57,13 @@ def sweep(
     \b
     Examples:
       lifesim sweep scenarios/sweeps/interval_and_heat.toml --workers 2
-      lifesim sweep scenarios/sweeps/sensitivity.toml -o results/sensitivity
+      lifesim sweep scenarios/sweeps/sensitivity.toml -o results/sensitivity --set group.cameras.count=8
       lifesim sweep scenarios/sweeps/interval_and_heat.toml --executor dask:tcp://10.0.0.1:8786
     """
     from lifesim.sweep.plan import load_plan
     from lifesim.sweep.run import FAILURES, run_sweep
 
-    plan = load_plan(sweep)
+    plan = load_plan(sweep, settings or ())
     directory = output if output is not None else Path("results") / sweep.stem
     fetch_data(plan.scenario(next(plan.points()), plan.schedules[0]))
     with progress_bar(quiet) as progress, open_executor(executor, workers) as pool:

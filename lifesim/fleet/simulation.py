@@ -41,7 +41,7 @@ from lifesim.scenario.models import Scenario
 from lifesim.streams import first_uniform, stream_key
 
 PROGRESS_STEPS = 200
-_COLLECTED_LESS_OFTEN = 100
+_COLLECTED_LESS_OFTEN = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class FleetRecord:
 
 @contextlib.contextmanager
 def piling_up() -> Iterator[None]:
-    """While records pile up and next to nothing becomes garbage, look for garbage in cycles a hundredth as often as usual."""
+    """While records pile up and next to nothing becomes garbage, look for garbage in cycles a thousandth as often as usual."""
     usual = gc.get_threshold()
     gc.set_threshold(usual[0] * _COLLECTED_LESS_OFTEN, *usual[1:])
     try:

@@ -87,10 +87,11 @@ class Plan:
         return _load(self.file, self.scenario_path, self.groups, schedule, self.path, texts)
 
 
-def load_plan(path: str | Path) -> Plan:
-    """Read a sweep file. Raises UserError, one line for each mistake."""
+def load_plan(path: str | Path, settings: Sequence[str] = ()) -> Plan:
+    """Read a sweep file. ``settings``: further ``dotted.key=value`` of the scenario, after the file's own. Raises UserError, one line for each mistake."""
     path = Path(path)
     file = load_tables(path, SweepFile)
+    file = file.model_copy(update={"set": (*file.set, *settings)})
     scenario_path = path.parent / file.scenario
     base = load_scenario(scenario_path, file.set, file.seed)
     try:

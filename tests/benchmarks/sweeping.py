@@ -1,6 +1,6 @@
 """``python -m tests.benchmarks.sweeping``: one sweep with one process, two processes and a dask cluster of two: the same files, and how much faster.
 
-The sweep is scenarios/sweeps/interval_and_heat.toml, 64 points. Efficiency is the time with one worker over twice the time with two. Workers are started and have
+The sweep is scenarios/sweeps/interval_and_heat.toml, 64 points, with eight devices each instead of two. Efficiency is the time with one worker over twice the time with two. Workers are started and have
 run a task each, with their kernels compiled, before the clock starts: a cluster is there already, and processes start once a sweep. Rounds take turns.
 
 Wall time wants a machine that does nothing else. Efficiency by CPU time does not: two cores need at least the CPU time of the busiest process, and half that of all
@@ -73,9 +73,10 @@ def files(directory: Path) -> dict[str, bytes]:
 
 def main(
     repeats: Annotated[int, typer.Option(min=1, help="Rounds; the table has their medians.")] = 3,
+    devices: Annotated[int, typer.Option(min=1, help="Of each point.")] = 8,
 ) -> None:
     """Run the sweep in each way and print a table in Markdown."""
-    plan = load_plan(SWEEP)
+    plan = load_plan(SWEEP, [f"group.cameras.count={devices}"])
     first = Task(plan.scenario(next(plan.points()), plan.schedules[0]), 0)
     seconds: dict[str, list[float]] = {name: [] for name in WAYS}
     by_cpu: dict[str, list[float]] = {name: [] for name in WAYS}

@@ -18,7 +18,7 @@ from lifesim.detection.schedules import Finding, Outcome, Periodic, Schedule, Vi
 from lifesim.fleet.device import Device, Surroundings, Unit
 from lifesim.fleet.policy import Policy
 from lifesim.fleet.records import DeviceRecord, Grid, State
-from lifesim.streams import stream_key
+from lifesim.streams import first_uniform
 
 NO_FAULTS = FaultMap.empty(1)
 
@@ -81,9 +81,8 @@ class ExponentialTwin:
         self._programming = self._program(self._programming.epoch + 1, time_ns)
 
     def _program(self, epoch: int, time_ns: int) -> Programming:
-        # The upper bits of a key are as good as any that could be drawn with it.
-        uniform = ((stream_key(self.key, "life", epoch) >> 76) + 0.5) * 2.0**-52
-        life_ns = -math.log(uniform) * self._mean_ns
+        # Keys are hashed again, so that neighbours are as good as any; hashing a tuple would take longer than all else that a repair does.
+        life_ns = -math.log(first_uniform(self.key + epoch)) * self._mean_ns
         return Programming(epoch, time_ns, time_ns + math.ceil(life_ns))
 
 

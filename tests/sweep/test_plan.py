@@ -123,3 +123,15 @@ def test_shipped_sweeps_load(path: Path) -> None:
     for point in plan.points():
         for schedule in plan.schedules:
             plan.scenario(point, schedule)
+
+
+def test_settings_come_after_the_file_s_own(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.toml"
+    path.write_text(
+        f'scenario = "{QUICKSTART}"\nset = ["group.cameras.count=2"]\n[vary]\n{HEAT} = [30, 40]', "utf-8"
+    )
+    plan = load_plan(path, ["group.cameras.count=5", "horizon_s=1 y"])
+    scenario = plan.scenario((30.0,), plan.schedules[0])
+    assert scenario.group["cameras"].count == 5 and scenario.horizon_s == 365 * 86_400
+    with pytest.raises(UserError, match=r"--set: group\.camera\.count: no group"):
+        load_plan(path, ["group.camera.count=5"])
