@@ -146,8 +146,6 @@ class Chosen(UnevenTimes):
         return bisect_left(self._starts_ns, time_ns)
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Chosen) and self.grid == other.grid and self._starts_ns == other._starts_ns
-        )
+        return isinstance(other, Chosen) and self.grid == other.grid and self._starts_ns == other._starts_ns
 
     __hash__ = None  # type: ignore[assignment]

@@ -12,11 +12,12 @@ from lifesim.experiment.executors import Background
 from lifesim.experiment.observation import Observer
 from lifesim.experiment.predicted import predict
 from lifesim.experiment.stopwatch import Stopwatch, TimedExecutor, TimedSchedule
+from lifesim.fleet.build import Plan
 from lifesim.fleet.clock import to_ns
 from lifesim.fleet.keys import draw_of
 from lifesim.fleet.records import DeviceRecord
 from lifesim.fleet.simulation import FleetRecord, make_plans, simulate
-from lifesim.fleet.surrogate.calibration import make_surrogates
+from lifesim.fleet.surrogate.calibration import Calibrated, make_surrogates
 from lifesim.fleet.surrogate.scope import check_surrogate
 from lifesim.scenario.models import Scenario
 
@@ -43,6 +44,20 @@ class Lives:
     surrogates: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What has to be there before a fleet lives, and is the same in all regions of a scenario; ``surrogates``: None where networks are evaluated."""
+
+    plans: dict[str, Plan]
+    surrogates: dict[str, Calibrated] | None
+
+
+def prepare(scenario: Scenario, device: str = "cpu", fidelity: Fidelity = "exact") -> Prepared:
+    """Train or load a scenario's networks, make their test sets, and calibrate what predicts them, if that is asked for."""
+    plans = make_plans(scenario, device)
+    return Prepared(plans, make_surrogates(plans, scenario, device) if fidelity == "surrogate" else None)
+
+
 def live(
     scenario: Scenario,
     executor: Executor,
@@ -56,21 +71,21 @@ def live(
     on_phase: Callable[[str], None] = lambda phase: None,
     records: list[DeviceRecord] | None = None,
     among_others: bool = False,
+    prepared: Prepared | None = None,
 ) -> Lives:
     """Simulate a scenario's fleet to its horizon, observe it, and account for it.
 
     ``workers``: processes of the executor; with several, devices are observed, and their next visits looked into, while others are simulated. ``on_phase`` is called at the end of "networks", "simulation" and
     "accuracy"; ``watch`` sees how long tests and retrainings take; ``records`` is filled with each device's record before the start, for whoever
-    has to interrupt. ``among_others``: it is one of several regions, whose lowest accuracies are sought together.
+    has to interrupt. ``among_others``: it is one of several regions, whose lowest accuracies are sought together. ``prepared``: of this scenario, if that has
+    been done already.
     """
     if fidelity == "surrogate":
         check_surrogate(scenario)
     watch = watch or Stopwatch()
     progress(0.0, "networks")
-    plans = make_plans(scenario, device)
-    surrogates = None
-    if fidelity == "surrogate":
-        surrogates = make_surrogates(plans, scenario, device)
+    prepared = prepared or prepare(scenario, device, fidelity)
+    plans, surrogates = prepared.plans, prepared.surrogates
     on_phase("networks")
     progress(0.01, "simulation")
     timed = {

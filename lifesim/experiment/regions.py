@@ -6,15 +6,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import pyarrow as pa
 
 from lifesim.experiment.executors import InProcessExecutor
-from lifesim.experiment.lives import Fidelity, Progress, live
+from lifesim.experiment.lives import Fidelity, Prepared, Progress, live, prepare
 from lifesim.experiment.tables import Table, devices_table, events_table
 from lifesim.experiment.totals import FleetTotals, totals_of
+from lifesim.fleet.hardware import make_schedule
+from lifesim.scenario.load import scenario_digest
 from lifesim.scenario.models import Scenario
 
 Result = TypeVar("Result")
@@ -41,6 +43,10 @@ class RegionCost:
     cpu_s: float
 
 
+_PREPARED: dict[str, Prepared] = {}
+"""Of the scenario whose regions this process is at."""
+
+
 def region_of(scenario: Scenario, number: int) -> Scenario:
     """Return one region of a scenario, ``number`` counting from its first, as a scenario of its own."""
     regions = scenario.regions.model_copy(update={"count": 1, "first": scenario.regions.first + number})
@@ -63,6 +69,7 @@ def simulate_region(
     """
     began_s = time.process_time()
     region = region_of(scenario, number)
+    prepared = _prepared(scenario, device, fidelity)
     lives = live(
         region,
         executor or InProcessExecutor(),
@@ -71,6 +78,14 @@ def simulate_region(
         fidelity=fidelity,
         progress=progress,
         among_others=scenario.regions.count > 1,
+        # What a schedule of somebody's own remembers is nothing to another region.
+        prepared=replace(
+            prepared,
+            plans={
+                name: replace(plan, schedule=make_schedule(plan.group, region))
+                for name, plan in prepared.plans.items()
+            },
+        ),
     )
     return RegionResult(
         number,
@@ -79,6 +94,15 @@ def simulate_region(
         events_table([(a.record, a.events) for a in lives.accounts]),
         time.process_time() - began_s,
     )
+
+
+def _prepared(scenario: Scenario, device: str, fidelity: Fidelity) -> Prepared:
+    """Return what is the same in all regions: a process works it out once, as small regions take less time than that."""
+    key = f"{scenario_digest(scenario)} {device} {fidelity}"
+    if key not in _PREPARED:
+        _PREPARED.clear()
+        _PREPARED[key] = prepare(scenario, device, fidelity)
+    return _PREPARED[key]
 
 
 def results_in_order(

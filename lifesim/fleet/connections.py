@@ -24,7 +24,9 @@ Line = dict[Direction, Backhaul]
 def make_service(env: simpy.Environment, scenario: Scenario, executor: Executor) -> RetrainingService:
     """Return the cloud, which serves nobody yet."""
     cloud = scenario.cloud
-    outages = Outages(cloud_key(draw_of(scenario), "cloud outages"), cloud.outages_per_year, cloud.outage_mean_s)
+    outages = Outages(
+        cloud_key(draw_of(scenario), "cloud outages"), cloud.outages_per_year, cloud.outage_mean_s
+    )
     return RetrainingService(
         env,
         cloud.workers,

@@ -560,9 +560,7 @@ class Device:
     def _step(self) -> None:
         grid = self.record.grid
         ends_ns = [grid.end_ns(self._next_visit)]
-        finding = self._around.schedule.first_finding(
-            self.twin, ends_ns, self._least_score, self._next_visit
-        )
+        finding = self._around.schedule.first_finding(self.twin, ends_ns, self._least_score, self._next_visit)
         if finding is not None:
             self._wake(finding)
             return

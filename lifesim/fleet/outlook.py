@@ -147,7 +147,9 @@ def cloud_warning(scenario: Scenario) -> str | None:
     if load < HIGH_LOAD:
         return None
     consequence = "might not keep up" if load >= 1.0 else "might let jobs wait long"
-    devices = sum(group.count for group in scenario.group.values() if _diagnoses(make_schedule(group, scenario)))
+    devices = sum(
+        group.count for group in scenario.group.values() if _diagnoses(make_schedule(group, scenario))
+    )
     return (
         f"cloud: load of at most {load:.3g} in the worst year, an upper bound ({devices} devices, {duration(mean_service_s(scenario))} a job, "
         f"workers: {cloud.workers}); from {HIGH_LOAD} the cloud {consequence}"
@@ -328,8 +330,7 @@ def _faults_by(group: Group, hardware: Hardware, drift: ExpectedDrift) -> Callab
     def expected(time_ns: int) -> float:
         time_s = to_s(time_ns)
         return sum(
-            bank.n_cells
-            * float(worn.share(time_s) + (0.0 if bank.reloads_per_day else drift.share(time_s)))
+            bank.n_cells * float(worn.share(time_s) + (0.0 if bank.reloads_per_day else drift.share(time_s)))
             for bank, worn in zip(hardware.layout.banks, wear, strict=True)
         )
 

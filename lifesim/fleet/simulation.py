@@ -234,7 +234,14 @@ class _Slots:
         if number in self._served:
             self._cloud.renew_desk(number, plan.model)
         silicon = make_silicon(
-            plan.group, plan.hardware, self._scenario, plan.name, slot, generation, time_ns, self._visits[number]
+            plan.group,
+            plan.hardware,
+            self._scenario,
+            plan.name,
+            slot,
+            generation,
+            time_ns,
+            self._visits[number],
         )
         return silicon, self._key(slot, "read noise", generation)
 

@@ -505,7 +505,9 @@ class DeviceTwin:
     def _sums_off_now(self, time_ns: int, monitor: Monitor) -> Deviations:
         """Return how far the sums are off what they should be."""
         off = self._sums_of(self.snapshot().held_at(time_ns).read_codes(), monitor)
-        if self._sums_off is None:  # after a redeployment: what its image gives with the stuck cells that are known
+        if (
+            self._sums_off is None
+        ):  # after a redeployment: what its image gives with the stuck cells that are known
             self._sums_off = self._sums_of(apply_map(self.image.codes, self._known()), monitor)
         return tuple(now - should for now, should in zip(off, self._sums_off, strict=True))
 

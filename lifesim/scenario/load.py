@@ -159,7 +159,9 @@ def _apply(tables: dict[str, Any], override: str, option: str = "--set") -> Key:
             below = node[part] = {"preset": below}
         if not isinstance(below, dict):
             above = _dotted(key[: depth + 1])
-            raise UserError(f"{option}: {_dotted(key)}: {above} is {_show(below)}, not a table to set a key of")
+            raise UserError(
+                f"{option}: {_dotted(key)}: {above} is {_show(below)}, not a table to set a key of"
+            )
         node = below
     node[key[-1]] = _override_value(text)
     return key
@@ -362,7 +364,9 @@ def toml_text(given: Any) -> str:
     match given:
         case dict():
             return (
-                "{" + ", ".join(f"{_dotted((key,))} = {toml_text(value)}" for key, value in given.items()) + "}"
+                "{"
+                + ", ".join(f"{_dotted((key,))} = {toml_text(value)}" for key, value in given.items())
+                + "}"
             )
         case list():
             return "[" + ", ".join(map(toml_text, given)) + "]"

@@ -102,8 +102,16 @@ class Group(Table):
     def _trends_have_a_measure(self) -> Self:
         if self.schedule.kind == "adaptive":
             for key, given, problem in (
-                ("criterion", "sdc1", "a top class changes or does not; the schedule adaptive needs a measure that has a trend, such as sdc3"),
-                ("sequential", "cusum", "the schedule adaptive has a trend of its own; each test must decide alone"),
+                (
+                    "criterion",
+                    "sdc1",
+                    "a top class changes or does not; the schedule adaptive needs a measure that has a trend, such as sdc3",
+                ),
+                (
+                    "sequential",
+                    "cusum",
+                    "the schedule adaptive has a trend of its own; each test must decide alone",
+                ),
             ):
                 if getattr(self.aet, key) == given:
                     raise mistake(problem, ("aet", key), involves=(("schedule",),))

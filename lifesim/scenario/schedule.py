@@ -179,7 +179,9 @@ class Sentinel(Table):
     @model_validator(mode="after")
     def _has_a_tolerance(self) -> Self:
         if self.tolerance_levels is None:
-            raise mistake("must be given where there is no noise", ("tolerance_levels",), (("noise_levels",),))
+            raise mistake(
+                "must be given where there is no noise", ("tolerance_levels",), (("noise_levels",),)
+            )
         return self
 
 

@@ -25,6 +25,7 @@ from tests.benchmarks import harness
 from tests.benchmarks.processes import ROOT
 
 _DEVICES, _FEW = 2000, 50
+_DEVICE_BYTES, _CELL_BYTES = 4000, 12
 _NOTE = (
     "idle: serving, baseline read, the first window of weekly tests announced; what a fleet of twice as many devices takes more, per device (traced: "
     "allocations of Python and numpy; resident: pages of the process, beyond those of a fleet of 50). What devices share, such as networks, "
@@ -61,10 +62,14 @@ def measure(repeats: int = 1, quick: bool = False) -> list[harness.Row]:
     rows = []
     for case in CASES:
         taken = _measured(case, _DEVICES // 20 if quick else _DEVICES)
+        whole = (taken["traced"] + taken["cells"] * taken["per_cell"]) / (
+            _DEVICE_BYTES + taken["cells"] * _CELL_BYTES
+        )
         values = {
-            "idle device, traced": taken["traced"],
-            "idle device, resident": taken["resident"],
-            "each faulty cell": taken["per_cell"],
+            "idle device, traced": (taken["traced"], "B"),
+            "idle device, resident": (taken["resident"], "B"),
+            "each faulty cell": (taken["per_cell"], "B"),
+            "device with its faulty cells, of 4 kB and 12 B a cell": (100 * whole, "%"),
         }
         rows += [
             {
@@ -72,11 +77,11 @@ def measure(repeats: int = 1, quick: bool = False) -> list[harness.Row]:
                 "case": f"{case.name}; {taken['cells']:,.0f} faulty cells a device",
                 "what": what,
                 "value": value,
-                "unit": "B",
+                "unit": unit,
                 "repeats": 1,
                 "note": _NOTE,
             }
-            for what, value in values.items()
+            for what, (value, unit) in values.items()
         ]
     return rows
 

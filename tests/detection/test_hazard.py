@@ -71,7 +71,9 @@ def test_what_tests_wear_is_in_the_hazard():
         device.made = number  # of tests before the interval, whose own wear is its beginning
         by_tests = quad(device.density, made[number - 1] - 10.0, made[number - 1])[0]
         by_time = quad(device.density, made[number - 1], made[number])[0]
-        needed = max(25.0, by_tests)  # once a test breaks more than that, the next one comes as soon as it can
+        needed = max(
+            25.0, by_tests
+        )  # once a test breaks more than that, the next one comes as soon as it can
         assert 25.0 - 1e-6 <= by_tests + by_time < needed + 1.01 * device.density(made[number])
 
 

@@ -13,7 +13,7 @@ from lifesim.errors import UserError
 from lifesim.experiment.results import FILES
 from lifesim.experiment.run import run_to_directory
 from lifesim.fleet.outlook import outlook
-from lifesim.scenario.models import Scenario
+from lifesim.scenario.models import Regions, Scenario
 
 PAGE = Path(__file__).parents[2] / "docs" / "schedules.md"
 
@@ -71,3 +71,26 @@ def test_what_is_no_dotted_name_is_refused_when_the_file_is_read() -> None:
 def test_the_order_of_options_means_nothing(bathtub: dict) -> None:
     turned = bathtub | {"options": dict(reversed(bathtub["options"].items()))}
     assert scenario_with(bathtub).model_dump_json() == scenario_with(turned).model_dump_json()
+
+
+def test_what_it_remembers_is_nothing_to_another_region(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiring.py").write_text(
+        "from lifesim.detection.schedules import BlindRefresh\n\n\n"
+        "class Tiring(BlindRefresh):\n"
+        "    '''Rewrites three times, and then no more.'''\n"
+        "    left = 3\n\n"
+        "    def __init__(self, interval_ns):\n"
+        "        super().__init__(interval_ns)\n\n"
+        "    def first_finding(self, device, ends_ns, least_score=0, first=None):\n"
+        "        left = self.__dict__.setdefault('left', 3)\n"
+        "        self.__dict__['left'] = left - 1\n"
+        "        return super().first_finding(device, ends_ns) if left > 0 else None\n",
+        encoding="utf-8",
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    scenario = scenario_with({"kind": "custom", "class": "tiring:Tiring", "interval_s": "7 d"})
+    scenario = scenario.model_copy(update={"regions": Regions(count=2)})
+    devices = run_to_directory(scenario, tmp_path / "two").devices
+    assert devices.groupby("region")["refreshes"].sum().tolist() == [3, 3]

@@ -435,7 +435,13 @@ def pieces_and_samples(
 
     monkeypatch.setattr(observation, "judge_states", judged)
     observed = observe(
-        vectors.fleet, vectors.times_ns, 10, InProcessExecutor(), confidence=confidence, draw=Draw(3), plain=True
+        vectors.fleet,
+        vectors.times_ns,
+        10,
+        InProcessExecutor(),
+        confidence=confidence,
+        draw=Draw(3),
+        plain=True,
     )
     return list(looked_at.values()), [list(row) for row in zip(*(o.samples for o in observed), strict=True)]
 

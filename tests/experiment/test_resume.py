@@ -15,6 +15,7 @@ import pytest
 from lifesim.cli import main
 from lifesim.errors import LifesimError, UserError
 from lifesim.experiment import run as module
+from lifesim.experiment import single
 from lifesim.experiment.directory import JOURNAL
 from lifesim.experiment.journal import Journal
 from lifesim.experiment.remembering import RememberingExecutor
@@ -122,7 +123,7 @@ def test_regions_that_have_finished_are_not_run_again(
     with monkeypatch.context() as patch:
         patch.setattr(
             "lifesim.experiment.regions.live",
-            lambda region, *args, live=module.live, **more: (
+            lambda region, *args, live=single.live, **more: (
                 ran.append(region.regions.first) or live(region, *args, **more)
             ),
         )
@@ -167,7 +168,7 @@ def test_a_finished_run_is_left_as_it_is(
     before = {
         path.name: (path.stat().st_mtime_ns, path.read_bytes()) for path in (tmp_path / "run").iterdir()
     }
-    monkeypatch.setattr(module, "live", None)
+    monkeypatch.setattr(single, "live", None)
     result = run_to_directory(short, tmp_path / "run", resume=True)
     assert result.summary["devices"] == 5
     assert {

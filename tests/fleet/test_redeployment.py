@@ -157,7 +157,9 @@ def test_a_device_with_units_at_other_places_is_retrained_and_judged_as_it_stand
     agreement = Agreement(mlp_model, agree(mlp_model, data, 0.009, SLC)) if agreed else None
     fault_map, importance = random_damage(mlp_model, 0.1, 3), importance_of(mlp_model, data)
     settings = RetrainingSettings(steps=30, batch_size=64, learning_rate=0.03, trainable_fraction=0.009)
-    task = Retraining(mlp_model, fault_map, data, settings, DESIGN, 0, "cpu", Fitting(), importance, agreement)
+    task = Retraining(
+        mlp_model, fault_map, data, settings, DESIGN, 0, "cpu", Fitting(), importance, agreement
+    )
     decoded = Redeployment.decode(prepare(task))
     assert decoded.map_digest == fault_map.digest(), "the map is that of the cells"
     new = decoded.applied(mlp_model, agreement)

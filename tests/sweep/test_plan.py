@@ -117,7 +117,9 @@ def test_what_means_nothing_is_said_clearly(tmp_path: Path, text: str, before: s
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "scenarios" / "sweeps").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "scenarios" / "sweeps").glob("*.toml")), ids=lambda path: path.stem
+)
 def test_shipped_sweeps_load(path: Path) -> None:
     plan = load_plan(path)
     for point in plan.points():

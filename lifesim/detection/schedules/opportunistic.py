@@ -39,9 +39,7 @@ class IdleTimes(UnevenTimes):
     visit_ns: int
 
     def start_ns(self, visit: int) -> int:
-        day, idle_ns = divmod(
-            self.phase_ns + (visit - self.first) * self.step_ns, len(self.hours) * _HOUR_NS
-        )
+        day, idle_ns = divmod(self.phase_ns + (visit - self.first) * self.step_ns, len(self.hours) * _HOUR_NS)
         hour, within_ns = divmod(idle_ns, _HOUR_NS)
         return day * _DAY_NS + self.hours[hour] * _HOUR_NS + within_ns
 
