@@ -16,6 +16,8 @@ from numba import njit
 
 from lifesim.streams import GOLDEN, MIX_1, MIX_2, bits_of
 
+# Compiled in: 162825ca
+
 _u32, _i32, _f32, _u64 = np.uint32, np.int32, np.float32, np.uint64
 _SIGN = _u32(1 << 31)
 _ONE_IN_BITS_LESS_SQRT_HALF = _i32(0x3F3504F3)

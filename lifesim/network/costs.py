@@ -9,12 +9,12 @@ from lifesim.network.changes import Changes
 from lifesim.network.program import Program
 
 # Nanoseconds of one core for a piece of pictures, fitted to times of LeNet, an MLP and ConvNet-quick with 0.002 % to 1.5 % of cells stuck. Only
-# ratios count: close to where the two ways take equally long, it matters little which is taken.
+# ratios count: close to where the two ways take equally long, it matters little which is taken. Successive states are taken to begin anew at the model.
 _WALK_CONV, _WALK_DENSE = 0.75, 2.0  # a weight at one position, behind an input that changes
 _WALK_NEW_CONV, _WALK_NEW_DENSE = 2.0, 38.0  # a weight that changes, at one position
 _MULTIPLY = 0.5  # a weight at one position
 _EXCHANGE = 4.0  # a weight that changes, to and fro
-_CORRECT = 5.0  # a weight of the first layer that changes, at one position
+_CORRECT = 5.0  # a weight of the first layer, or of a convolution behind it, that changes, at one position
 
 
 def walking_is_faster(
@@ -39,8 +39,8 @@ def walking_is_faster(
         if starts:
             walk += behind * macs
         anew = np.full(len(count), _MULTIPLY * macs)
-        if not number:
-            anew = np.minimum(anew, _CORRECT * count * positions)
+        if not number or number == 1 and layer[k.KIND] == k.CONV:
+            anew = np.minimum(anew, _MULTIPLY * macs * share + _CORRECT * count * positions)
         multiply += float((_EXCHANGE * count + anew).sum())
         share = np.where(share > 0, 1.0, 1.0 - (1.0 - 1.0 / outputs) ** count)
     return walk <= multiply

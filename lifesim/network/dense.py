@@ -2,7 +2,7 @@
 
 Agrees with :class:`lifesim.network.evaluate.Evaluator`, the plain path, but for the order of sums: whoever compares with a threshold decides
 on the plain path what lies within :func:`lifesim.network.walk.slack` of it. What the first layer makes of the pictures is kept, and corrected where
-few weights differ.
+few weights differ; and so is what a convolution behind it makes of that, where few of its inputs and weights do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from lifesim.network import kernels as k
 from lifesim.network.architecture import Architecture, Conv
 from lifesim.network.changes import Changes
-from lifesim.network.dense_kernels import Net, Room, multiply_first, multiply_states, pack
+from lifesim.network.dense_kernels import Golden, Net, Room, multiply_golden, multiply_states, pack
 from lifesim.network.forward import to_input
 from lifesim.network.model import Model
 from lifesim.network.product import OUTPUTS
@@ -35,7 +35,7 @@ class Multiplier:
         self._clean = self._net.weights.copy()
         self._packed = packed_places(self._net)
         self._room = _room_for(program)
-        self._golden: OrderedDict[bytes, tuple[np.ndarray, np.ndarray]] = OrderedDict()
+        self._golden: OrderedDict[bytes, tuple[np.ndarray, Golden]] = OrderedDict()
 
     def logits(self, changes: Changes, pictures: np.ndarray, visited: np.ndarray) -> np.ndarray:
         """Return float32 logits [visited, m, classes]; NaN where anything in the state's read of a piece of pictures is not finite.
@@ -67,25 +67,29 @@ class Multiplier:
             for x, answers in zip(pieces, logits, strict=True):
                 self._show(x)
                 multiply_states(
-                    net, self._room, _NOTHING, net.weights, self._packed,
+                    net, self._room, _NO_GOLDEN, net.weights, self._packed,
                     nothing, _NO_PLACES, _NOTHING, _ONLY, True, self._answer, answers[None],
                 )  # fmt: skip
         return out.reshape(len(copies), -1, out.shape[3])[:, : len(pictures)]
 
-    def _start(self, pictures: np.ndarray) -> np.ndarray:
-        """Lay out pictures, and return what the first layer makes of them: worked out once as long as there is room."""
+    def _start(self, pictures: np.ndarray) -> Golden:
+        """Lay out pictures, and return what the network itself makes of them: worked out once as long as there is room."""
         key, new = pictures.tobytes(), None
         if key not in self._golden:
-            new = aligned_zeros(len(self._room.first))
+            new = Golden(*(aligned_zeros(n) for n in self._golden_sizes))
             self._golden[key] = self._laid_out(pictures), new
-            while len(self._golden) > 1 and len(self._golden) * new.nbytes > _GOLDEN_BYTES:
+            while len(self._golden) > 1 and len(self._golden) * 4 * sum(self._golden_sizes) > _GOLDEN_BYTES:
                 self._golden.popitem(last=False)
         self._golden.move_to_end(key)
         x, golden = self._golden[key]
         self._show(x)
         if new is not None:
-            multiply_first(self._net, self._room.act, golden)
+            multiply_golden(self._net, self._room, golden)
         return golden
+
+    @property
+    def _golden_sizes(self) -> tuple[int, int, int]:
+        return len(self._room.first), len(self._room.delta), len(self._room.second)
 
     def _laid_out(self, pictures: np.ndarray) -> np.ndarray:
         return pictures_last(self.model.architecture, pictures)
@@ -152,12 +156,22 @@ def _room_for(program: Program) -> Room:
     positions = program.layers[:, k.OUT_ROWS] * program.layers[:, k.OUT_COLUMNS]
     fan_out = int(program.layers[0, k.OUTPUTS])
     first = math.ceil(fan_out / OUTPUTS) * OUTPUTS * k.PIECE * int(positions[0])
+    source = taps = second = 0
+    if len(program.layers) > 1 and program.layers[1, k.KIND] == k.CONV:
+        layer = program.layers[1]
+        source = int(layer[k.CHANNELS] * layer[k.ROWS] * layer[k.COLUMNS]) * k.PIECE
+        taps = int(layer[k.CHANNELS] * layer[k.KERNEL] ** 2)
+        second = math.ceil(layer[k.OUTPUTS] / OUTPUTS) * OUTPUTS * k.PIECE * int(positions[1])
     return Room(
         aligned_zeros(program.size),
         aligned_zeros(OUTPUTS * k.PIECE * int(positions.max())),
         aligned_zeros(first),
         np.zeros(fan_out, np.uint8),
         np.zeros(fan_out, np.uint8),
+        aligned_zeros(source),
+        np.zeros(taps, np.int64),
+        aligned_zeros(taps * OUTPUTS),
+        aligned_zeros(second),
     )
 
 
@@ -172,5 +186,6 @@ def pictures_last(architecture: Architecture, pictures: np.ndarray) -> np.ndarra
 
 
 _NOTHING = np.empty(0, np.float32)
+_NO_GOLDEN = Golden(_NOTHING, _NOTHING, _NOTHING)
 _NO_PLACES = np.empty(0, np.int64)
 _ONLY = np.zeros(1, np.int64)

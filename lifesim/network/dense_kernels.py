@@ -14,17 +14,18 @@ import numpy as np
 
 from lifesim.network import kernels as k
 from lifesim.network.kernels import AVGPOOL, MAXPOOL, PIECE, RELU
+from lifesim.network.product import HALF, OUTPUTS, multiply, multiply_half
 
-# Numba's cache does not notice changes in functions of other modules: whoever changes these changes this module's time, too.
-from lifesim.network.product import OUTPUTS, multiply
+# Compiled in: bad00277
 
 _options = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _compiled = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 _BLOCK = 16
-_FIRST = np.int64(0)  # a literal would have functions compiled twice
+_FIRST, _SECOND = np.int64(0), np.int64(1)  # literals would have functions compiled twice
 _INFINITY = 0x7F800000  # the bits from which on a float32 is not finite
 # A weight of the first layer that is corrected takes as long as so many that are multiplied, at each position and besides (measured).
 _CORRECTED, _BESIDES = 8, 24
+_WORTHWHILE = 0.8  # of the second layer's multiplications: what a correction may take, besides laying it out
 _COPIED = 16  # weights are copied in the time in which one is sought out (measured)
 
 
@@ -44,10 +45,21 @@ class Net(NamedTuple):
     biases: np.ndarray
 
 
+class Golden(NamedTuple):
+    """What some pictures come to in the network itself: results of the ``first`` layer, and of the ``second`` if that is a convolution, with what it reads
+    (``source``); results are [channel, position, picture], without biases. What is not known is empty.
+    """
+
+    first: np.ndarray
+    source: np.ndarray
+    second: np.ndarray
+
+
 class Room(NamedTuple):
     """Room to work: activations, results of a tile, those of the first layer where weights differ.
 
-    uint8 per channel of the first layer: whether its weights ``differ``, and whether what follows from it is ``stale``.
+    uint8 per channel of the first layer: whether its weights ``differ``, and whether what follows from it is ``stale``. For the second layer, where it is
+    corrected: by how much its inputs differ (``delta``), the weights and ``taps`` that read these, and its results but for them.
     """
 
     act: np.ndarray
@@ -55,6 +67,10 @@ class Room(NamedTuple):
     first: np.ndarray
     differ: np.ndarray
     stale: np.ndarray
+    delta: np.ndarray
+    taps: np.ndarray
+    weights: np.ndarray
+    second: np.ndarray
 
 
 @numba.njit(**_options)
@@ -67,8 +83,23 @@ def multiply_first(net: Net, act: Any, results: Any) -> None:
 
 
 @numba.njit(**_options)
+def multiply_golden(net: Net, room: Room, golden: Golden) -> None:
+    """Fill in ``golden``, of the pictures that are shown."""
+    multiply_first(net, room.act, golden.first)
+    if not len(golden.second):
+        return
+    room.differ[:], room.stale[:] = 0, 1
+    _multiply_layer(net, room, golden, _FIRST, False)
+    layer = net.layers[_SECOND]
+    copy(golden.source, room.act[layer[k.SOURCE] :])
+    size = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
+    for tile in range(0, layer[k.OUTPUTS], OUTPUTS):
+        products(net, _SECOND, tile, net.weights, room.act, golden.second[tile * size :])
+
+
+@numba.njit(**_options)
 def multiply_states(
-    net: Net, room: Room, golden: Any, clean: Any, packed: Any, bounds: Any, places: Any, values: Any, visited: Any, independent: bool, answer: int,
+    net: Net, room: Room, golden: Golden, clean: Any, packed: Any, bounds: Any, places: Any, values: Any, visited: Any, independent: bool, answer: int,
     out: Any,
 ) -> None:  # fmt: skip
     """Go from state to state and stop at those ``visited`` (ascending); ``out`` [visited, PIECE, classes] gets their logits, NaN where anything
@@ -76,7 +107,7 @@ def multiply_states(
 
     Of state s and layer l, the weights ``places[b[s, l]:b[s, l + 1]]`` take ``values``, where b is ``bounds``; if ``independent``, they differ from
     the network itself, else from the state before. ``clean``: the network's own weights, to which those of ``net`` return; each weight lies at its
-    number of ``packed``. ``golden``: the first layer's results of the network itself; if empty, all are worked out.
+    number of ``packed``. ``golden``: of the network itself; what is empty is not made use of.
     """
     layer = net.layers[0]
     positions = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS]
@@ -89,18 +120,20 @@ def multiply_states(
         for passed in range(first, s + 1):
             count += bounds[passed, 1] - bounds[passed, 0]
         few = (
-            len(golden) > 0
+            len(golden.first) > 0
             and count * (_CORRECTED * positions + _BESIDES) < net.first_taps[1] * layer[k.OUTPUTS] * positions
         )
         for passed in range(first, s + 1):
             begin, end = bounds[passed, 0], bounds[passed, len(net.layers)]
             if few:
                 behind = bounds[passed, 1]
-                _correct_first(net, room, golden, packed, places[begin:behind], values[begin:behind])
+                _correct_first(net, room, golden.first, packed, places[begin:behind], values[begin:behind])
             _put(net.weights, packed, places[begin:end], values[begin:end])
         if not few:
             multiply_first(net, room.act, room.first)
             room.differ[:], room.stale[:] = 1, 1
+        if len(golden.first) > 0 and not independent:
+            _find_unchanged(net, room, clean)
         behind = 0  # changes behind the first layer
         for passed in range(first, s + 1):
             behind += bounds[passed, len(net.layers)] - bounds[passed, 1]
@@ -109,7 +142,8 @@ def multiply_states(
             continue
         finite = True
         for number in range(len(net.layers)):
-            finite &= _multiply_layer(net, room, golden, number)
+            corrected = number == _SECOND and _begin_correction(net, room, golden, clean)
+            finite &= _multiply_layer(net, room, golden, number, corrected)
         for p in range(PIECE):
             for c in range(out.shape[2]):
                 out[stop, p, c] = room.act[answer + c * PIECE + p] if finite else np.nan
@@ -188,19 +222,96 @@ def _correct_first(net: Net, room: Room, golden: Any, packed: Any, places: Any, 
 
 
 @_compiled
-def _multiply_layer(net: Net, room: Room, golden: Any, number: int) -> bool:
-    """Multiply a layer, and do what follows where it is not done yet; return whether all results are finite."""
+def _find_unchanged(net: Net, room: Room, clean: Any) -> None:
+    """Of the first layer's channels whose weights have differed, find those whose do not any more."""
+    n, taps = net.layers[0, k.OUTPUTS], net.first_taps[1]
+    for channel in range(n):
+        if room.differ[channel]:
+            first = channel // OUTPUTS * OUTPUTS * taps + channel % OUTPUTS
+            differs = 0
+            for tap in range(taps):
+                at = first + tap * OUTPUTS
+                differs |= net.weights[at] != clean[at]
+            if not differs:
+                room.differ[channel], room.stale[channel] = 0, 1
+
+
+@_compiled
+def _begin_correction(net: Net, room: Room, golden: Golden, clean: Any) -> bool:
+    """See whether the second layer is sooner corrected than multiplied, as few of its inputs differ from those of the network itself, and few of its
+    weights: W X = W_0 X_0 + (W - W_0) X_0 + W (X - X_0). If so, work out the first two terms and lay out the third.
+    """
+    if not len(golden.second):
+        return False
+    layer = net.layers[_SECOND]
+    begin, end = net.first_weights[_SECOND], net.first_weights[_SECOND + 1]
+    inputs, taps = layer[k.CHANNELS], net.taps[net.first_taps[_SECOND] : net.first_taps[_SECOND + 1]]
+    differ = weights = 0
+    for channel in range(inputs):
+        differ += room.differ[channel]
+    for at in range(begin, end):
+        weights += net.weights[at] != clean[at]
+    if (differ * (end - begin) + weights * inputs * _CORRECTED) > _WORTHWHILE * (end - begin) * inputs:
+        return False
+    columns, width = layer[k.COLUMNS], layer[k.OUT_COLUMNS] * PIECE
+    size = layer[k.OUT_ROWS] * width
+    copy(room.second, golden.second)
+    of_tile = OUTPUTS * len(taps)
+    for at in range(begin, end):
+        change = net.weights[at] - clean[at]
+        if change != 0.0:
+            tile, within = divmod(at - begin, of_tile)
+            tap, output = divmod(within, OUTPUTS)
+            y = (tile * OUTPUTS + output) * size
+            for row in range(layer[k.OUT_ROWS]):
+                run = room.second[y + row * width : y + (row + 1) * width]
+                add(run, change, golden.source[taps[tap] + row * columns * PIECE :])
+    plane, reach = layer[k.ROWS] * columns * PIECE, layer[k.KERNEL] * layer[k.KERNEL]
+    found = 0
+    for channel in range(inputs):
+        if room.differ[channel]:
+            new, old = room.act[layer[k.SOURCE] + channel * plane :], golden.source[channel * plane :]
+            _subtract(room.delta[found * plane : (found + 1) * plane], new, old)
+            for tap in range(reach):
+                room.taps[found * reach + tap] = found * plane + taps[tap]
+            found += 1
+    return True
+
+
+@_compiled
+def _correct_tile(net: Net, room: Room, tile: int) -> None:
+    """Fill in a tile's products of the second layer, where it is corrected."""
+    layer = net.layers[_SECOND]
+    reach, size = layer[k.KERNEL] * layer[k.KERNEL], layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
+    inputs, run = layer[k.CHANNELS], reach * OUTPUTS
+    first = net.first_weights[_SECOND] + tile * inputs * reach
+    found = 0
+    for channel in range(inputs):
+        if room.differ[channel]:
+            copy(room.weights[found * run : (found + 1) * run], net.weights[first + channel * run :])
+            found += 1
+    few = layer[k.OUTPUTS] - tile <= HALF
+    _multiply_positions(layer, few, room.weights, 0, room.taps[: found * reach], room.delta, 0, room.tile)
+    there = min(OUTPUTS, layer[k.OUTPUTS] - tile) * size
+    add(room.tile[:there], np.float32(1.0), room.second[tile * size :])
+
+
+@_compiled
+def _multiply_layer(net: Net, room: Room, golden: Golden, number: int, corrected: bool) -> bool:
+    """Multiply a layer, or end its correction, and do what follows where it is not done yet; return whether all results are finite."""
     layer = net.layers[number]
     n, size = layer[k.OUTPUTS], layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS] * PIECE
     finite = True
     for tile in range(0, n, OUTPUTS):
-        if number > 0:
+        if corrected:
+            _correct_tile(net, room, tile)
+        elif number > 0:
             products(net, number, tile, net.weights, room.act, room.tile)
         for channel in range(tile, min(tile + OUTPUTS, n)):
             if number > 0:
                 results, at = room.tile, (channel - tile) * size
             elif room.stale[channel]:
-                results, at = room.first if room.differ[channel] else golden, channel * size
+                results, at = room.first if room.differ[channel] else golden.first, channel * size
             else:
                 continue
             to = layer[k.RESULT] + channel * size
@@ -227,17 +338,28 @@ def _add_bias(y: Any, x: Any, bias: Any) -> bool:
 
 @_compiled
 def products(net: Net, number: int, tile: int, weights: Any, x: Any, out: Any) -> None:
-    """Fill in the products of OUTPUTS channels from ``tile`` on: [channel, position, picture]."""
+    """Fill in the products of up to OUTPUTS channels from ``tile`` on: [channel, position, picture]."""
     layer = net.layers[number]
     taps = net.taps[net.first_taps[number] : net.first_taps[number + 1]]
-    rows, columns = layer[k.OUT_ROWS], layer[k.OUT_COLUMNS]
     first = net.first_weights[number] + tile * len(taps)
+    few = layer[k.OUTPUTS] - tile <= HALF
+    _multiply_positions(layer, few, weights, first, taps, x, layer[k.SOURCE], out)
+
+
+@_compiled
+def _multiply_positions(
+    layer: Any, few: bool, weights: Any, first: int, taps: Any, x: Any, source: int, out: Any
+) -> None:
+    rows, columns = layer[k.OUT_ROWS], layer[k.OUT_COLUMNS]
     apart = rows * columns * PIECE
     for row in range(rows):
         for column in range(columns):
-            origin = layer[k.SOURCE] + (row * layer[k.COLUMNS] + column) * PIECE
+            origin = source + (row * layer[k.COLUMNS] + column) * PIECE
             at = (row * columns + column) * PIECE
-            multiply(weights, first, x, origin, taps, len(taps), out, at, apart)
+            if few:
+                multiply_half(weights, first, x, origin, taps, len(taps), out, at, apart)
+            else:
+                multiply(weights, first, x, origin, taps, len(taps), out, at, apart)
 
 
 @_compiled
@@ -307,6 +429,12 @@ def _share(y: Any, share: Any, x: Any) -> None:
 def copy(y: Any, x: Any) -> None:
     for j in range(len(y)):
         y[j] = x[j]
+
+
+@_compiled
+def _subtract(y: Any, x: Any, u: Any) -> None:
+    for j in range(len(y)):
+        y[j] = x[j] - u[j]
 
 
 @_compiled

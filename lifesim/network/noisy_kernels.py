@@ -13,10 +13,10 @@ import numpy as np
 from lifesim.network import kernels as k
 from lifesim.network.dense_kernels import Net, add, apply, copy, exchange, products
 from lifesim.network.kernels import CONV, PIECE
-
-# Numba's cache does not notice changes in functions of other modules: whoever changes these changes this module's time, too.
 from lifesim.network.product import OUTPUTS
 from lifesim.normals import hash_bits, normal_pair
+
+# Compiled in: 3e76208b
 
 _options = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _compiled = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)

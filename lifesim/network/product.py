@@ -1,42 +1,46 @@
 """A product of matrices in which all sums stay in registers: what a compiled loop over arrays would store and load again at every step.
 
-Written in LLVM's vectors of eight floats (Goto and van de Geijn's inner kernel, ACM TOMS 34, 2008): twelve sums for the sixteen registers of
-AVX2. Other processors get the same loop in their own vectors.
+Written in LLVM's vectors (Goto and van de Geijn's inner kernel, ACM TOMS 34, 2008): twelve sums of eight floats for the sixteen registers of AVX2, eight sums of
+sixteen for AVX-512. Other processors get the loop of AVX2 in their own vectors.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-OUTPUTS = 6
 PICTURES = 16
-_LANES = 8
+OUTPUTS, _LANES = (8, 16) if binding.get_host_cpu_features().get("avx512f") else (6, 8)
+HALF = OUTPUTS // 2
 _VECTOR = ir.VectorType(ir.FloatType(), _LANES)
 _INDEX = ir.IntType(64)
 
 
 @intrinsic
 def multiply(
-    typingctx: Any,
-    weights: Any,
-    first: Any,
-    x: Any,
-    origin: Any,
-    taps: Any,
-    count: Any,
-    out: Any,
-    at: Any,
-    apart: Any,
-) -> Any:
+    typingctx: Any, weights: Any, first: Any, x: Any, origin: Any, taps: Any, count: Any, out: Any, at: Any, apart: Any
+) -> Any:  # fmt: skip
     """out[at + i apart + p] = sum over t < count of weights[first + OUTPUTS t + i] x[origin + taps[t] + p], for i < OUTPUTS and p < PICTURES.
 
     ``weights``, ``x``, ``out``: float32 arrays; ``taps``: int64. Nothing is checked.
     """
+    return _product(OUTPUTS, weights, x, taps, out)
+
+
+@intrinsic
+def multiply_half(
+    typingctx: Any, weights: Any, first: Any, x: Any, origin: Any, taps: Any, count: Any, out: Any, at: Any, apart: Any
+) -> Any:  # fmt: skip
+    """The same for i < HALF: of a tile whose other outputs are not there."""
+    return _product(HALF, weights, x, taps, out)
+
+
+def _product(outputs: int, weights: Any, x: Any, taps: Any, out: Any) -> Any:
+    """Return the signature of a product of so many outputs, and what generates its code."""
     signature = types.void(
         weights, types.int64, x, types.int64, taps, types.int64, out, types.int64, types.int64
     )
@@ -69,7 +73,7 @@ def multiply(
         vectors = range(PICTURES // _LANES)
         sums = [
             cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, [0.0] * _LANES))
-            for _ in range(OUTPUTS)
+            for _ in range(outputs)
             for _ in vectors
         ]  # which LLVM promotes to registers
         for total in sums:
@@ -78,12 +82,12 @@ def multiply(
             tap = builder.load(builder.gep(offsets, [loop.index]))
             inputs = [builder.load(vector_at(columns, plus(tap, _LANES * j)), align=4) for j in vectors]
             row = builder.gep(rows, [builder.mul(loop.index, ir.Constant(_INDEX, OUTPUTS))])
-            for i in range(OUTPUTS):
+            for i in range(outputs):
                 weight = spread(builder.load(builder.gep(row, [ir.Constant(_INDEX, i)])))
                 for j in vectors:
                     total = sums[i * len(vectors) + j]
                     builder.store(builder.call(multiply_add, [weight, inputs[j], builder.load(total)]), total)
-        for i in range(OUTPUTS):
+        for i in range(outputs):
             start = builder.mul(apart, ir.Constant(_INDEX, i))
             for j in vectors:
                 total = builder.load(sums[i * len(vectors) + j])

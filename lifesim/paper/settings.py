@@ -64,7 +64,8 @@ class Size:
 
 FULL = Size(("mlp", "lenet", "convnet_quick"), models=1000)
 QUICK = Size(
-    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, devices=2, steps=30, through_steps=60, pictures=500, other_models=50
+    ("mlp", "lenet"), models=100, screening=28, candidates=100, random_sets=2, random_models=50, devices=2, steps=20, through_steps=40, pictures=500,
+    other_models=25,
 )  # fmt: skip
 
 

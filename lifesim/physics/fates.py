@@ -20,6 +20,8 @@ from lifesim.physics.distributions import LifeDistribution
 from lifesim.physics.permutation import permute
 from lifesim.streams import first_uniform, halves, hash_at, stream_key, uniform_of, uniforms
 
+# Compiled in: 58d5062d
+
 _LEAST_BLOCK = 4
 _CLOSE = 1 - 1e-9  # a wide margin for what may differ in the last bits
 # Limits are rounded to single precision (6e-8): wide margins for that, in exposures, and in hazards, which may rise steeply with them.

@@ -13,6 +13,8 @@ from numba import njit
 
 from lifesim.streams import halves, hash_at
 
+# Compiled in: 162825ca
+
 _ROUNDS = 6
 # The round function's counter: right half below 2**40, round below 2**4, member of the family.
 _ROUND_SHIFT, _MEMBER_SHIFT = np.uint64(40), np.uint64(44)

@@ -22,6 +22,8 @@ from numba import njit
 from lifesim.crossbar.faults import FaultMap
 from lifesim.recovery.nearest import in_offset_binary, nearest_codes, nearest_of, stuck_bits
 
+# Compiled in: 5b55f8d9
+
 _NEGLIGIBLE = 1e-4
 """Of an output's mean square: less of an error (1 % of the root mean square) is let be, and a weight that may end up so far off is free to move."""
 _LOWEST, _HIGHEST = -(1 << 15), (1 << 15) - 1

@@ -25,6 +25,8 @@ from lifesim.crossbar.faults import FaultMap
 from lifesim.network.model import Model
 from lifesim.recovery.nearest import in_offset_binary, nearest_of, stuck_bits
 
+# Compiled in: 5b55f8d9
+
 if TYPE_CHECKING:  # running alone needs torch
     from lifesim.recovery.importance import Importance
 

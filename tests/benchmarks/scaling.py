@@ -14,7 +14,7 @@ import lifesim
 from tests.benchmarks import harness
 from tests.benchmarks.processes import SCENARIOS, run_scenario
 
-_BUDGET_S, _QUICK_BUDGET_S = 1200.0, 30.0
+_BUDGET_S, _QUICK_BUDGET_S = 300.0, 30.0
 _START_S = 5.0  # of any run, roughly
 _NOTE = (
     "one run a point on one core, CPU time; a test of 16 pictures every week, accuracy every 30 days, one-bit cells, no read noise, "
