@@ -10,7 +10,8 @@ from lifesim.network.program import Program
 
 # Nanoseconds of one core for a piece of pictures, fitted to times of LeNet, an MLP and ConvNet-quick with 0.002 % to 1.5 % of cells stuck. Only
 # ratios count: close to where the two ways take equally long, it matters little which is taken. Successive states are taken to begin anew at the model.
-_WALK_CONV, _WALK_DENSE = 0.75, 2.0  # a weight at one position, behind an input that changes
+_WALK_STATE, _MULTIPLY_STATE = 5000.0, 2000.0  # whatever changes
+_WALK_CONV, _WALK_DENSE = 0.75, 1.2  # a weight at one position, behind an input that changes
 _WALK_NEW_CONV, _WALK_NEW_DENSE = 2.0, 38.0  # a weight that changes, at one position
 _MULTIPLY = 0.5  # a weight at one position
 _EXCHANGE = 4.0  # a weight that changes, to and fro
@@ -27,7 +28,7 @@ def walking_is_faster(
     if not len(visited):
         return True
     changed = _changed(changes, visited)
-    walk = multiply = 0.0
+    walk, multiply = _WALK_STATE * len(visited), _MULTIPLY_STATE * len(visited)
     share = np.zeros(len(visited))  # of the inputs that change
     for number, (layer, count) in enumerate(zip(program.layers.tolist(), changed.T, strict=True)):
         positions, outputs = layer[k.OUT_ROWS] * layer[k.OUT_COLUMNS], layer[k.OUTPUTS]

@@ -132,7 +132,7 @@ def multiply_states(
         if not few:
             multiply_first(net, room.act, room.first)
             room.differ[:], room.stale[:] = 1, 1
-        if len(golden.first) > 0 and not independent:
+        if len(golden.second) > 0 and not independent:
             _find_unchanged(net, room, clean)
         behind = 0  # changes behind the first layer
         for passed in range(first, s + 1):

@@ -16,7 +16,7 @@ from lifesim.network.kernels import CONV, PIECE
 from lifesim.network.product import OUTPUTS
 from lifesim.normals import hash_bits, normal_pair
 
-# Compiled in: 3e76208b
+# Compiled in: 3c59283a
 
 _options = dict(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
 _compiled = numba.njit(**_options, no_cpython_wrapper=True, no_cfunc_wrapper=True)

@@ -25,7 +25,8 @@ def test_few_changes_are_walked_to(name):
     faster = [
         walking_is_faster(program, changes_with(program, [n]), np.arange(1)) for n in (0, 1, 10, 1000, 20_000)
     ]
-    assert faster[0] and not faster[-1]
+    # What is behind an MLP's first layer is soon multiplied.
+    assert faster[0] == (name != "mlp") and not faster[-1]
     assert faster == sorted(faster, reverse=True)
 
 
