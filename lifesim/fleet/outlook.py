@@ -270,10 +270,11 @@ class _Patient:
     def progress(self, time_ns: int) -> int:
         return 1000 if self.sick else 0
 
-    def new_wrong_cells(self, time_ns: int) -> int:
-        return 2**63 if self.sick else 0
+    def new_wrong_cells(self, times_ns: Sequence[int]) -> list[int]:
+        return [self.cells_named(time_ns) for time_ns in times_ns]
 
-    cells_named = new_wrong_cells
+    def cells_named(self, time_ns: int) -> int:
+        return 2**63 if self.sick else 0
 
     def out_of_spec(self, times_ns: Sequence[int]) -> list[bool]:
         return [self.sick] * len(times_ns)

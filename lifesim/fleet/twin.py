@@ -7,7 +7,7 @@ other twins, such as one that fails at exponential times.
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -254,9 +254,10 @@ class DeviceTwin:
         """Return whether what the pictures should show was worked out for just these stuck cells, and need not be read."""
         return self._equipment.known_baseline and self._made_for == known.digest()
 
-    def new_wrong_cells(self, time_ns: int) -> int:
-        pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
-        return sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
+    def new_wrong_cells(self, times_ns: Sequence[int]) -> Iterator[int]:
+        for time_ns in times_ns:
+            pairs = zip(self._wrong_cells(time_ns), self._known_wrong, strict=True)
+            yield sum(len(np.setdiff1d(now, known, assume_unique=True)) for now, known in pairs)
 
     def first_trip(self, times_ns: Sequence[int], monitor: Monitor) -> Trip | None:
         chances: dict[object, tuple[float, Deviations]] = {}

@@ -43,7 +43,7 @@ _FLEETS = (
 )
 _BOTH = (
     ("quickstart", "cameras", 10, 60, 10),  # devices a region, regions, exact ones
-    ("city_meters", "meters", 10, 300, 10),
+    ("city_meters", "meters", 10, 400, 10),
 )
 
 Measure = Callable[[pd.DataFrame, float], pd.Series]

@@ -45,9 +45,10 @@ class Watched:
         self.asked.append(("first_alarm", list(times_ns), least_score))
         return self.alarm
 
-    def new_wrong_cells(self, time_ns):
-        self.asked.append(("new_wrong_cells", time_ns))
-        return self.wrong.get(time_ns, 0)
+    def new_wrong_cells(self, times_ns):
+        for time_ns in times_ns:
+            self.asked.append(("new_wrong_cells", time_ns))
+            yield self.wrong.get(time_ns, 0)
 
     def read_goldens(self, time_ns):
         self.asked.append(("read_goldens", time_ns))

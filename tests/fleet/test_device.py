@@ -71,10 +71,11 @@ class MoodyTwin(ExponentialTwin):
                 return Finding(position, Outcome.UNCONFIRMED, reads=3)
         return None
 
-    def new_wrong_cells(self, time_ns):
-        return self._wrong(time_ns) - self._wrong(max(self._baseline_ns, self._programming.time_ns))
+    def new_wrong_cells(self, times_ns):
+        return map(self.cells_named, times_ns)
 
-    cells_named = new_wrong_cells
+    def cells_named(self, time_ns):
+        return self._wrong(time_ns) - self._wrong(max(self._baseline_ns, self._programming.time_ns))
 
     def progress(self, time_ns):
         return int(250 * self._wrong(time_ns) * self._chance("progress", time_ns))

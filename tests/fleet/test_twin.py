@@ -94,6 +94,11 @@ def make_twin(
     return DeviceTwin(silicon, model, make_test_set(model), equipment, stream_key(key, "noise"))
 
 
+def wrong_at(twin, time_ns):
+    (wrong,) = twin.new_wrong_cells([time_ns])
+    return wrong
+
+
 def findings(twin, windows):
     """All findings of VISITS, asked for in windows of these lengths: as (time, outcome, reads, without
     noise).
@@ -172,11 +177,11 @@ def test_read_back_counts_cells_that_are_wrong_now_and_were_not_at_the_baseline(
     late_ns = 200 * DAY_NS
     held = twin.snapshot().held_at(late_ns).codes()
     wrong = sum(len(SLC.differing_cells(a, b)) for a, b in zip(twin.model.codes, held, strict=True))
-    assert twin.new_wrong_cells(0) == 0 and twin.new_wrong_cells(late_ns) == wrong > 20
+    assert wrong_at(twin, 0) == 0 and wrong_at(twin, late_ns) == wrong > 20
     twin.read_back(50 * DAY_NS)
-    known = make_twin(median_days=100.0).new_wrong_cells(50 * DAY_NS)
-    assert 0 < known < wrong and twin.new_wrong_cells(50 * DAY_NS) == 0
-    assert twin.new_wrong_cells(late_ns) == wrong - known, "without a rewrite, what has expired stays expired"
+    known = wrong_at(make_twin(median_days=100.0), 50 * DAY_NS)
+    assert 0 < known < wrong and wrong_at(twin, 50 * DAY_NS) == 0
+    assert wrong_at(twin, late_ns) == wrong - known, "without a rewrite, what has expired stays expired"
 
 
 def test_wear_of_an_intervention_and_reloads_that_stop_for_it():
@@ -211,12 +216,12 @@ def test_a_read_only_diagnosis_adds_to_what_is_known_and_a_march_test_replaces_i
 def test_after_a_read_only_diagnosis_the_cells_that_were_right_go_on_ageing_as_if_nothing_had_been():
     early_ns, late_ns = 60 * DAY_NS, 300 * DAY_NS
     twin, untouched = make_twin(median_days=100.0, diagnosis=READ_ONLY), make_twin(median_days=100.0)
-    wrong = twin.new_wrong_cells(early_ns)
+    wrong = wrong_at(twin, early_ns)
     twin.halt(early_ns)
     found, again = twin.diagnose(FaultMap.empty(2))
     assert found.count == 0 and again == wrong > 20
     twin.resume(early_ns + 1)
-    assert twin.new_wrong_cells(early_ns + 1) == 0, "cured"
+    assert wrong_at(twin, early_ns + 1) == 0, "cured"
     assert [(p.time_ns, p.epoch, p.operations) for p in twin.programmed] == [(0, 0, 1)] * 2
     now, then = (t.snapshot().held_at(late_ns).codes() for t in (twin, untouched))
     for bank, a, b in zip(twin.programmed, now, then, strict=True):
@@ -262,7 +267,7 @@ def test_a_redeployment_replaces_backup_and_test_set_and_expects_the_known_stuck
         for cell in SLC.differing_cells(target, held).tolist()
     }
     unknown = {(i, cell) for i, cell in wrong if cell not in known.cells[i]}
-    assert 0 < len(unknown) < len(wrong) and twin.new_wrong_cells(DAY_NS) == len(unknown)
+    assert 0 < len(unknown) < len(wrong) and wrong_at(twin, DAY_NS) == len(unknown)
 
 
 def test_a_delta_on_another_backup_is_refused_and_changes_nothing():

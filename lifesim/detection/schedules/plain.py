@@ -71,8 +71,7 @@ class Readback(NothingForeseen, Regular):
     def first_finding(
         self, device: Examinee, ends_ns: Sequence[int], least_score: int = 0, first: int | None = None
     ) -> Finding | None:
-        for position, end_ns in enumerate(ends_ns):
-            wrong = device.new_wrong_cells(end_ns)
+        for position, wrong in enumerate(device.new_wrong_cells(ends_ns)):
             if wrong >= max(self.alarm_cells, least_score):
                 return Finding(position, Outcome.ALARM, reads=1, score=wrong)
         return None

@@ -6,7 +6,7 @@ what it says depends on what it is asked alone, so that devices may be asked abo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -66,8 +66,8 @@ class Examinee(Protocol):
     def progress(self, time_ns: int) -> int:
         """Return how far the first read of a visit at ``time_ns`` is on the way to an alarm: 0 if nothing has moved, 1000 or more if it alarms."""
 
-    def new_wrong_cells(self, time_ns: int) -> int:
-        """Cells that a read-back at ``time_ns`` shows to differ from the backup and that did not at the baseline."""
+    def new_wrong_cells(self, times_ns: Sequence[int]) -> Iterable[int]:
+        """Yield how many cells a read-back at each time shows to differ from the backup that did not at the baseline; worked out as they are asked for."""
 
     def read_goldens(self, time_ns: int) -> None:
         """Set the baseline of adversarial example testing from reads at ``time_ns``."""

@@ -8,7 +8,7 @@ that these few cells, and no others, lose no state before it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -163,12 +163,12 @@ class SurrogateTwin:
         pass
 
     def first_alarm(self, times_ns: Sequence[int], least_score: int = 0) -> Finding | None:
-        begin, window = 0, _FIRST_LOOK
-        while begin < len(times_ns):
-            found = self._first_alarm(np.asarray(times_ns[begin : begin + window], np.int64), least_score)
+        begin = 0
+        for window in _windows(times_ns):
+            found = self._first_alarm(window, least_score)
             if found is not None:
                 return found._replace(position=begin + found.position)
-            begin, window = begin + window, 2 * window
+            begin += len(window)
         return None
 
     def _first_alarm(self, times_ns: np.ndarray, least_score: int) -> Finding | None:
@@ -195,11 +195,13 @@ class SurrogateTwin:
     def knows_baseline(self, known: FaultMap) -> bool:
         return False
 
-    def new_wrong_cells(self, time_ns: int) -> int:
-        return int(max(0.0, round(self._wrong(time_ns) - self._wrong_before)))
+    def new_wrong_cells(self, times_ns: Sequence[int]) -> Iterator[int]:
+        for window in _windows(times_ns):
+            new = self._wrong(window) - self._wrong_before
+            yield from np.maximum(np.rint(new), 0.0).astype(np.int64).tolist()
 
     def read_back(self, time_ns: int) -> None:
-        self._wrong_before = self._wrong(time_ns)
+        self._wrong_before = float(self._wrong(np.array([time_ns]))[0])
 
     def read_goldens(self, time_ns: int) -> None:
         worn, harm = self._ageing.worn_by(time_ns), 0.0
@@ -338,10 +340,19 @@ class SurrogateTwin:
         quantiles = response.reached_again if self._again else response.reached
         return np.atleast_1d(quantiles.shown(self._course, harm))
 
-    def _wrong(self, time_ns: int) -> float:
-        expired = self._ageing.expired(self.programmed, np.array([time_ns]))
-        stuck = self._ageing.harm[WRONG, self._ageing.worn_by(time_ns)]
-        return float(stuck + np.max(self._ageing.expired_harm(WRONG, expired)))
+    def _wrong(self, times_ns: np.ndarray) -> np.ndarray:
+        """Return how many cells are wrong at each time (ascending)."""
+        expired = self._ageing.expired(self.programmed, times_ns)
+        stuck = self._ageing.harm[WRONG][self._ageing.when_ns.searchsorted(times_ns, side="right")]
+        return stuck + self._ageing.expired_harm(WRONG, expired)
+
+
+def _windows(times_ns: Sequence[int]) -> Iterator[np.ndarray]:
+    """Yield times (int64) a few at first, then twice as many, and so on: most looks find something soon."""
+    begin, window = 0, _FIRST_LOOK
+    while begin < len(times_ns):
+        yield np.asarray(times_ns[begin : begin + window], np.int64)
+        begin, window = begin + window, 2 * window
 
 
 @dataclass(frozen=True, slots=True)
