@@ -58,7 +58,7 @@ class _Alive(Exception):
 
 
 def measure(repeats: int = 1, quick: bool = False) -> list[harness.Row]:
-    """Return rows of bytes. Every number is counted once, whatever ``repeats``: it is the same each time, but for a few pages."""
+    """Return rows of bytes. Every number is counted once, whatever ``repeats``: it is the same each time, but for resident pages, of which allocators keep more or fewer."""
     rows = []
     for case in CASES:
         taken = _measured(case, _DEVICES // 20 if quick else _DEVICES)
