@@ -22,7 +22,7 @@ from lifesim.network.model import Model
 from lifesim.network.product import OUTPUTS
 from lifesim.network.program import Program, aligned_zeros
 
-_GOLDEN_BYTES = 64 << 20
+_GOLDEN_BYTES = 128 << 20
 
 
 class Multiplier:
