@@ -139,11 +139,12 @@ def fig11(table: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(max(7, 1.5 + 2.7 * len(names)), 5), layout="constrained")
     grid = figure.subplots(2, len(names), sharey="col", squeeze=False)
     kinds = (
-        ("masked", LIGHT_ORIGIN, "before"),
-        ("masked and retrained", AET, "after masking retraining (Eq. 6)"),
-        ("masked and retrained straight through", THROUGH, "masking retraining, straight through"),
-        ("nearest codes", "#009E73", "nearest codes, no training"),
-        ("nearest codes and retrained", "#006D4F", None),
+        ("masked", LIGHT_ORIGIN, "before", 0),
+        ("masked and retrained", AET, "after masking retraining (Eq. 6)", 1),
+        # Of these two a format has one at most.
+        ("masked and retrained straight through", THROUGH, "masking retraining, straight through", 2),
+        ("nearest codes and retrained", "#006D4F", None, 2),
+        ("nearest codes", "#009E73", "nearest codes, no training", 3),
     )
     for row, cells in zip(grid, ("SLC", "MLC"), strict=True):
         for axes, name in zip(row, names, strict=True):
@@ -151,11 +152,10 @@ def fig11(table: pd.DataFrame) -> Figure:
             groups = list(dict.fromkeys(zip(part["format"], part["permanent_rate"], strict=True)))
             for place, (format, rate) in enumerate(groups):
                 of = part[(part["format"] == format) & (part["permanent_rate"] == rate)].set_index("measure")
-                for number, (what, colour, label) in enumerate(kinds):
+                for what, colour, label, number in kinds:
                     if f"accuracy, {what}, mean" not in of.index:
                         continue
-                    # Straight through and retrained around nearest codes are not tried in the same format.
-                    at = place + (0.5 if number == 4 else number - 1.5) * 0.2
+                    at = place + (number - 1.5) * 0.2
                     shown = label if format == "tightest" else None
                     axes.bar(
                         at,

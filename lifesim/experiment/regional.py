@@ -15,11 +15,15 @@ from lifesim.experiment import tables
 from lifesim.experiment.assignment import Assignment
 from lifesim.experiment.merged import merged_bytes, merged_summary
 from lifesim.experiment.multifidelity import estimate, estimates_table, measures_of, sampled_regions
-from lifesim.experiment.regions import RegionCost, RegionResult, results_in_order, simulate_region
+from lifesim.experiment.regions import (
+    RegionCost,
+    RegionResult,
+    prepared_once,
+    results_in_order,
+    simulate_region,
+)
 from lifesim.experiment.results import ESTIMATES
 from lifesim.experiment.totals import FleetTotals
-from lifesim.fleet.simulation import make_plans
-from lifesim.fleet.surrogate.calibration import make_surrogates
 
 
 def run_regions(assignment: Assignment) -> dict[int, RegionCost]:
@@ -28,11 +32,10 @@ def run_regions(assignment: Assignment) -> dict[int, RegionCost]:
     count = scenario.regions.count
     surrogates: dict[str, Any] = {}
     if assignment.fidelity == "surrogate":
-        # Before the regions, which find it in the cache.
+        # Before the regions, which find it in this process or in the cache.
         progress(0.0, "networks")
-        surrogates = {
-            n: fitted.report for n, fitted in make_surrogates(make_plans(scenario), scenario).items()
-        }
+        prepared = prepared_once(scenario, assignment.device, assignment.fidelity)
+        surrogates = {name: fitted.report for name, fitted in prepared.surrogates.items()}
         output.note("surrogates", surrogates)
     progress(0.0, "regions")
     costs: dict[int, RegionCost] = {}

@@ -69,7 +69,7 @@ def simulate_region(
     """
     began_s = time.process_time()
     region = region_of(scenario, number)
-    prepared = _prepared(scenario, device, fidelity)
+    prepared = prepared_once(scenario, device, fidelity)
     lives = live(
         region,
         executor or InProcessExecutor(),
@@ -96,7 +96,7 @@ def simulate_region(
     )
 
 
-def _prepared(scenario: Scenario, device: str, fidelity: Fidelity) -> Prepared:
+def prepared_once(scenario: Scenario, device: str, fidelity: Fidelity) -> Prepared:
     """Return what is the same in all regions: a process works it out once, as small regions take less time than that."""
     key = f"{scenario_digest(scenario)} {device} {fidelity}"
     if key not in _PREPARED:

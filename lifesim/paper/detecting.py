@@ -40,19 +40,16 @@ def detect(
     model = model_of(network)
     most = max(counts)
     same, aet = both(model, network, chosen.aet[:most])
-    at_random = dict(zip(("origin", "aet"), both(model, network, chosen.random), strict=True))
-    best = {("aet", "chosen"): aet}
+    random_as_is, random_aet = both(model, network, chosen.random)
+    best, at_random = {("aet", "chosen"): aet}, {("aet", "random"): random_aet}
     if chosen.origin:
-        best |= {
-            ("origin", "same"): same,
-            ("origin", "chosen"): both(model, network, chosen.origin[:most])[0],
-        }
-    else:
-        del at_random["origin"]
+        best["origin", "same"] = same
+        best["origin", "chosen"] = both(model, network, chosen.origin[:most])[0]
+        at_random = {("origin", "random"): random_as_is, **at_random}
     found: dict[str, dict[Kind, np.ndarray]] = {criterion: {} for criterion in get_args(Criterion)}
     for groups, models in (
         (best, size.models),
-        ({(kind, "random"): pictures for kind, pictures in at_random.items()}, min(size.random_models, size.models)),
+        (at_random, min(size.random_models, size.models)),
     ):  # fmt: skip
         for criterion, of_criterion in _deviating(settings, name, condition, groups, models).items():
             found[criterion] |= of_criterion
