@@ -6,6 +6,7 @@ entropy where the positions are scattered at random; zstandard then takes what i
 
 from __future__ import annotations
 
+import functools
 import zlib
 
 import numpy as np
@@ -15,6 +16,7 @@ from lifesim.errors import LifesimError
 
 _MAGIC_SIZE, _CHECKSUM_SIZE = 4, 4
 _LEVEL = 19
+_FEW_GAPS = 1024  # for which all parameters are tried at once
 
 
 class MessageError(LifesimError):
@@ -23,8 +25,14 @@ class MessageError(LifesimError):
 
 def seal(magic: bytes, head: bytes, body: bytes) -> bytes:
     """Return ``magic`` (4 bytes), ``head``, compressed ``body`` and a CRC-32 of all of it, in one message."""
-    message = magic + head + zstandard.ZstdCompressor(level=_LEVEL).compress(body)
+    message = magic + head + _compressed(body)
     return message + zlib.crc32(message).to_bytes(_CHECKSUM_SIZE, "little")
+
+
+@functools.lru_cache(maxsize=64)
+def _compressed(body: bytes) -> bytes:
+    """Return the body compressed. What devices of one fleet send and get is often the same."""
+    return zstandard.ZstdCompressor(level=_LEVEL).compress(body)
 
 
 def unseal(magic: bytes, head_size: int, message: bytes) -> tuple[bytes, bytes]:
@@ -107,12 +115,21 @@ def pack_positions(positions: np.ndarray) -> bytes:
     if not len(positions):
         return b""
     gaps = np.diff(np.asarray(positions, dtype=np.int64), prepend=-1) - 1
-    k = min(range(gaps.max().item().bit_length() + 1), key=lambda k: len(gaps) * k + int((gaps >> k).sum()))
+    k = _rice_parameter(gaps)
     stops = np.cumsum((gaps >> k) + 1) - 1
     unary = np.zeros(stops[-1] + 1, dtype=np.uint8)
     unary[stops] = 1
     low_bits = ((gaps[:, None] >> np.arange(k)) & 1).astype(np.uint8)
     return bytes([k]) + np.packbits(unary).tobytes() + np.packbits(low_bits).tobytes()
+
+
+def _rice_parameter(gaps: np.ndarray) -> int:
+    """Return the number of low bits with which the code of ``gaps`` (int64) is shortest, the smallest of several."""
+    candidates = range(gaps.max().item().bit_length() + 1)
+    if len(gaps) <= _FEW_GAPS:
+        unary = (gaps >> np.arange(len(candidates))[:, None]).sum(axis=1)
+        return int(np.argmin(unary + len(gaps) * np.arange(len(candidates))))
+    return min(candidates, key=lambda k: len(gaps) * k + int((gaps >> k).sum()))
 
 
 def pack_differences(differences: np.ndarray) -> bytes:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -37,6 +38,22 @@ def address() -> Iterator[str]:
 def executor(address: str) -> Iterator[DaskExecutor]:
     with DaskExecutor(address) as executor:
         yield executor
+
+
+def faults_of_large_arrays(count: int) -> int:
+    """Return the page faults that making and dropping so many arrays of 1 MB takes."""
+    import resource
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        np.ones(1 << 17)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how glibc maps memory")
+def test_workers_use_the_memory_of_large_arrays_again(executor: DaskExecutor) -> None:
+    """Mapped anew, each array would take 256 faults."""
+    assert executor.submit(faults_of_large_arrays, 100).result() < 100 * 256 / 4
 
 
 def test_tasks_run_in_other_processes_with_one_thread(executor: DaskExecutor) -> None:

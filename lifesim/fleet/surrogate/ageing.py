@@ -13,10 +13,14 @@ import numpy as np
 from lifesim.crossbar.bank import Bank
 from lifesim.crossbar.faults import FaultMap
 from lifesim.crossbar.programming import Programmed
+from lifesim.crossbar.soft import SoftMechanism
 from lifesim.fleet.silicon import Silicon
 from lifesim.fleet.surrogate.harm import KINDS, PATHS, BankHarm
 from lifesim.physics.fates import counts_by_hazard
 from lifesim.streams import first_uniform
+
+BankPopulations = tuple[int, list[tuple[int, int]]]
+"""A bank, and of its cells that share a stream of limits, the key of this and how many they are."""
 
 _NONE = np.zeros((KINDS, 1))
 
@@ -38,7 +42,7 @@ class Ageing:
         "_cells",
         "_levels",
         "_resident",
-        "_keys",
+        "_expiring",
         "_horizon_ns",
     )
 
@@ -52,7 +56,8 @@ class Ageing:
         self._resident = [
             number for number, bank in enumerate(silicon.banks) if bank.reload_period_ns is None and bank.soft
         ]
-        self._keys: dict[int, list[tuple[int, int]]] = {}  # of the cells' limits, by epoch
+        # What can expire, of the writing that was asked about last: (epoch, time).
+        self._expiring: dict[tuple[int, int], list[BankPopulations]] = {}
         self.when_ns = np.empty(0, np.int64)
         self.harm = _NONE
         self._banks, self._cells, self._levels = (
@@ -129,19 +134,30 @@ class Ageing:
         # All cells have one clock and one distribution of limits, and interventions write all banks together.
         first = self._resident[0]
         left, (mechanism,) = programmed[first], self.silicon.banks[first].soft
-        exposures = mechanism.readings(times_ns) - mechanism.reading(left.time_ns)
-        hazards = np.maximum.accumulate(mechanism.limits.hazard(np.maximum(exposures, 0.0)))
-        keys = self._keys.get(left.epoch)
-        if keys is None:
-            keys = [self.silicon.banks[bank].soft_fates(programmed[bank])[0].keys for bank in self._resident]
-            self._keys = {left.epoch: keys}
-        for bank, (own, drawn) in zip(self._resident, keys, strict=True):
-            n_cells = self.silicon.banks[bank].n_cells
-            n_own = round(mechanism.cell_share * n_cells)
-            count = counts_by_hazard(own, n_own, hazards)
-            count += counts_by_hazard(drawn, n_cells - n_own, hazards)
+        written = left.epoch, left.time_ns
+        if written not in self._expiring:
+            self._expiring = {written: self._populations(programmed)}
+        if not (populations := self._expiring[written]):
+            return found
+        hazards = _hazards(mechanism, left, times_ns)
+        for bank, bank_populations in populations:
+            count = sum(counts_by_hazard(key, n, hazards) for key, n in bank_populations)
             if count[-1]:
                 found.append((bank, count))
+        return found
+
+    def _populations(self, programmed: Sequence[Programmed]) -> list[BankPopulations]:
+        """Return the populations of the banks in which any cell expires by the horizon, unless it is written again."""
+        found = []
+        for bank in self._resident:
+            left, (mechanism,) = programmed[bank], self.silicon.banks[bank].soft
+            hazards = _hazards(mechanism, left, np.array([self._horizon_ns]))
+            own, drawn = self.silicon.banks[bank].soft_fates(left)[0].keys
+            n_cells = self.silicon.banks[bank].n_cells
+            n_own = round(mechanism.cell_share * n_cells)
+            populations = [(own, n_own), (drawn, n_cells - n_own)]
+            if any(counts_by_hazard(key, n, hazards)[0] for key, n in populations):
+                found.append((bank, populations))
         return found
 
     def expired_harm(self, kind: int, expired: list[tuple[int, np.ndarray]]) -> np.ndarray | float:
@@ -150,6 +166,12 @@ class Ageing:
         for bank, count in expired:
             harm = harm + self._harms[bank].of_expired(kind, self.path, count)
         return harm
+
+
+def _hazards(mechanism: SoftMechanism, left: Programmed, times_ns: np.ndarray) -> np.ndarray:
+    """Return the cumulative hazard at each time (ascending) of the cells' limits, since they were written."""
+    exposures = mechanism.readings(times_ns) - mechanism.reading(left.time_ns)
+    return np.maximum.accumulate(mechanism.limits.hazard(np.maximum(exposures, 0.0)))
 
 
 def _worn_by_reloads(bank: Bank, first: Programmed, horizon_ns: int) -> tuple[np.ndarray, np.ndarray]:

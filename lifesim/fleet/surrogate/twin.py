@@ -7,6 +7,7 @@ that these few cells, and no others, lose no state before it.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -368,14 +369,18 @@ def prepare_like_example(task: ExampleRetraining) -> bytes:
     """Return a redeployment as long as the example's."""
     retrained = task.equipment.fitted.response.retrained
     example = retrained.like(task.fault_map.count, task.place)
-    digest = task.fault_map.digest()
     delta, rest = int(retrained.delta_bytes[example]), int(retrained.test_bytes[example])
-    # What has no pattern in it cannot be compressed: it is as long as what the example's message was compressed to.
-    filling = generator(stream_key("filling", digest.hex())).bytes(delta + rest)
+    filling = _filling(example, delta + rest)
     return Redeployment(
         bool(retrained.in_spec[example]),
-        digest,
+        task.fault_map.digest(),
         _EXAMPLE.pack(example) + filling[_EXAMPLE.size : delta],
         int(retrained.pictures[example]),
         filling[delta:],
     ).encode()
+
+
+@functools.lru_cache(maxsize=64)
+def _filling(example: int, size: int) -> bytes:
+    """Return ``size`` bytes without a pattern, the same for all devices: they are as long as what the example's message was compressed to."""
+    return generator(stream_key("filling", example)).bytes(size)
