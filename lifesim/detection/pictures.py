@@ -25,17 +25,16 @@ from lifesim.network.walk import walker_of
 from lifesim.scenario.network import DataSource
 from lifesim.streams import generator, stream_key
 
-_LEAST_SIGMA = 1e-3
-_MOST_SIGMA = 3e-3  # that pictures are optimised for: what stronger noise hides at first gives no gradient by which to bring it to light
+_LEAST_SIGMA = 1e-3  # also what pictures are optimised for: what stronger noise hides at first gives no gradient by which to bring it to light
 _MARGIN_CANDIDATES = 512
 _BOUNDARY_CANDIDATES = 64
 _FARTHEST_STEP = 128  # grey levels; a power of two
 
-_MOST_ASCENTS, _FEWEST_ASCENTS = 400, 20
-_ASCENT_MACS = 2e9
-_ASCENT_RATE = 0.2
+_MOST_ASCENTS, _FEWEST_ASCENTS = 800, 20
+_ASCENT_MACS = 4e9
+_ASCENT_RATE = 0.2  # of the first half of the steps; then it falls to 0
 _EDGE = 0.03
-_SMOOTHNESS = 0.5, 0.1  # of ReLUs, at the first step and at the last
+_SMOOTHNESS = 0.5, 0.02  # of ReLUs, at the first step and at the last
 
 _TRAINING_MACS = 3e10
 _MOST_COPIES = 256
@@ -176,7 +175,7 @@ def optimised(job: PictureJob) -> np.ndarray:
 
 def ascend(job: PictureJob, pictures: np.ndarray, key: int) -> np.ndarray:
     """Return pictures that reveal more than ``pictures``, which they start from."""
-    sensitivity = job.sensitivity_to(min(max(job.noise_sigma, _LEAST_SIGMA), _MOST_SIGMA))
+    sensitivity = job.sensitivity_to(_LEAST_SIGMA)
     rng, architecture = generator(key), job.model.architecture
     steps = _ASCENT_MACS / (len(pictures) * architecture.macs)
     steps = int(min(_MOST_ASCENTS, max(_FEWEST_ASCENTS, steps)))
@@ -188,9 +187,11 @@ def ascend(job: PictureJob, pictures: np.ndarray, key: int) -> np.ndarray:
         free = torch.logit(levels.clamp(_EDGE, 1 - _EDGE)).contiguous().requires_grad_()
         adam = torch.optim.Adam([free], lr=_ASCENT_RATE)
         for step in range(steps):
+            done = step / steps
+            adam.param_groups[0]["lr"] = _ASCENT_RATE * min(1.0, 2.0 * (1.0 - done))
             directions = rng.standard_normal((len(pictures), architecture.classes), dtype=np.float32)
             x = black + torch.sigmoid(free) * (white - black)
-            read = sensitivity.read(x, start + (end - start) * step / steps)
+            read = sensitivity.read(x, start * (end / start) ** done)
             revealed = sensitivity.revealed(read, torch.tensor(directions, device=sensitivity.device))
             (free.grad,) = torch.autograd.grad(-revealed, free)
             adam.step()

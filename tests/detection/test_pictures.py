@@ -87,8 +87,14 @@ def test_pictures_are_made_for_any_noise_and_cells(kind, encoding):
 
 @pytest.mark.usefixtures("fewer_steps")
 def test_without_noise_a_little_is_assumed():
-    quiet, little = (select_pictures("optimised", tiny_job(noise_sigma=sigma)) for sigma in (0.0, 0.001))
+    quiet, little = (select_pictures("greedy", tiny_job(noise_sigma=sigma)) for sigma in (0.0, 0.001))
     assert np.array_equal(quiet, little)
+
+
+@pytest.mark.usefixtures("fewer_steps")
+def test_pictures_are_optimised_as_if_noise_were_weak():
+    usual, strong = (select_pictures("optimised", tiny_job(noise_sigma=sigma)) for sigma in (0.003, 0.01))
+    assert np.array_equal(usual, strong)
 
 
 def test_random_and_clean_are_the_papers_with_and_without_fgsm(job, made, mnist5k):
