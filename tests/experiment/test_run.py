@@ -36,6 +36,7 @@ DAY_S = 86_400.0
 SHIPPED = sorted((ROOT / "scenarios").glob("*.toml"))
 # Fewer devices, or a shorter life, where twice the whole would take minutes.
 SHORTENED = {
+    "city_lenet": ["group.meters.count=1", "horizon_s=1 y"],
     "city_meters": ["regions.count=2", "group.meters.count=2", "horizon_s=1 y"],
     "quickstart": ["group.cameras.count=6", "horizon_s=3 y"],
     "lenet_hot_box": ["group.boxes.count=1", "horizon_s=2 y"],
