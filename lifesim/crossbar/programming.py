@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+_NO_CELLS = np.empty(0, np.int64)
+
 
 def among(cells: np.ndarray, of: np.ndarray) -> np.ndarray:
     """Return which of a few ``cells`` are among the many ``of`` (sorted), as bool; faster than np.isin, which sorts or hashes them."""
@@ -51,7 +53,9 @@ class SparseCounts:
 
     def merged(self) -> tuple[np.ndarray, np.ndarray]:
         """Return all cells ever written alone (int64, ascending) and the count of each (int64)."""
-        written = [np.empty(0, np.int64), *(cells for cells, _ in self.goes)]
+        if not self.goes:
+            return _NO_CELLS, _NO_CELLS
+        written = [_NO_CELLS, *(cells for cells, _ in self.goes)]
         cells, place = np.unique(np.concatenate(written), return_inverse=True)
         writes = np.repeat([w for _, w in self.goes], [len(c) for c, _ in self.goes])
         return cells, np.bincount(place, writes, len(cells)).astype(np.int64)

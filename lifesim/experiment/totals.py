@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from functools import reduce
@@ -266,9 +266,9 @@ def _bank_totals(plan: Plan, accounts: Sequence[DeviceAccount]) -> list[BankTota
                 bank.name,
                 bank.n_cells,
                 len(wear),
-                sum((Fraction(w.operations) for w in wear), Fraction(0)),
+                _exact_sum(w.operations for w in wear),
                 max((w.most_operations for w in wear), default=0),
-                sum((Fraction(w.expected_stuck) for w in wear), Fraction(0)),
+                _exact_sum(w.expected_stuck for w in wear),
                 sum(w.stuck for w in wear),
                 max((w.stuck for w in wear), default=0),
                 sum(w.expired for w in wear),
@@ -280,9 +280,17 @@ def _bank_totals(plan: Plan, accounts: Sequence[DeviceAccount]) -> list[BankTota
 def _exact(of_devices: Any) -> list[list[Fraction]]:
     """Return the exact sum of float arrays [periods, columns] of devices."""
     return [
-        [sum(map(Fraction, cell), Fraction(0)) for cell in zip(*rows, strict=True)]
+        [_exact_sum(cell) for cell in zip(*rows, strict=True)]
         for rows in zip(*(a.tolist() for a in of_devices), strict=True)
     ]
+
+
+def _exact_sum(numbers: Iterable[float]) -> Fraction:
+    """Return the sum of floats without rounding."""
+    ratios = [number.as_integer_ratio() for number in numbers]
+    # Denominators are powers of two, so the largest is a multiple of each.
+    common = max((denominator for _, denominator in ratios), default=1)
+    return Fraction(sum(numerator * (common // denominator) for numerator, denominator in ratios), common)
 
 
 # -- adding up --
