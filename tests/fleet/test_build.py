@@ -15,7 +15,8 @@ from lifesim.fleet.cloud import Job
 from lifesim.fleet.keys import Draw
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator
-from lifesim.recovery.nearest import nearest_codes
+from lifesim.recovery.compensation import compensated
+from lifesim.recovery.correlations import correlations_of
 from lifesim.scenario.load import load_scenario
 from lifesim.scenario.models import Scenario
 from lifesim.streams import stream_key
@@ -167,13 +168,14 @@ def test_what_the_best_policies_test_with_reaches_where_it_acts() -> None:
 
 
 def test_a_device_leaves_the_factory_with_a_test_set_for_its_stuck_cells(plan: Plan, random_damage) -> None:
-    """Under the best policies its cells hold the nearest codes that they can, and that is what the pictures should show."""
+    """Under the best policies other cells make up for what the nearest codes leave, and that is what the pictures should show."""
     best = plan_of(quickstart(*BEST))
     none = FaultMap.empty(len(best.model.codes))
     assert best.test_set_for(none, "cpu") is best.test_set and not plan.tests_know_devices
     known = random_damage(best.model, 1e-3, 1)
     own = best.test_set_for(known, "cpu")
-    held = apply_map(nearest_codes(best.model.codes, known), known)
+    written = compensated(best.model.codes, known, correlations_of(best.model, best.group.network.data))
+    held = apply_map(written, known)
     shown = Evaluator.of(best.model).logits([held], best.test_set.pictures)[0]
     assert np.array_equal(own.golden, shown) and not np.array_equal(own.golden, best.test_set.golden)
     assert own.pictures is best.test_set.pictures, "devices of a group are looked into together"
