@@ -8,7 +8,6 @@ loss of accuracy, the test gives the score.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from lifesim.detection.reading import Readout
 from lifesim.detection.testset import TestSet
 from lifesim.fleet.expectation import expected_wear
 from lifesim.fleet.hardware import Hardware
+from lifesim.fleet.silicon import map_of_layers
 from lifesim.network.datasets import load_dataset
 from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
@@ -67,15 +67,14 @@ def least_score_to_climb(
     """Return the lowest score after what cells can hold has been written with which the next rung is climbed, None where it never is (no ``fitting``).
 
     No example that loses more than the policy's ``climb_above`` stays below: a mean loss would leave the unlucky where they are. Examples are worn
-    where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large.
+    where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large, and one that several layers pass through for all of them.
     """
     if fitting is None:
         return None
-    encoding, layer_cells = hardware.encoding, hardware.layer_cells
     wear, at_top = _relative_wear(group, hardware), group.technology.wear_stuck_at_1_share
     key = stream_key(seed, "loss after fitting", model.digest.hex())
     maps = [
-        _worn_map(stream_key(key, i, draw), layer_cells, np.minimum(rate * wear, 1.0), at_top, encoding)
+        _worn_map(stream_key(key, i, draw), hardware, np.minimum(rate * wear, 1.0), at_top)
         for i, rate in enumerate(FITTED_RATES)
         for draw in range(FITTED_DRAWS)
     ]
@@ -103,31 +102,24 @@ def _scores_and_losses(
 
 
 def _relative_wear(group: Group, hardware: Hardware) -> np.ndarray:
-    """Return for each layer the share of worn cells in units of the most worn layer's, when that is small; 1 where reloads wear none."""
-    banks = hardware.layout.banks
-    wear = [expected_wear(group, bank) for bank in banks]
+    """Return for each bank the share of worn cells in units of the most worn bank's, when that is small; 1 where reloads wear none."""
+    wear = [expected_wear(group, bank) for bank in hardware.layout.banks]
     first_s = min(expectation.time_to(_EARLY_SHARE) for expectation in wear)
     if not math.isfinite(first_s):
-        return np.ones(len(hardware.layer_cells))
+        return np.ones(len(wear))
     shares = np.array([float(expectation.share(first_s)) for expectation in wear])
-    of_layers = [
-        max(share for share, bank in zip(shares, banks, strict=True) if layer in bank.layers)
-        for layer in range(len(hardware.layer_cells))
-    ]
-    return np.array(of_layers) / max(of_layers)
+    return shares / shares.max()
 
 
-def _worn_map(
-    key: int, layer_cells: Sequence[int], rates: np.ndarray, at_top: float, encoding: Encoding
-) -> FaultMap:
-    """Return shares ``rates`` of the layers' cells, at the top level with probability ``at_top``, else at 0."""
-    rng = generator(key)
+def _worn_map(key: int, hardware: Hardware, rates: np.ndarray, at_top: float) -> FaultMap:
+    """Return shares ``rates`` of the banks' cells, at the top level with probability ``at_top``, else at 0, as the layers meet them."""
+    rng, encoding, layout = generator(key), hardware.encoding, hardware.layout
     cells = [
-        np.sort(rng.choice(size, round(rate * size), replace=False))
-        for size, rate in zip(layer_cells, rates.tolist(), strict=True)
+        np.sort(rng.choice(bank.n_cells, round(rate * bank.n_cells), replace=False))
+        for bank, rate in zip(layout.banks, rates.tolist(), strict=True)
     ]
     levels = [np.where(rng.random(len(c)) < at_top, encoding.top_level, 0) for c in cells]
-    return FaultMap.of(cells, levels, encoding)
+    return map_of_layers(layout.regions, list(zip(cells, levels, strict=True)), encoding)
 
 
 def _examples(group: Group, model: Model, encoding: Encoding, seed: int) -> list[FaultMap]:

@@ -406,13 +406,7 @@ class Silicon:
 
     def map_of(self, of_banks: Sequence[tuple[np.ndarray, np.ndarray]]) -> FaultMap:
         """Return cells and levels of each bank as a map of the layers that lie there."""
-        if not any(len(cells) for cells, _ in of_banks):
-            return FaultMap.empty(len(self.regions), self.encoding)
-        cells = [
-            np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in self.regions
-        ]
-        levels = [np.concatenate([of_banks[r.bank][1] for r in layer]) for layer in self.regions]
-        return FaultMap.of(cells, levels, self.encoding)
+        return map_of_layers(self.regions, of_banks, self.encoding)
 
     def cells_of_bank(self, cells: Sequence[np.ndarray], bank: int) -> np.ndarray:
         """Return which cells of a bank (int64, sorted) lie under cells (sorted) of the layers."""
@@ -429,3 +423,14 @@ class Silicon:
 def _from(first_cell: int, part: Written) -> Written:
     """Return a part of a bank as one of the layer of which that cell is the bank's first."""
     return replace(part, first_cell=first_cell) if first_cell else part
+
+
+def map_of_layers(
+    regions: Sequence[Sequence[Region]], of_banks: Sequence[tuple[np.ndarray, np.ndarray]], encoding: Encoding
+) -> FaultMap:
+    """Return cells and levels of each bank as a map of the layers whose ``regions`` lie there."""
+    if not any(len(cells) for cells, _ in of_banks):
+        return FaultMap.empty(len(regions), encoding)
+    cells = [np.concatenate([of_banks[r.bank][0] + r.first_cell for r in layer]) for layer in regions]
+    levels = [np.concatenate([of_banks[r.bank][1] for r in layer]) for layer in regions]
+    return FaultMap.of(cells, levels, encoding)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lifesim.detection.prediction import NEVER
@@ -34,3 +35,23 @@ def test_the_more_loss_is_tolerated_the_higher_the_score(schedule):
     scores = [act_from(above(loss), *schedule) for loss in (0.005, 0.05, 0.99)]
     assert 0 < scores[0] < scores[1] < scores[2] == NEVER
     assert act_from(above(0.05), *schedule) == scores[1], "and it is the same every time"
+
+
+SHARED = "group.cameras.workload.banks={ array = ['fc1', 'fc2', 'fc3'] }"
+OFTEN = "group.cameras.workload.reloads_per_day={ fc1 = 288, fc2 = 288, fc3 = 288 }"
+
+
+def test_a_cell_that_layers_share_is_stuck_in_all_of_them():
+    scenario = load_scenario(QUICKSTART, (SHARED, OFTEN, "group.cameras.policy_set='best'"))
+    plan = make_plan("cameras", scenario.group["cameras"], scenario, "cpu")
+    sizes = [bank.n_cells for bank in plan.hardware.layout.banks]
+    found = calibration._worn_map(7, plan.hardware, np.full(len(sizes), 0.01), 0.8)
+    smallest = sizes[0]
+    of_layers = [
+        dict(zip(c[c < smallest].tolist(), v[c < smallest].tolist(), strict=True))
+        for c, v in zip(found.cells, found.values, strict=True)
+    ]
+    assert len(of_layers) == 3 and len(of_layers[0]) == round(0.01 * smallest)
+    assert of_layers[0] == of_layers[1] == of_layers[2]
+    wear = calibration._relative_wear(plan.group, plan.hardware)
+    assert wear[0] == 1.0 and np.all(np.diff(wear) < 0), "the more layers pass, the sooner"
