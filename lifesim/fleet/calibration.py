@@ -16,6 +16,8 @@ from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, random
 from lifesim.detection.prediction import NEVER, LossPredictor
 from lifesim.detection.reading import Readout
 from lifesim.detection.testset import TestSet
+from lifesim.fleet.cells import line_defects
+from lifesim.fleet.clock import to_ns
 from lifesim.fleet.expectation import expected_wear
 from lifesim.fleet.hardware import Hardware
 from lifesim.fleet.silicon import map_of_layers
@@ -24,13 +26,17 @@ from lifesim.network.evaluate import Evaluator, correct_in_part
 from lifesim.network.model import Model
 from lifesim.recovery.fitting import Fitting
 from lifesim.scenario.models import Group
+from lifesim.scenario.technology import Technology
 from lifesim.streams import generator, stream_key
+from lifesim.timeunits import S_PER_YEAR
 
 RATES = np.geomspace(1e-5, 3e-2, 12)  # of all cells; from a handful to what leaves no network working
 FITTED_RATES = np.geomspace(1e-3, 0.3, 12)  # of the cells that wear out first: nearest codes bear more
 DRAWS = 4  # for each rate and mechanism
+LINES = 1, 2, 3, 4, 6, 8  # that have failed, where technology has them fail
 FITTED_DRAWS = 8
 _EARLY_SHARE = 0.01  # of the first bank's cells, at which the wear of banks is compared
+_LONG = 10.0  # times the mean time until so many lines have failed, by which they have
 
 
 def least_score_to_act(
@@ -68,6 +74,7 @@ def least_score_to_climb(
 
     No example that loses more than the policy's ``climb_above`` stays below: a mean loss would leave the unlucky where they are. Examples are worn
     where reloads wear cells out: a stuck cell of a small layer counts for more than one of a large, and one that several layers pass through for all of them.
+    Where whole lines fail, some have failing lines: the score of as much harm is another.
     """
     if fitting is None:
         return None
@@ -78,6 +85,13 @@ def least_score_to_climb(
         for i, rate in enumerate(FITTED_RATES)
         for draw in range(FITTED_DRAWS)
     ]
+    if group.technology.line_failures_per_year:
+        lines = stream_key(key, "lines")
+        maps += [
+            _broken_map(stream_key(lines, count, draw), hardware, group.technology, count)
+            for count in LINES
+            for draw in range(FITTED_DRAWS)
+        ]
     copies = [fitting.deployed(model.codes, faults) for faults in maps]
     scores, losses = _scores_and_losses(group, model, copies, test_set, rule, torch_device)
     harmed = scores[np.rint(1000 * (losses - group.policy.climb_above)) > 0]
@@ -120,6 +134,22 @@ def _worn_map(key: int, hardware: Hardware, rates: np.ndarray, at_top: float) ->
     ]
     levels = [np.where(rng.random(len(c)) < at_top, encoding.top_level, 0) for c in cells]
     return map_of_layers(layout.regions, list(zip(cells, levels, strict=True)), encoding)
+
+
+def _broken_map(key: int, hardware: Hardware, technology: Technology, count: int) -> FaultMap:
+    """Return the first ``count`` lines of a device to fail, as the layers meet them."""
+    banks = hardware.layout.banks
+    long_s = _LONG * count / technology.line_failures_per_year * S_PER_YEAR
+    of_banks = line_defects(technology, key, banks, 0, to_ns(long_s))
+    last_ns = sorted(line.time_ns for lines in of_banks for line in lines)[:count][-1]
+    found = []
+    for lines in of_banks:
+        failed = [line for line in lines if line.time_ns <= last_ns]
+        cells = np.concatenate([np.empty(0, np.int64), *(line.cells for line in failed)])
+        levels = np.concatenate([np.empty(0, np.uint8), *(line.levels for line in failed)])
+        cells, first = np.unique(cells, return_index=True)
+        found.append((cells, levels[first]))
+    return map_of_layers(hardware.layout.regions, found, hardware.encoding)
 
 
 def _examples(group: Group, model: Model, encoding: Encoding, seed: int) -> list[FaultMap]:

@@ -1,5 +1,6 @@
 """From which score on an alarm is worth acting on."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,19 @@ def test_a_cell_that_layers_share_is_stuck_in_all_of_them():
     assert of_layers[0] == of_layers[1] == of_layers[2]
     wear = calibration._relative_wear(plan.group, plan.hardware)
     assert wear[0] == 1.0 and np.all(np.diff(wear) < 0), "the more layers pass, the sooner"
+
+
+def test_of_devices_whose_lines_fail_some_examples_have_failed_lines(monkeypatch):
+    failing = ("group.cameras.policy_set='best'", "group.cameras.technology.line_failures_per_year=0.2")
+    scenario = load_scenario(QUICKSTART, failing)
+    plan = make_plan("cameras", scenario.group["cameras"], scenario, "cpu")
+    maps = [calibration._broken_map(5, plan.hardware, plan.group.technology, n) for n in calibration.LINES]
+    counts = [found.count for found in maps]
+    assert all(a < b for a, b in pairwise(counts))
+    longest = max(max(bank.tiling.rows, bank.tiling.columns) for bank in plan.hardware.layout.banks)
+    assert 0 < counts[0] <= longest
+    assert all(maps[-1].without(found).count == counts[-1] - found.count for found in maps), "the first stay"
+    # More examples never have the next rung climbed later.
+    monkeypatch.setattr(calibration, "LINES", ())
+    without = make_plan("cameras", scenario.group["cameras"], scenario, "cpu")
+    assert plan.policy.climb_from_score <= without.policy.climb_from_score
