@@ -40,6 +40,7 @@ SHORTENED = {
     "city_meters": ["regions.count=2", "group.meters.count=2", "horizon_s=1 y"],
     "quickstart": ["group.cameras.count=6", "horizon_s=3 y"],
     "lenet_hot_box": ["group.boxes.count=1", "horizon_s=2 y"],
+    "two_sites": ["horizon_s=1 y"],
     "vehicle": ["group.cars.count=1", "horizon_s=2 y"],
     "busy_sensor": ["group.sensors.count=1", "horizon_s=100 d"],
     "mlc_drift": ["group.cameras.count=1", "horizon_s=200 d"],

@@ -38,12 +38,17 @@ def test_the_more_loss_is_tolerated_the_higher_the_score(schedule):
     assert act_from(above(0.05), *schedule) == scores[1], "and it is the same every time"
 
 
+BEST = (
+    "group.cameras.policy_set='best'",
+    "group.cameras.aet.pictures=4",
+    "group.cameras.aet.selection='boundary'",
+)
 SHARED = "group.cameras.workload.banks={ array = ['fc1', 'fc2', 'fc3'] }"
 OFTEN = "group.cameras.workload.reloads_per_day={ fc1 = 288, fc2 = 288, fc3 = 288 }"
 
 
 def test_a_cell_that_layers_share_is_stuck_in_all_of_them():
-    scenario = load_scenario(QUICKSTART, (SHARED, OFTEN, "group.cameras.policy_set='best'"))
+    scenario = load_scenario(QUICKSTART, (SHARED, OFTEN, *BEST))
     plan = make_plan("cameras", scenario.group["cameras"], scenario, "cpu")
     sizes = [bank.n_cells for bank in plan.hardware.layout.banks]
     found = calibration._worn_map(7, plan.hardware, np.full(len(sizes), 0.01), 0.8)
@@ -59,8 +64,7 @@ def test_a_cell_that_layers_share_is_stuck_in_all_of_them():
 
 
 def test_of_devices_whose_lines_fail_some_examples_have_failed_lines(monkeypatch):
-    failing = ("group.cameras.policy_set='best'", "group.cameras.technology.line_failures_per_year=0.2")
-    scenario = load_scenario(QUICKSTART, failing)
+    scenario = load_scenario(QUICKSTART, (*BEST, "group.cameras.technology.line_failures_per_year=0.2"))
     plan = make_plan("cameras", scenario.group["cameras"], scenario, "cpu")
     maps = [calibration._broken_map(5, plan.hardware, plan.group.technology, n) for n in calibration.LINES]
     counts = [found.count for found in maps]
