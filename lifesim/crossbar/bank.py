@@ -10,8 +10,9 @@ that break). Soft faults: see :mod:`lifesim.crossbar.soft`; and *unwritten* cell
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -66,6 +67,17 @@ class Defect:
     time_ns: int
     cells: np.ndarray
     levels: np.ndarray
+
+
+def with_defects(
+    cells: np.ndarray, levels: np.ndarray, defects: Iterable[Defect]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return stuck cells and their levels with what breaks, in this order: each takes its cells over from what was stuck before."""
+    for defect in defects:
+        others = ~among(cells, defect.cells)
+        cells = np.concatenate([cells[others], defect.cells])
+        levels = np.concatenate([levels[others], defect.levels])
+    return cells, levels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -388,14 +400,8 @@ class Bank:
         A line that breaks takes its cells over from wear, wear takes none over from fabrication.
         """
         worn = np.concatenate(self._worn_by(programmed))
-        levels = self.worn_levels(worn)
-        for defect in self.defects:
-            if defect.time_ns > time_ns:
-                break
-            others = ~among(worn, defect.cells)
-            worn = np.concatenate([worn[others], defect.cells])
-            levels = np.concatenate([levels[others], defect.levels])
-        return worn, levels
+        so_far = takewhile(lambda defect: defect.time_ns <= time_ns, self.defects)
+        return with_defects(worn, self.worn_levels(worn), so_far)
 
     def worn_levels(self, cells: np.ndarray) -> np.ndarray:
         """Return the level (uint8) at which each of ``cells`` sticks once it is worn: a property of the cell."""

@@ -8,8 +8,9 @@ dead driver) come as a Poisson process of the device and stick every cell of one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count, takewhile
 
 import numpy as np
 
@@ -80,22 +81,23 @@ class LineEvent:
 def line_events(
     key: int, failures: LineFailures, tilings: Sequence[Tiling], until_ns: int
 ) -> list[LineEvent]:
-    """Return the line failures of one device at or before ``until_ns``, in order.
+    """Return the line failures of one device at or before ``until_ns``, in order."""
+    if not failures.rate_per_year:
+        return []
+    return list(takewhile(lambda e: e.time_ns <= until_ns, lines_in_order(key, failures, tilings)))
+
+
+def lines_in_order(key: int, failures: LineFailures, tilings: Sequence[Tiling]) -> Iterator[LineEvent]:
+    """Yield the line failures of one device, in order and without end; the rate must not be 0.
 
     Each is drawn by its ordinal, so that a longer time only adds some. A failing line is uniform over the lines of its kind in all banks
     (``tilings``).
     """
-    events: list[LineEvent] = []
-    if not failures.rate_per_year:
-        return events
     time_ns = 0
-    while True:
-        ordinal = len(events)
+    for ordinal in count():
         years = -math.log(first_uniform(stream_key(key, "interval", ordinal))) / failures.rate_per_year
         time_ns += max(1, round(years * NS_PER_YEAR))
-        if time_ns > until_ns:
-            return events
-        events.append(_line_event(key, failures, tilings, ordinal, time_ns))
+        yield _line_event(key, failures, tilings, ordinal, time_ns)
 
 
 def _line_event(

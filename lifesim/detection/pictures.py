@@ -164,7 +164,7 @@ def to_boundary(job: PictureJob, pictures: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def optimised(job: PictureJob) -> np.ndarray:
-    """Random pictures changed together so that they reveal the most bits of the weights through the noise.
+    """Random pictures changed together so that they reveal the most bits of the weights through weak noise, whatever the job's.
 
     Ascends the gradient of :meth:`lifesim.network.sensitivity.Sensitivity.revealed`, the norm of the weight gradient in units of noise, in which a
     weight that is seen well already counts little more: pictures share the weights among them. Pixels that are black in all pictures of the

@@ -11,13 +11,13 @@ import math
 
 import numpy as np
 
+from lifesim.crossbar.bank import with_defects
 from lifesim.crossbar.encoding import Encoding
 from lifesim.crossbar.faults import FaultMap, apply_map, differing_cells, random_map
 from lifesim.detection.prediction import NEVER, LossPredictor
 from lifesim.detection.reading import Readout
 from lifesim.detection.testset import TestSet
-from lifesim.fleet.cells import line_defects
-from lifesim.fleet.clock import to_ns
+from lifesim.fleet.cells import first_lines
 from lifesim.fleet.expectation import expected_wear
 from lifesim.fleet.hardware import Hardware
 from lifesim.fleet.silicon import map_of_layers
@@ -28,7 +28,6 @@ from lifesim.recovery.fitting import Fitting
 from lifesim.scenario.models import Group
 from lifesim.scenario.technology import Technology
 from lifesim.streams import generator, stream_key
-from lifesim.timeunits import S_PER_YEAR
 
 RATES = np.geomspace(1e-5, 3e-2, 12)  # of all cells; from a handful to what leaves no network working
 FITTED_RATES = np.geomspace(1e-3, 0.3, 12)  # of the cells that wear out first: nearest codes bear more
@@ -36,7 +35,6 @@ DRAWS = 4  # for each rate and mechanism
 LINES = 1, 2, 3, 4, 6, 8  # that have failed, where technology has them fail
 FITTED_DRAWS = 8
 _EARLY_SHARE = 0.01  # of the first bank's cells, at which the wear of banks is compared
-_LONG = 10.0  # times the mean time until so many lines have failed, by which they have
 
 
 def least_score_to_act(
@@ -138,18 +136,10 @@ def _worn_map(key: int, hardware: Hardware, rates: np.ndarray, at_top: float) ->
 
 def _broken_map(key: int, hardware: Hardware, technology: Technology, count: int) -> FaultMap:
     """Return the first ``count`` lines of a device to fail, as the layers meet them."""
-    banks = hardware.layout.banks
-    long_s = _LONG * count / technology.line_failures_per_year * S_PER_YEAR
-    of_banks = line_defects(technology, key, banks, 0, to_ns(long_s))
-    last_ns = sorted(line.time_ns for lines in of_banks for line in lines)[:count][-1]
-    found = []
-    for lines in of_banks:
-        failed = [line for line in lines if line.time_ns <= last_ns]
-        cells = np.concatenate([np.empty(0, np.int64), *(line.cells for line in failed)])
-        levels = np.concatenate([np.empty(0, np.uint8), *(line.levels for line in failed)])
-        cells, first = np.unique(cells, return_index=True)
-        found.append((cells, levels[first]))
-    return map_of_layers(hardware.layout.regions, found, hardware.encoding)
+    none = np.empty(0, np.int32), np.empty(0, np.uint8)
+    of_banks = first_lines(technology, key, hardware.layout.banks, count)
+    stuck = [with_defects(*none, lines) for lines in of_banks]
+    return map_of_layers(hardware.layout.regions, stuck, hardware.encoding)
 
 
 def _examples(group: Group, model: Model, encoding: Encoding, seed: int) -> list[FaultMap]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -13,7 +14,13 @@ from lifesim.crossbar.bank import Defect, Wear
 from lifesim.crossbar.cost import OperationCosts
 from lifesim.crossbar.drift import ConductanceDrift, Drift, WeightDrift
 from lifesim.crossbar.encoding import Encoding
-from lifesim.crossbar.fabrication import FabricationDefects, LineFailures, line_events
+from lifesim.crossbar.fabrication import (
+    FabricationDefects,
+    LineEvent,
+    LineFailures,
+    line_events,
+    lines_in_order,
+)
 from lifesim.crossbar.layerdrift import LayerDrift
 from lifesim.crossbar.soft import ReadDisturb, Retention, SoftMechanism, WriteDisturb
 from lifesim.crossbar.tiles import TILE_SIDE, Tiling
@@ -244,18 +251,35 @@ def line_defects(
     technology: Technology, key: int, plans: Sequence[BankPlan], born_ns: int, horizon_ns: int
 ) -> list[list[Defect]]:
     """Return the lines that fail in each bank of a device from its birth up to the horizon, in order of time."""
+    if not technology.line_failures_per_year:
+        return [[] for _ in plans]
+    tilings = [plan.tiling for plan in plans]
+    events = line_events(key, _line_failures(technology), tilings, horizon_ns - born_ns)
+    return _by_bank(events, technology, plans, born_ns)
+
+
+def first_lines(
+    technology: Technology, key: int, plans: Sequence[BankPlan], count: int
+) -> list[list[Defect]]:
+    """Return the first ``count`` lines to fail, by bank, of a device whose lines do fail."""
+    events = lines_in_order(key, _line_failures(technology), [plan.tiling for plan in plans])
+    return _by_bank(islice(events, count), technology, plans, 0)
+
+
+def _line_failures(technology: Technology) -> LineFailures:
+    return LineFailures(
+        technology.line_failures_per_year, technology.line_word_share, technology.line_stuck_at_1_share
+    )
+
+
+def _by_bank(
+    events: Iterable[LineEvent], technology: Technology, plans: Sequence[BankPlan], born_ns: int
+) -> list[list[Defect]]:
     found: list[list[Defect]] = [[] for _ in plans]
-    if technology.line_failures_per_year:
-        failures = LineFailures(
-            technology.line_failures_per_year, technology.line_word_share, technology.line_stuck_at_1_share
-        )
-        for event in line_events(key, failures, [plan.tiling for plan in plans], horizon_ns - born_ns):
-            plan = plans[event.bank]
-            low_resistance = np.full(len(event.cells), event.lrs)
-            defect = _defect(
-                born_ns + event.time_ns, event.cells, low_resistance, plan, encoding_of(technology)
-            )
-            found[event.bank].append(defect)
+    for event in events:
+        plan, low_resistance = plans[event.bank], np.full(len(event.cells), event.lrs)
+        defect = _defect(born_ns + event.time_ns, event.cells, low_resistance, plan, encoding_of(technology))
+        found[event.bank].append(defect)
     return found
 
 
